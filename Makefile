@@ -1,0 +1,32 @@
+# Needs python3 >= 3.11, python3-venv and make; every target sets up .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint format clean
+
+demo: $(READY)
+	$(BIN)/feeder demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -q
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# `sbe` has no wheel and no build file of its own; --use-pep517 builds it with any pip.
+$(READY): pyproject.toml deploy/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "feeder needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -c deploy/constraints.txt -e '.[dev,tui,peers]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

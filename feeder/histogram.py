@@ -1,0 +1,60 @@
+"""A histogram of durations with a fixed relative error and a fixed size: recording is one list increment."""
+
+from collections.abc import Iterable
+
+_SUB_BITS = 5  # 32 buckets per power of two: a value is known to about 3 %
+_SUB = 1 << _SUB_BITS
+
+
+class Histogram:
+    """Counts of non-negative integers (nanoseconds) in logarithmic buckets, at most 64 bits wide."""
+
+    __slots__ = ("buckets", "count", "maximum", "minimum", "total")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (_SUB * (64 - _SUB_BITS + 1))
+        self.count = 0
+        self.total = 0
+        self.maximum = 0
+        self.minimum = 0
+
+    def record(self, value: int) -> None:
+        """Count one value; a negative one (a clock stepped back) counts as 0."""
+        value = max(value, 0)
+        self.minimum = value if self.count == 0 else min(self.minimum, value)
+        self.maximum = max(self.maximum, value)
+        self.count += 1
+        self.total += value
+        shift = value.bit_length() - _SUB_BITS - 1
+        index = value if shift <= 0 else (shift << _SUB_BITS) + (value >> shift)
+        self.buckets[index] += 1
+
+    def merge(self, others: Iterable["Histogram"]) -> None:
+        """Add the counts of others to this one."""
+        for other in others:
+            if other.count:
+                self.minimum = other.minimum if self.count == 0 else min(self.minimum, other.minimum)
+                self.maximum = max(self.maximum, other.maximum)
+                self.count += other.count
+                self.total += other.total
+                self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
+
+    def percentile(self, percent: float) -> int:
+        """The smallest recorded magnitude that `percent` of the values do not exceed; 0 when empty."""
+        if not self.count:
+            return 0
+        wanted = max(1, -(-self.count * percent // 100))
+        seen = 0
+        for index, bucket in enumerate(self.buckets):
+            seen += bucket
+            if seen >= wanted:
+                return min(max(_upper(index), self.minimum), self.maximum)
+        return self.maximum
+
+
+def _upper(index: int) -> int:
+    """The greatest value that falls into a bucket."""
+    if index < 2 * _SUB:
+        return index
+    shift = (index >> _SUB_BITS) - 1
+    return ((index - (shift << _SUB_BITS) + 1) << shift) - 1

@@ -1,0 +1,1 @@
+"""The multicast listener: a person's live view of the feed, and JSON for programs."""
