@@ -1,0 +1,170 @@
+"""Bytes to messages. A reader skips by blockLength, so that fields appended by a later version do not disturb it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from feeder.errors import WireError
+from feeder.market.instrument import TradingStatus
+from feeder.market.status import BookStatus, StatusReason
+from feeder.market.update import Side
+from feeder.wire import layout
+from feeder.wire.messages import (
+    CATEGORIES,
+    NULL_MANTISSA,
+    Bbo,
+    Body,
+    BookChecksum,
+    BookClear,
+    BookDelta,
+    ChannelInfo,
+    CycleEnd,
+    InstrumentDefinition,
+    InstrumentStatus,
+    Kind,
+    LineInfo,
+    Message,
+    SnapshotBegin,
+    SnapshotEnd,
+    SnapshotLevels,
+    Template,
+    Trade,
+    TradesLost,
+)
+from feeder.wire.packet import Frame, Packet
+
+_STATUS = {int(status): status for status in BookStatus}
+_REASON = {int(reason): reason for reason in StatusReason}
+_ROOT_SIZES = {int(template): root.size for template, root in layout.ROOTS.items()}
+_DELTA = layout.ROOTS[Template.BOOK_DELTA]
+
+
+def decode(packet: Packet, frame: Frame) -> Message | None:
+    """One message of a sound packet; None for a template this version does not know.
+
+    Raises WireError when its contents are impossible: a root shorter than version 1's, a group beyond the frame, a
+    value that its type does not have.
+    """
+    reader = _READERS.get(frame.template)
+    if reader is None:
+        return None
+    if frame.block_length < _ROOT_SIZES[frame.template]:
+        raise WireError(f"template {frame.template} has a root of {frame.block_length} bytes")
+    try:
+        body = reader(packet.data, frame)
+    except (KeyError, ValueError) as error:  # an enum value we do not have, or text that is not ASCII
+        raise WireError(f"template {frame.template}: {error!r}") from error
+    return Message(frame.instrument_id, frame.event_flags, body)
+
+
+def book_delta(data: bytes, frame: Frame) -> BookDelta:
+    """A BookDelta; the caller has seen its template id."""
+    root = _DELTA.unpack_from(data, frame.root)
+    return BookDelta._make((*root, _levels(data, frame)))
+
+
+def _levels(data: bytes, frame: Frame) -> tuple[int, ...]:
+    start, size, count = _group(data, frame, layout.LEVEL_SIZE)
+    if size == layout.LEVEL_SIZE:
+        return layout.levels(count).unpack_from(data, start)
+    one = layout.levels(1)
+    return tuple(value for index in range(count) for value in one.unpack_from(data, start + index * size))
+
+
+def _group(data: bytes, frame: Frame, entry: int) -> tuple[int, int, int]:
+    """Offset of the first entry, size of one, and their number, checked against the frame."""
+    start = frame.root + frame.block_length + layout.GROUP.size
+    if start > frame.end:
+        raise WireError(f"template {frame.template} ends before its group")
+    size, count = layout.GROUP.unpack_from(data, start - layout.GROUP.size)
+    if size < entry or start + size * count > frame.end:
+        raise WireError(f"template {frame.template} has a group of {count} entries of {size} bytes")
+    return start, size, count
+
+
+def _root(template: Template, data: bytes, frame: Frame) -> tuple[Any, ...]:
+    return layout.ROOTS[template].unpack_from(data, frame.root)
+
+
+def _text(raw: bytes) -> str:
+    return raw.partition(b"\0")[0].decode("ascii")
+
+
+def _instrument_definition(data: bytes, frame: Frame) -> InstrumentDefinition:
+    symbol, tick, step, version, category, price, quantity, status = _root(Template.INSTRUMENT_DEFINITION, data, frame)
+    return InstrumentDefinition(
+        _text(symbol), tick, step, version, CATEGORIES[category], price, quantity, TradingStatus(status)
+    )
+
+
+def _instrument_status(data: bytes, frame: Frame) -> InstrumentStatus:
+    sequence, status, reason = _root(Template.INSTRUMENT_STATUS, data, frame)
+    return InstrumentStatus(sequence, _STATUS[status], _REASON.get(reason, StatusReason.NONE))
+
+
+def _book_clear(data: bytes, frame: Frame) -> BookClear:
+    sequence, reason = _root(Template.BOOK_CLEAR, data, frame)
+    return BookClear(sequence, _REASON.get(reason, StatusReason.NONE))
+
+
+def _book_checksum(data: bytes, frame: Frame) -> BookChecksum:
+    return BookChecksum(*_root(Template.BOOK_CHECKSUM, data, frame))
+
+
+def _bbo(data: bytes, frame: Frame) -> Bbo:
+    values = _root(Template.BBO, data, frame)
+    prices = (None if value == NULL_MANTISSA else value for value in values[1:5])
+    return Bbo._make((values[0], *prices, *values[5:10], _STATUS[values[10]]))
+
+
+def _trade(data: bytes, frame: Frame) -> Trade:
+    values = _root(Template.TRADE, data, frame)
+    return Trade._make((*values[:8], _text(values[8]), values[9], values[10], Side(values[11])))
+
+
+def _trades_lost(data: bytes, frame: Frame) -> TradesLost:
+    return TradesLost(*_root(Template.TRADES_LOST, data, frame))
+
+
+def _snapshot_begin(data: bytes, frame: Frame) -> SnapshotBegin:
+    values = _root(Template.SNAPSHOT_BEGIN, data, frame)
+    status, reason = _STATUS[values[10]], _REASON.get(values[11], StatusReason.NONE)
+    return SnapshotBegin._make((*values[:10], status, reason, *values[12:]))
+
+
+def _snapshot_levels(data: bytes, frame: Frame) -> SnapshotLevels:
+    return SnapshotLevels._make((*_root(Template.SNAPSHOT_LEVELS, data, frame), _levels(data, frame)))
+
+
+def _snapshot_end(data: bytes, frame: Frame) -> SnapshotEnd:
+    return SnapshotEnd(*_root(Template.SNAPSHOT_END, data, frame))
+
+
+def _cycle_end(data: bytes, frame: Frame) -> CycleEnd:
+    return CycleEnd(*_root(Template.CYCLE_END, data, frame))
+
+
+def _channel_info(data: bytes, frame: Frame) -> ChannelInfo:
+    heartbeat, cycle, ring, channel_id, kind, partitions = _root(Template.CHANNEL_INFO, data, frame)
+    start, size, count = _group(data, frame, layout.LINE.size)
+    lines = []
+    for index in range(count):
+        name, group, port = layout.LINE.unpack_from(data, start + index * size)
+        lines.append(LineInfo(_text(name), _text(group), port))
+    return ChannelInfo(heartbeat, cycle, ring, channel_id, Kind(kind), partitions, tuple(lines))
+
+
+_READERS: dict[int, Callable[[bytes, Frame], Body]] = {
+    Template.INSTRUMENT_DEFINITION: _instrument_definition,
+    Template.INSTRUMENT_STATUS: _instrument_status,
+    Template.BOOK_DELTA: book_delta,
+    Template.BOOK_CLEAR: _book_clear,
+    Template.BOOK_CHECKSUM: _book_checksum,
+    Template.BBO: _bbo,
+    Template.TRADE: _trade,
+    Template.TRADES_LOST: _trades_lost,
+    Template.SNAPSHOT_BEGIN: _snapshot_begin,
+    Template.SNAPSHOT_LEVELS: _snapshot_levels,
+    Template.SNAPSHOT_END: _snapshot_end,
+    Template.CYCLE_END: _cycle_end,
+    Template.CHANNEL_INFO: _channel_info,
+}
