@@ -1,0 +1,31 @@
+"""What happened on the venue's side, as plain attributes; telemetry copies them out."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from feeder.market.status import StatusReason
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since start, of all connections of one pool."""
+
+    connects: int = 0  # connections established
+    connect_failures: int = 0
+    disconnects: int = 0  # established connections lost
+    reconnects: int = 0  # connections established again after a loss or a failure
+    pong_timeouts: int = 0
+    messages: int = 0  # data, acks, pongs: every text message
+    book_updates: int = 0
+    trades: int = 0
+    requests: int = 0  # subscribe and unsubscribe requests sent
+    failed_requests: int = 0  # of them, those the venue refused
+    refused_topics: int = 0  # a topic isolated and refused; retried later, and counted again
+    decode_errors: int = 0  # messages that could not be understood
+    trades_lost: int = 0  # trades among them, as far as could be told
+    unknown_topics: int = 0
+    unknown_messages: int = 0  # valid JSON of no known kind
+    dropped_old_generation: int = 0  # frames of a subscription that is over
+    trades_unrouted: int = 0  # trades of symbols nobody wants, in an option topic of a whole base coin
+    scale_changes: int = 0
+    resyncs: Counter[StatusReason] = field(default_factory=Counter)  # by reason

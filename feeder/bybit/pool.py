@@ -1,0 +1,308 @@
+"""All connections to the venue: which topic goes where, and the one place that knows what is wanted.
+
+What is wanted outlives every socket. The venue allows 500 new connections per 5 minutes and address; attempts that
+reach it take a token from one bucket of 150 that gains one per second, so that the worst 5 minutes make
+150 + 300 = 450. A few connections then retry every 1 to 2 s throughout an outage of minutes (attempts that no venue
+answers cost no token), and any number of them stays within the limit.
+"""
+
+import asyncio
+import itertools
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from feeder.clock import Clock
+from feeder.errors import RestError, VenueError
+from feeder.log import logger
+from feeder.market.instrument import InstrumentKey
+from feeder.market.status import StatusReason
+
+from .actions import Phase
+from .connection import Connection, Market, MarketSink
+from .counters import Counters
+from .instruments import InstrumentTable
+from .normalize import Scale
+from .pacing import Timing, TokenBucket
+from .session import Session
+from .stream import Stream, StreamState
+from .topics import TOPICS_PER_CONNECTION, book_topic, has_room, trade_topic
+
+_CONNECT_BURST = 150.0
+_CONNECTS_PER_SECOND = 1.0
+_REFRESH_SECONDS = 5.0  # a book waits so long for the venue to say its scale, then takes the one the numbers need
+
+_log = logger("bybit.pool")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A wanted book: at which depth (1, 50, 200, 1000; options 25, 100), and whether its trades are wanted as well."""
+
+    category: str
+    symbol: str
+    depth: int
+    trades: bool = True
+
+    @property
+    def key(self) -> InstrumentKey:
+        """(category, symbol)."""
+        return (self.category, self.symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """One connection as an operator sees it; `attempt` counts tries since it was last up."""
+
+    name: str
+    state: StreamState
+    topics: int
+    active: int
+    attempt: int
+
+
+class BybitPool:
+    """Books and trades of any number of instruments, from as many connections as that takes.
+
+    `websocket_url` has no path (`wss://stream.bybit.com`); `/v5/public/{category}` is appended. The instrument table
+    must be loaded. Updates, resets and changed definitions go to `sink`, from the event loop `start` ran in.
+    """
+
+    def __init__(
+        self,
+        websocket_url: str,
+        instruments: InstrumentTable,
+        sink: MarketSink,
+        *,
+        clock: Clock,
+        random: Random,
+        timing: Timing | None = None,
+        topics_per_connection: int = TOPICS_PER_CONNECTION,
+    ) -> None:
+        self.counters = Counters()
+        self._url = websocket_url.rstrip("/")
+        self._instruments = instruments
+        self._sink = sink
+        self._clock = clock
+        self._random = random
+        self._timing = timing or Timing()
+        self._topics_per_connection = topics_per_connection
+        self._generations = itertools.count(1)
+        self._connect_budget = TokenBucket(_CONNECT_BURST, _CONNECTS_PER_SECOND, clock.monotonic())
+        self._ssl_context = ssl.create_default_context() if self._url.startswith("wss:") else None
+        self._streams: list[Stream] = []
+        self._markets: dict[InstrumentKey, Market] = {}
+        self._stream_of: dict[InstrumentKey, Stream] = {}
+        self._trade_stream_of: dict[tuple[str, str], Stream] = {}  # by (category, topic)
+        self._connection_number = itertools.count(1)
+        self._refreshing: dict[InstrumentKey, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._started = False
+
+    async def start(self) -> None:
+        """Connect. Returns at once: connections come up by themselves, and again for ever."""
+        self._started = True
+        for stream in self._streams:
+            stream.start()
+
+    async def aclose(self) -> None:
+        """Close every connection; nothing reaches the sink afterwards but the resets of its books."""
+        self._started = False
+        tasks = [*self._refreshing.values(), *self._closing]
+        for task in self._refreshing.values():
+            task.cancel()
+        await asyncio.gather(*tasks, *(stream.aclose() for stream in self._streams), return_exceptions=True)
+
+    def connections(self) -> list[ConnectionStatus]:
+        """The state of every connection."""
+        return [
+            ConnectionStatus(
+                stream.connection.name,
+                stream.state,
+                len(stream.connection.session.topics),
+                sum(topic.phase is Phase.ACTIVE for topic in stream.connection.session.topics.values()),
+                stream.attempt,
+            )
+            for stream in self._streams
+        ]
+
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> list[VenueError]:
+        """Want these from now on; what is wanted already stays as it is, but for its trades.
+
+        Returns, and logs, an error for each that cannot be: no such symbol or depth, two ids alike, wanted at another
+        depth. The others are not touched by it.
+        """
+        errors: list[VenueError] = []
+        touched: dict[Stream, None] = {}
+        for subscription in subscriptions:
+            try:
+                self._subscribe(subscription, touched)
+            except VenueError as error:
+                errors.append(error)
+                _log.error(
+                    "subscription refused",
+                    category=subscription.category,
+                    symbol=subscription.symbol,
+                    depth=subscription.depth,
+                    error=str(error),
+                )
+        for stream in touched:
+            stream.wake()
+        return errors
+
+    def unsubscribe(self, keys: Iterable[InstrumentKey]) -> None:
+        """Want these no longer. Their books get no reset: nobody is to look at them any more."""
+        touched: dict[Stream, None] = {}
+        for key in keys:
+            market = self._markets.pop(key, None)
+            if market is None:
+                continue
+            self._want_trades(market, False, touched)
+            stream = self._stream_of.pop(key)
+            del stream.connection.books[market.topic.name]
+            stream.connection.session.unwant(market.topic.name)
+            touched[stream] = None
+            self._instruments.release(key)
+        for stream in touched:
+            stream.wake()
+            if not any(topic.wanted for topic in stream.connection.session.topics.values()):
+                self._retire(stream)
+
+    def resync(self, key: InstrumentKey, reason: StatusReason, generation: int) -> bool:
+        """Begin a book anew because its consumer found it broken; True if that was news.
+
+        Ignored when `generation` is not the current one, as what broke is gone already, or while a resync is under way.
+        """
+        market = self._markets.get(key)
+        if market is None or market.topic.generation != generation or market.topic.phase is not Phase.ACTIVE:
+            return False
+        stream = self._stream_of[key]
+        stream.perform(stream.connection.resync(market, reason))
+        return True
+
+    # Which topic goes where
+
+    def _subscribe(self, subscription: Subscription, touched: dict[Stream, None]) -> None:
+        key = subscription.key
+        market = self._markets.get(key)
+        if market is None:
+            name = book_topic(subscription.category, subscription.depth, subscription.symbol)
+            instrument = self._instruments.claim(key)
+            together = [name, trade_topic(*key)] if subscription.trades else [name]
+            stream = self._place(subscription.category, together)
+            topic = stream.connection.session.want(name, is_book=True)
+            scale = Scale(instrument.price_exponent, instrument.quantity_exponent)
+            market = Market(key, subscription.depth, False, topic, scale)
+            self._markets[key] = stream.connection.books[name] = market
+            self._stream_of[key] = stream
+            touched[stream] = None
+        elif market.depth != subscription.depth:
+            raise VenueError(
+                f"{subscription.category} {subscription.symbol} is wanted at depth {market.depth} already; "
+                f"unsubscribe it before asking for depth {subscription.depth}"
+            )
+        self._want_trades(market, subscription.trades, touched)
+
+    def _want_trades(self, market: Market, wanted: bool, touched: dict[Stream, None]) -> None:
+        if market.trades == wanted:
+            return
+        market.trades = wanted
+        category, symbol = market.key
+        name = trade_topic(category, symbol)
+        stream = self._trade_stream_of.get((category, name))
+        if wanted:
+            if stream is None:
+                stream = self._place(category, [name], self._stream_of[market.key])
+                self._trade_stream_of[category, name] = stream
+                stream.connection.session.want(name, is_book=False)
+                stream.connection.trades[name] = {}
+            stream.connection.trades[name][symbol] = market
+        elif stream is not None:
+            del stream.connection.trades[name][symbol]
+            if not stream.connection.trades[name]:
+                del stream.connection.trades[name]
+                del self._trade_stream_of[category, name]
+                stream.connection.session.unwant(name)
+        if stream is not None:
+            touched[stream] = None
+
+    def _place(self, category: str, topics: Sequence[str], first: Stream | None = None) -> Stream:
+        """The first connection with room for these topics, which stay together; a new one if there is none."""
+        candidates = self._streams if first is None else [first, *self._streams]
+        for stream in candidates:
+            if stream.connection.category == category and has_room(
+                stream.connection.session.topics, topics, self._topics_per_connection
+            ):
+                return stream
+        connection = Connection(
+            f"{category}-{next(self._connection_number)}",
+            category,
+            Session(
+                category,
+                timing=self._timing,
+                random=self._random,
+                next_generation=self._generations.__next__,
+                counters=self.counters,
+            ),
+            self._sink,
+            self._clock,
+            self.counters,
+            self._refresh_scale,
+        )
+        stream = Stream(
+            f"{self._url}/v5/public/{category}",
+            connection,
+            clock=self._clock,
+            counters=self.counters,
+            attempts=self._connect_budget,
+            ssl_context=self._ssl_context,
+        )
+        self._streams.append(stream)
+        if self._started:
+            stream.start()
+        return stream
+
+    def _retire(self, stream: Stream) -> None:
+        """Close a connection that nobody needs any longer."""
+        self._streams.remove(stream)
+        task = asyncio.create_task(stream.aclose(), name=f"close {stream.connection.name}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # Numbers finer than the scale
+
+    def _refresh_scale(self, market: Market, price_exponent: int, quantity_exponent: int) -> None:
+        """Numbers of this market need these exponents: ask the venue for its scale once, whatever comes meanwhile."""
+        if market.key in self._refreshing:
+            return
+        task = asyncio.create_task(
+            self._change_scale(market, price_exponent, quantity_exponent), name=f"scale of {market.key}"
+        )
+        self._refreshing[market.key] = task
+        task.add_done_callback(lambda _: self._refreshing.pop(market.key, None))
+
+    async def _change_scale(self, market: Market, price_exponent: int, quantity_exponent: int) -> None:
+        category, symbol = market.key
+        try:
+            async with asyncio.timeout(_REFRESH_SECONDS):
+                await self._instruments.refresh(market.key)
+        except (RestError, TimeoutError) as error:
+            _log.warning("instrument not refreshed", category=category, symbol=symbol, error=str(error) or "timeout")
+        if self._markets.get(market.key) is not market:
+            return
+        instrument = self._instruments.make_finer(market.key, price_exponent, quantity_exponent)
+        self.counters.scale_changes += 1
+        _log.warning(
+            "scale changed",
+            category=category,
+            symbol=symbol,
+            price_exponent=instrument.price_exponent,
+            quantity_exponent=instrument.quantity_exponent,
+        )
+        stream = self._stream_of[market.key]
+        if market.topic.phase is Phase.ACTIVE:  # its trades needed the scale; the book is reset before that changes
+            stream.perform(stream.connection.resync(market, StatusReason.SCALE))
+        market.scale = Scale(instrument.price_exponent, instrument.quantity_exponent)
+        self._sink.on_definition(instrument)
+        stream.perform(stream.connection.release(market))

@@ -1,0 +1,306 @@
+"""The socket of one connection: picows moves the bytes, `Connection` knows what they mean.
+
+Each stream has its own supervisor task, which connects again for ever; one dead socket is revived alone.
+"""
+
+import asyncio
+import enum
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows.url import WSParsedURL
+
+from feeder.clock import Clock
+from feeder.log import logger
+
+from .actions import Send
+from .connection import Connection, Output
+from .counters import Counters
+from .pacing import TokenBucket
+
+RECEIVE_BUFFER_BYTES = 1 << 20  # asked for; bounds what the kernel may pile up while the loop is busy
+_LARGEST_MESSAGE_BYTES = 8 << 20  # a snapshot of 1000 levels is 50 kB
+_READ_BUFFER_BYTES = 64 << 10
+_CONNECT_SECONDS = 5.0  # for the TCP connection, then again for the handshakes
+_CLOSE_SECONDS = 1.0
+
+_log = logger("bybit.stream")
+
+
+class StreamState(enum.Enum):
+    """What the supervisor is doing."""
+
+    CONNECTING = enum.auto()
+    CONNECTED = enum.auto()
+    WAITING = enum.auto()  # for the next attempt
+    CLOSED = enum.auto()
+
+
+class _Listener(WSListener):
+    """Callbacks of one socket. A frame's memory is valid only during the callback: nothing of it is kept."""
+
+    def __init__(self, stream: "Stream", on_payload: Callable[[bytes, int], list[Output] | None]) -> None:
+        self.connected = False
+        self._stream = stream
+        self._on_payload = on_payload
+        self._wall_ns = stream.clock.wall_ns
+        self._fragments: bytearray | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.connected = True
+        self._stream.on_connected(transport)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.TEXT and frame.fin:
+            # Bytes, not a memoryview: cheaper for messages of this size, and safe to keep.
+            outputs = self._on_payload(frame.get_payload_as_bytes(), self._wall_ns())
+            if outputs is not None:
+                self._stream.perform(outputs)
+            return
+        self._on_other_frame(transport, frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        handshake = transport.close_handshake
+        received = handshake.recv if handshake is not None else None
+        reason = "closed by the venue" if received is None else f"closed by the venue: {received.code.name}"
+        self._stream.on_down(reason)
+
+    def mute(self) -> None:
+        """Let pass nothing more: frames already read are of a connection that was given up."""
+        self._on_payload = _ignore
+
+    def _on_other_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
+            self._on_fragment(frame)
+        elif kind is WSMsgType.CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+        # PING is answered by picows, PONG answers nobody here, the venue sends no BINARY.
+
+    def _on_fragment(self, frame: WSFrame) -> None:
+        if self._fragments is None or frame.msg_type is WSMsgType.TEXT:
+            self._fragments = bytearray()
+        self._fragments += frame.get_payload_as_memoryview()
+        if len(self._fragments) > _LARGEST_MESSAGE_BYTES:
+            self._stream.drop(f"message larger than {_LARGEST_MESSAGE_BYTES} bytes")
+        elif frame.fin:
+            whole, self._fragments = bytes(self._fragments), None
+            outputs = self._on_payload(whole, self._wall_ns())
+            if outputs is not None:
+                self._stream.perform(outputs)
+
+
+def _ignore(_payload: bytes, _receive_time_ns: int) -> None:
+    return None
+
+
+class Stream:
+    """Keeps one connection alive until `aclose`. `url` is the whole address, `attempts` the pool's connect budget."""
+
+    def __init__(
+        self,
+        url: str,
+        connection: Connection,
+        *,
+        clock: Clock,
+        counters: Counters,
+        attempts: TokenBucket,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self.url = url
+        self.connection = connection
+        self.clock = clock
+        self.state = StreamState.CONNECTING
+        self.attempt = 0  # attempts to connect since the connection was last up
+        self._counters = counters
+        self._attempts = attempts
+        self._ssl_context = ssl_context
+        self._transport: WSTransport | None = None
+        self._listener: _Listener | None = None
+        self._socket: socket.socket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ever_tried = False
+        self._down_reason = ""
+        self._supervisor: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin connecting, in a task of its own."""
+        self._supervisor = asyncio.create_task(self._supervise(), name=f"bybit {self.connection.name}")
+
+    async def aclose(self) -> None:
+        """Close the socket and end the supervisor."""
+        transport = self._transport
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+            # A handshake cut short closes within three turns: its end is read, the transport closes, then its socket.
+            for _ in range(3):
+                await asyncio.sleep(0)
+        if transport is not None and not transport.is_disconnected:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await transport.wait_disconnected()
+            except TimeoutError:
+                transport.disconnect(graceful=False)
+        self._set_timer(None)
+        self.state = StreamState.CLOSED
+
+    def perform(self, outputs: Sequence[Output]) -> None:
+        """Carry out what the session asks for, and wake when it next wants to be woken."""
+        for output in outputs:
+            if isinstance(output, Send):
+                if self._transport is not None:
+                    self._transport.send(WSMsgType.TEXT, output.text.encode())
+            else:
+                self.drop(output.reason)
+                return
+        self._set_timer(self.connection.session.next_timer())
+
+    def wake(self) -> None:
+        """Look again at what is due: topics were added or let go of."""
+        self.perform(self.connection.on_timer())
+
+    def drop(self, reason: str) -> None:
+        """Give this socket up; the supervisor makes a new one. Books are reset before this returns."""
+        transport = self._transport
+        self.on_down(reason)
+        if transport is not None:
+            transport.disconnect(graceful=False)  # the other side may be gone: nothing is worth waiting for
+
+    # Called by the listener
+
+    def on_connected(self, transport: WSTransport) -> None:
+        """The WebSocket is open."""
+        self._transport = transport
+        self.state = StreamState.CONNECTED
+        self._counters.connects += 1
+        if self._ever_tried:
+            self._counters.reconnects += 1
+        self._ever_tried = True
+        _log.info("connected", connection=self.connection.name, address=self.url, attempt=self.attempt)
+        self.attempt = 0
+        self.perform(self.connection.on_connected())
+
+    def on_down(self, reason: str) -> None:
+        """The WebSocket is closed, or given up."""
+        if self._transport is None:
+            return
+        self._transport = None
+        if self._listener is not None:
+            self._listener.mute()
+        self._set_timer(None)
+        self._down_reason = reason
+        self._counters.disconnects += 1
+        self.connection.on_disconnected()
+
+    # The supervisor
+
+    async def _supervise(self) -> None:
+        while True:
+            self.state = StreamState.CONNECTING
+            while wait := self._attempts.take(self.clock.monotonic()):  # noqa: ASYNC110 - nobody signals time
+                await asyncio.sleep(wait)
+            self.attempt += 1
+            was_connected, reason = await self._connect_and_serve()
+            self._ever_tried = True
+            delay = self.connection.session.reconnect_delay()
+            self.state = StreamState.WAITING
+            if was_connected:
+                _log.warning(
+                    "connection lost", connection=self.connection.name, reason=reason, delay_seconds=round(delay, 3)
+                )
+            else:
+                self._counters.connect_failures += 1
+                # One outage is one line, however many attempts it takes; the counter and `attempt` tell the rest.
+                log = _log.warning if self.attempt == 1 else _log.debug
+                log(
+                    "connection failed",
+                    connection=self.connection.name,
+                    address=self.url,
+                    attempt=self.attempt,
+                    error=reason,
+                    delay_seconds=round(delay, 3),
+                )
+            await asyncio.sleep(delay)
+
+    async def _connect_and_serve(self) -> tuple[bool, str]:
+        """One life of a socket: whether it was ever connected, and why it is not any longer."""
+        listener = self._listener = _Listener(self, self.connection.on_payload)
+        self._down_reason = "closed during the handshake"
+        handshake: dict[str, Any] = {"ssl_handshake_timeout": _CONNECT_SECONDS} if self._ssl_context is not None else {}
+        try:
+            transport, _ = await ws_connect(
+                lambda: listener,
+                self.url,
+                ssl_context=self._ssl_context,
+                websocket_handshake_timeout=_CONNECT_SECONDS,
+                max_frame_size=_LARGEST_MESSAGE_BYTES,
+                read_buffer_init_size=_READ_BUFFER_BYTES,
+                socket_factory=self._open_socket,
+                **handshake,
+            )
+            await transport.wait_disconnected()
+        except (OSError, WSError, TimeoutError) as error:
+            self._down_reason = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - picows hands on here whatever a consumer's callback raised
+            _log.exception("connection broken by a defect", connection=self.connection.name)
+            self._down_reason = f"{type(error).__name__}: {error}"
+        finally:
+            if not listener.connected:
+                self._abandon_handshake()
+        return listener.connected, self._down_reason
+
+    async def _open_socket(self, url: WSParsedURL) -> socket.socket:
+        """A connected TCP socket with a bounded receive buffer, set before the connection fixes the window's scale."""
+        loop = asyncio.get_running_loop()
+        self._socket = None
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                addresses = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+            for position, (family, kind, protocol, _, address) in enumerate(addresses):
+                candidate = socket.socket(family, kind, protocol)
+                try:
+                    candidate.setblocking(False)
+                    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+                    # Each address gets its share of the time: a dead first one must not use up the others'.
+                    async with asyncio.timeout(_CONNECT_SECONDS / len(addresses)):
+                        await loop.sock_connect(candidate, address)
+                except BaseException as error:
+                    candidate.close()
+                    if not isinstance(error, OSError | TimeoutError) or position == len(addresses) - 1:
+                        raise
+                else:
+                    self._socket = candidate
+                    return candidate
+        except (OSError, TimeoutError):
+            # The venue never saw this attempt, so it does not count against its limit.
+            self._attempts.give_back(self.clock.monotonic())
+            raise
+        raise OSError(f"no address for {url.host}")
+
+    def _abandon_handshake(self) -> None:
+        """Close a socket whose handshake did not end: its transport, which nobody was given, then closes itself."""
+        if self._socket is not None and self._socket.fileno() >= 0:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                self._socket.close()  # not connected any longer: there was no transport to tell
+
+    def _set_timer(self, when: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if when is not None:
+            delay = max(0.0, when - self.clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._transport is not None:
+            self.perform(self.connection.on_timer())

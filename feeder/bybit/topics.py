@@ -1,0 +1,97 @@
+"""Topics and the venue's limits on them: built, parsed by splitting, packed into legal requests.
+
+Source: Bybit v5, websocket/public/orderbook (depths) and websocket/wss-authentication (limits on args). They are data,
+so that a change of the venue's is a change of a table.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from feeder.errors import VenueError
+from feeder.market.instrument import Category
+
+DEPTHS: Mapping[str, tuple[int, ...]] = {
+    Category.SPOT: (1, 50, 200, 1000),
+    Category.LINEAR: (1, 50, 200, 1000),
+    Category.INVERSE: (1, 50, 200, 1000),
+    Category.OPTION: (25, 100),
+}
+"""Levels per side that orderbook.{depth}.{symbol} offers. 500 is gone since 2025-09, and refused."""
+
+CHARACTERS_PER_CONNECTION = 21_000  # the venue's limit on the text of all args of one public connection
+TOPICS_PER_CONNECTION = 200  # ours, below every limit of the venue: a dead socket takes few books with it
+ARGS_PER_REQUEST: Mapping[str, int] = {Category.SPOT: 10, Category.OPTION: 2000}
+"""The venue's limit on args of one request; futures have none but the characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookTopic:
+    """orderbook.{depth}.{symbol}."""
+
+    depth: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class TradeTopic:
+    """publicTrade.{subject}; the subject is a symbol, in the option category a base coin."""
+
+    subject: str
+
+
+def base_coin(symbol: str) -> str:
+    """The coin an option symbol starts with: BTC of BTC-30JUN23-45000-P."""
+    return symbol.partition("-")[0]
+
+
+def book_topic(category: str, depth: int, symbol: str) -> str:
+    """The topic of a book. Raises VenueError when the venue has no such depth."""
+    depths = DEPTHS.get(category)
+    if depths is None:
+        raise VenueError(f"no category {category!r}; use one of {', '.join(DEPTHS)}")
+    if depth not in depths:
+        raise VenueError(f"{category} {symbol}: no depth {depth}; use one of {', '.join(map(str, depths))}")
+    return f"orderbook.{depth}.{symbol}"
+
+
+def trade_topic(category: str, symbol: str) -> str:
+    """The topic that carries a symbol's trades: the symbol's own, for options that of its base coin."""
+    return f"publicTrade.{base_coin(symbol) if category == Category.OPTION else symbol}"
+
+
+def parse_topic(topic: str) -> BookTopic | TradeTopic | None:
+    """What a topic is about, or None when it is no kind that feeder reads."""
+    match topic.split(".", 2):
+        case ["orderbook", depth, symbol] if depth.isascii() and depth.isdecimal() and symbol:
+            return BookTopic(int(depth), symbol)
+        case ["publicTrade", *subject] if subject and all(subject):
+            return TradeTopic(".".join(subject))
+    return None
+
+
+def characters(topic: str) -> int:
+    """What a topic takes of a connection's characters, counted with its quotes and comma."""
+    return len(topic) + 3
+
+
+def pack(category: str, topics: Iterable[str]) -> Iterator[list[str]]:
+    """Split topics into requests the venue accepts; the one way for subscribe, resubscribe and unsubscribe."""
+    most = ARGS_PER_REQUEST.get(category, CHARACTERS_PER_CONNECTION)
+    batch: list[str] = []
+    used = 0
+    for topic in topics:
+        needed = characters(topic)
+        if batch and (len(batch) == most or used + needed > CHARACTERS_PER_CONNECTION):
+            yield batch
+            batch, used = [], 0
+        batch.append(topic)
+        used += needed
+    if batch:
+        yield batch
+
+
+def has_room(present: Collection[str], more: Collection[str], most: int = TOPICS_PER_CONNECTION) -> bool:
+    """Whether a connection that carries `present` may take `more` as well."""
+    if len(present) + len(more) > most:
+        return False
+    return sum(map(characters, present)) + sum(map(characters, more)) <= CHARACTERS_PER_CONNECTION
