@@ -1,1 +1,43 @@
 """What a consumer imports: a subscriber, books that are right or say that they are not, recovery."""
+
+from feeder.client.book_view import BookView
+from feeder.client.events import (
+    BboChanged,
+    BookChanged,
+    Defined,
+    Event,
+    EventsDropped,
+    FeedEnded,
+    FeederHeard,
+    FeederLost,
+    PacketsLost,
+    SessionChanged,
+    StatusChanged,
+    Traded,
+    TradesGone,
+    ViewStatus,
+)
+from feeder.client.subscriber import Subscriber
+from feeder.multicast.plan import Line
+from feeder.wire.messages import Kind
+
+__all__ = [
+    "BboChanged",
+    "BookChanged",
+    "BookView",
+    "Defined",
+    "Event",
+    "EventsDropped",
+    "FeedEnded",
+    "FeederHeard",
+    "FeederLost",
+    "Kind",
+    "Line",
+    "PacketsLost",
+    "SessionChanged",
+    "StatusChanged",
+    "Subscriber",
+    "Traded",
+    "TradesGone",
+    "ViewStatus",
+]

@@ -1,0 +1,152 @@
+"""What a subscriber tells its user, in the order it happened."""
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from feeder.market.status import BookStatus, StatusReason
+from feeder.wire.messages import Bbo, BookDelta, InstrumentDefinition, Kind, Trade, TradesLost
+
+if TYPE_CHECKING:
+    from feeder.client.book_view import BookView
+
+
+class ViewStatus(enum.Enum):
+    """What a consumer's book is worth right now. Only LIVE may be traded on.
+
+    STALE, SYNCING and DELISTED are the feeder's own words: it lost, or does not yet have, the exchange. JOINING,
+    SUSPECT, FEEDER_LOST and ENDED are this consumer's: it has lost, or not yet had, the feeder.
+    """
+
+    JOINING = "JOINING"  # no usable snapshot yet
+    SYNCING = "SYNCING"  # the feeder waits for the exchange's first snapshot
+    LIVE = "LIVE"
+    STALE = "STALE"  # the feeder lost the exchange, or something from it
+    DELISTED = "DELISTED"
+    SUSPECT = "SUSPECT"  # packets were lost and nothing has proven this book since
+    FEEDER_LOST = "FEEDER_LOST"  # no packet, not even a heartbeat, on any line
+    ENDED = "ENDED"  # the feeder ended its session
+
+
+FEEDER_STATUS = {
+    BookStatus.SYNCING: ViewStatus.SYNCING,
+    BookStatus.LIVE: ViewStatus.LIVE,
+    BookStatus.STALE: ViewStatus.STALE,
+    BookStatus.DELISTED: ViewStatus.DELISTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BookChanged:
+    """A book changed by one event of the feeder, already applied to `view`.
+
+    `cleared`: it was rebuilt from nothing. `deltas` are the event's own, in order; empty when a snapshot rebuilt it.
+    """
+
+    view: "BookView"
+    cleared: bool
+    deltas: tuple[BookDelta, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """A book's status as this consumer sees it. `reason` is the feeder's, NONE when the change is the consumer's."""
+
+    view: "BookView"
+    status: ViewStatus
+    reason: StatusReason
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """An instrument is known from here on, or its definition changed."""
+
+    instrument_id: int
+    definition: InstrumentDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """One trade. `missed` trades of this instrument before it were lost on the way (0 normally)."""
+
+    instrument_id: int
+    trade: Trade
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TradesGone:
+    """Trades the feeder itself had to give up."""
+
+    instrument_id: int
+    lost: TradesLost
+
+
+@dataclass(frozen=True, slots=True)
+class BboChanged:
+    """Best bid and offer from the bbo channel."""
+
+    instrument_id: int
+    bbo: Bbo
+
+
+@dataclass(frozen=True, slots=True)
+class PacketsLost:
+    """A hole in a channel on every line. For books: each is SUSPECT until proven."""
+
+    partition: int
+    kind: Kind
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged:
+    """A partition's publisher (re)started: every book of it begins anew."""
+
+    partition: int
+    session_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeederLost:
+    """No packet of a partition's books on any line; its books are FEEDER_LOST. Not said after a clean end."""
+
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeederHeard:
+    """Packets again after FeederLost."""
+
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEnded:
+    """A partition's publisher said that its session is over."""
+
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsDropped:
+    """The user's loop was too slow and `count` events were dropped; the books themselves are right."""
+
+    count: int
+
+
+Event = (
+    BookChanged
+    | StatusChanged
+    | Defined
+    | Traded
+    | TradesGone
+    | BboChanged
+    | PacketsLost
+    | SessionChanged
+    | FeederLost
+    | FeederHeard
+    | FeedEnded
+    | EventsDropped
+)

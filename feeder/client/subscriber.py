@@ -1,0 +1,162 @@
+"""The consumer's way in: `async with Subscriber(...) as feed: async for event in feed`.
+
+Needs the standard library and sortedcontainers only. Joins only the channels that the wanted instruments need; joins
+late, follows every line, notices what it lost and rebuilds it; a book it cannot vouch for says so in its status.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+from feeder.client.book_view import BookView
+from feeder.client.events import Event, EventsDropped
+from feeder.client.partition import PartitionFeed
+from feeder.clock import Clock, SystemClock
+from feeder.errors import FeedError
+from feeder.market.instrument import Category, InstrumentKey, instrument_id
+from feeder.multicast.plan import DEFAULT_LINES, DEFAULT_PARTITIONS, DEFAULT_PORT, Channel, ChannelPlan, Line
+from feeder.multicast.receiver import Receiver
+from feeder.wire.messages import Kind
+
+EVENT_BACKLOG = 100_000  # events kept for a slow `async for`; beyond it the oldest go, and it is said
+_TICK_SECONDS = 0.005  # how late a hole or a silence may be noticed
+
+BOOK_KINDS = (Kind.BOOKS, Kind.SNAPSHOTS, Kind.DEFINITIONS)
+
+E = TypeVar("E", bound=Event)
+
+
+class Subscriber:
+    """Follows a feeder's multicast.
+
+    instruments: (category, symbol) pairs, or None for all. lines, port, partitions: as the feeder's configuration has
+    them (`feeder check --json` prints them); an instrument id that the feeder overrides is given in instrument_ids.
+    kinds: channels to join; books, snapshots and definitions go together.
+    """
+
+    def __init__(
+        self,
+        instruments: Iterable[InstrumentKey] | None = None,
+        *,
+        lines: Sequence[Line] = DEFAULT_LINES,
+        port: int = DEFAULT_PORT,
+        partitions: int = DEFAULT_PARTITIONS,
+        kinds: Collection[Kind] = (*BOOK_KINDS, Kind.TRADES),
+        instrument_ids: dict[InstrumentKey, int] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._plan = ChannelPlan(partitions, port, lines)
+        self._ids = {} if instrument_ids is None else dict(instrument_ids)
+        self._callbacks: dict[type[object], list[Callable[[Event], None]]] = {}
+        self._events: deque[Event] = deque()
+        self._dropped = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._iterated = False
+        self._ticker: asyncio.Task[None] | None = None
+        wanted = None if instruments is None else {self.instrument_id(*key) for key in instruments}
+        if wanted is not None and not wanted:
+            raise FeedError("no instrument wanted; name at least one (category, symbol), or give None for all")
+        self.feeds: dict[int, PartitionFeed] = {}
+        channels: list[Channel] = []
+        for partition in range(partitions):
+            mine = None if wanted is None else {i for i in wanted if self._plan.partition_of(i) == partition}
+            if mine is None or mine:
+                joined = [self._plan.channel(partition, kind) for kind in sorted(kinds)]
+                channels += joined
+                self.feeds[partition] = PartitionFeed(partition, joined, self._clock, self._emit, mine)
+        self._by_channel = {channel.channel_id: self.feeds[channel.partition] for channel in channels}
+        self._receiver = Receiver(channels, self.on_datagram)
+
+    async def __aenter__(self) -> Self:
+        self._receiver.open()
+        self._ticker = asyncio.create_task(self._tick(), name="feeder-subscriber")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Leave the groups; an `async for` that is waiting ends."""
+        self._receiver.close()
+        ticker, self._ticker = self._ticker, None
+        if ticker is not None:
+            ticker.cancel()
+            await asyncio.wait([ticker])
+        self._wake()
+
+    def on(self, kind: type[E], callback: Callable[[E], None]) -> None:
+        """Call `callback` with each event of one class (feeder.client.events), right when it happens."""
+        self._callbacks.setdefault(kind, []).append(cast(Callable[[Event], None], callback))
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Every event from the first iteration on. Slower than the feed? The oldest go, and EventsDropped says so."""
+        self._iterated = True
+        events = self._events
+        while True:
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                yield EventsDropped(dropped)
+            while events and not self._dropped:
+                yield events.popleft()
+            if not events:
+                if self._ticker is None:
+                    return
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+
+    def instrument_id(self, category: str, symbol: str) -> int:
+        """The id of an instrument in this feed. Raises FeedError for a category that does not exist."""
+        if category not in list(Category):
+            raise FeedError(f"no category {category!r}; use one of {', '.join(Category)}")
+        known = self._ids.get((category, symbol))
+        return instrument_id(category, symbol) if known is None else known
+
+    def book(self, category: str, symbol: str) -> BookView:
+        """The view of a wanted book; the same object for the subscription's whole life. Raises FeedError if unknown."""
+        number = self.instrument_id(category, symbol)
+        feed = self.feeds.get(self._plan.partition_of(number))
+        view = None if feed is None else feed.books.views.get(number)
+        if view is None:
+            raise FeedError(f"{category} {symbol} is not subscribed, or not defined by the feeder (yet)")
+        return view
+
+    @property
+    def books(self) -> dict[InstrumentKey, BookView]:
+        """All books whose definition is known."""
+        views = (view for feed in self.feeds.values() for view in feed.books.views.values())
+        return {view.key: view for view in views if view.key is not None}
+
+    def view_of(self, instrument_id: int) -> BookView | None:
+        """The view of an instrument id, as events carry it."""
+        feed = self.feeds.get(self._plan.partition_of(instrument_id))
+        return None if feed is None else feed.books.views.get(instrument_id)
+
+    def on_datagram(self, line: str, channel_id: int, data: bytes) -> None:
+        """Every datagram comes through here; tests lose some by overriding it."""
+        self._by_channel[channel_id].on_datagram(line, channel_id, data)
+
+    def _emit(self, event: Event) -> None:
+        for callback in self._callbacks.get(type(event), ()):
+            callback(event)
+        if self._iterated:
+            if len(self._events) >= EVENT_BACKLOG:
+                self._events.popleft()
+                self._dropped += 1
+            self._events.append(event)
+            self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            for feed in self.feeds.values():
+                feed.on_time()

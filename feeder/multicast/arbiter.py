@@ -1,0 +1,220 @@
+"""Line arbitration of one channel, without I/O: packets of all lines in, one ordered run of messages out.
+
+The rules: the first copy of a message wins, whichever line brings it. A packet ahead of its turn waits until the hole
+before it is filled, 64 packets wait, or 10 ms pass; then the hole is given up and named. A greater session id is
+accepted at once; a smaller one only after end of session or a second of silence, or it is a late packet of the past.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from feeder.multicast.channel import HEARTBEAT_INTERVAL
+from feeder.wire.messages import PacketFlag
+from feeder.wire.packet import Packet
+
+REORDER_PACKETS = 64
+REORDER_SECONDS = 0.010
+SILENCE_SECONDS = 3 * HEARTBEAT_INTERVAL  # three heartbeats missed on every line
+SESSION_TAKEOVER_SECONDS = 1.0
+
+
+class Run(NamedTuple):
+    """Messages in turn: the frames of `packet` from index `first`, channel sequence packet.sequence + first, on."""
+
+    packet: Packet
+    first: int
+
+
+class Hole(NamedTuple):
+    """Channel sequences first to last are lost on every line; what follows begins a new unbroken run."""
+
+    first: int
+    last: int
+
+
+class SessionStarted(NamedTuple):
+    """A publisher's session is followed from `sequence` on; nothing of an earlier one counts any more."""
+
+    session_id: int
+    sequence: int
+
+
+class SessionEnded(NamedTuple):
+    """The publisher said goodbye."""
+
+    session_id: int
+
+
+class Silent(NamedTuple):
+    """Nothing, not even a heartbeat, on any line for SILENCE_SECONDS."""
+
+
+class Heard(NamedTuple):
+    """Something again after Silent."""
+
+
+Output = Run | Hole | SessionStarted | SessionEnded | Silent | Heard
+
+
+@dataclass(slots=True)
+class LineStats:
+    """What one line brought."""
+
+    packets: int = 0
+    messages: int = 0
+    first: int = 0  # packets that this line brought before the others
+    missing: int = 0  # messages that this line skipped, late ones taken off again
+    next_sequence: int = 0
+
+
+@dataclass(slots=True)
+class ChannelStats:
+    """What became of it."""
+
+    packets: int = 0
+    messages: int = 0  # delivered, each once
+    duplicates: int = 0  # packets that brought nothing new
+    old_session: int = 0  # packets of a past session
+    reordered: int = 0  # packets that waited for their turn
+    holes: int = 0
+    lost: int = 0  # messages in holes
+    sessions: int = 0
+    lines: dict[str, LineStats] = field(default_factory=dict)
+
+
+class Arbiter:
+    """The receiving state of one channel. Times are monotonic seconds, given."""
+
+    def __init__(self, channel_id: int) -> None:
+        self.channel_id = channel_id
+        self.stats = ChannelStats()
+        self.session_id = 0  # 0: nothing heard yet
+        self.next_sequence = 0
+        self.run_start = 0  # first sequence of the current unbroken run
+        self.silent = False
+        self._ended = False
+        self._last_heard: float | None = None
+        self._waiting: dict[int, Packet] = {}
+        self._waiting_since = 0.0
+
+    def on_packet(self, line: str, packet: Packet, now: float) -> list[Output]:
+        """One sound packet of this channel from one line."""
+        out: list[Output] = []
+        stats = self.stats
+        stats.packets += 1
+        if packet.session_id != self.session_id and not self._new_session(packet, now, out):
+            return out
+        self._last_heard = now
+        if self.silent:
+            self.silent = False
+            out.append(Heard())
+        count = len(packet.frames)
+        per_line = stats.lines.get(line)
+        if per_line is None:
+            per_line = stats.lines[line] = LineStats()
+        self._count_line(per_line, packet.sequence, count)
+        expected = self.next_sequence
+        if packet.sequence <= expected:
+            if packet.sequence + count > expected:
+                per_line.first += 1
+                self._deliver(packet, out)
+                if self._waiting:
+                    self._drain(out)
+            elif count:
+                stats.duplicates += 1
+        elif packet.sequence not in self._waiting or not self._waiting[packet.sequence].frames:
+            if not self._waiting:
+                self._waiting_since = now
+            if count:
+                stats.reordered += 1
+                per_line.first += 1
+            self._waiting[packet.sequence] = packet
+        elif count:
+            stats.duplicates += 1
+        if self._waiting:
+            self._give_up_if_due(now, out)
+        if packet.flags & PacketFlag.END_OF_SESSION and not self._ended:
+            self._give_up_all(now, out)
+            self._ended = True
+            out.append(SessionEnded(self.session_id))
+        return out
+
+    def on_time(self, now: float) -> list[Output]:
+        """To be called every few milliseconds: holes whose time is up, silence."""
+        out: list[Output] = []
+        if self._waiting:
+            self._give_up_if_due(now, out)
+        if (
+            self._last_heard is not None
+            and not self.silent
+            and not self._ended
+            and now - self._last_heard >= SILENCE_SECONDS
+        ):
+            self.silent = True
+            out.append(Silent())
+        return out
+
+    def _new_session(self, packet: Packet, now: float, out: list[Output]) -> bool:
+        """Whether to follow the packet's session; if so, everything of the old one is forgotten."""
+        quiet = self._last_heard is None or now - self._last_heard >= SESSION_TAKEOVER_SECONDS
+        if packet.session_id < self.session_id and not (self._ended or quiet):
+            self.stats.old_session += 1
+            return False
+        if self._ended and packet.session_id < self.session_id and packet.flags & PacketFlag.END_OF_SESSION:
+            self.stats.old_session += 1  # a farewell of a session even older
+            return False
+        self.session_id = packet.session_id
+        self.next_sequence = self.run_start = packet.sequence
+        self._ended = False
+        self._waiting.clear()
+        self.stats.sessions += 1
+        for per_line in self.stats.lines.values():
+            per_line.next_sequence = 0
+        out.append(SessionStarted(packet.session_id, packet.sequence))
+        return True
+
+    def _deliver(self, packet: Packet, out: list[Output]) -> None:
+        skip = self.next_sequence - packet.sequence
+        self.stats.messages += len(packet.frames) - skip
+        self.next_sequence = packet.sequence + len(packet.frames)
+        out.append(Run(packet, skip))
+
+    def _drain(self, out: list[Output]) -> None:
+        """Deliver what waited and is in turn now; what is old by now is dropped."""
+        waiting = self._waiting
+        for sequence in sorted(waiting):
+            if sequence > self.next_sequence:
+                break
+            packet = waiting.pop(sequence)
+            if packet.next_sequence > self.next_sequence:
+                self._deliver(packet, out)
+
+    def _give_up_if_due(self, now: float, out: list[Output]) -> None:
+        if len(self._waiting) > REORDER_PACKETS or now - self._waiting_since >= REORDER_SECONDS:
+            self._give_up(now, out)
+
+    def _give_up(self, now: float, out: list[Output]) -> None:
+        """Name the first hole and go on behind it; a later hole gets a window of its own."""
+        first = min(self._waiting)
+        out.append(Hole(self.next_sequence, first - 1))
+        self.stats.holes += 1
+        self.stats.lost += first - self.next_sequence
+        self.next_sequence = self.run_start = first
+        self._waiting_since = now
+        self._drain(out)
+
+    def _give_up_all(self, now: float, out: list[Output]) -> None:
+        while self._waiting:
+            self._give_up(now, out)
+
+    @staticmethod
+    def _count_line(stats: LineStats, sequence: int, count: int) -> None:
+        stats.packets += 1
+        stats.messages += count
+        expected = stats.next_sequence
+        if not expected or sequence >= expected:
+            if expected:
+                stats.missing += sequence - expected
+            stats.next_sequence = sequence + count
+        else:
+            stats.missing = max(0, stats.missing - count)

@@ -1,0 +1,283 @@
+"""One instrument's voice on the wire: what its worker tells becomes events, numbered per instrument.
+
+instrumentSequence advances by one with every BookDelta, BookClear and InstrumentStatus on the books channel and never
+resets within a session. An event is written in one go, so no other instrument's message comes in between.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from feeder.book.order_book import OrderBook
+from feeder.market.instrument import Category, Instrument
+from feeder.market.status import BookStatus, StatusReason
+from feeder.market.update import BookUpdate, TradeUpdate
+from feeder.multicast.channel import ChannelPublisher
+from feeder.wire import encoder
+from feeder.wire.messages import (
+    MAX_DELTA_LEVELS,
+    MAX_SNAPSHOT_LEVELS,
+    Bbo,
+    BookChecksum,
+    InstrumentDefinition,
+    SnapshotBegin,
+    SnapshotEnd,
+    TradesLost,
+)
+
+_FIRST, _LAST, _CONFLATED = 0x01, 0x02, 0x08
+_MOST = 2 * MAX_DELTA_LEVELS  # values of a flat list that fit one BookDelta
+
+
+class PartitionChannels(Protocol):
+    """The channels of the instrument's partition, and a mark that its best bid or offer may have changed."""
+
+    books: ChannelPublisher
+    trades: ChannelPublisher
+    bbo: ChannelPublisher
+    snapshots: ChannelPublisher
+    definitions: ChannelPublisher
+
+    def mark_bbo(self, publisher: "BookPublisher") -> None:
+        """Have `publish_bbo` called before the next flush."""
+        ...
+
+
+class BookPublisher:
+    """Implements the pipeline's BookSink for one instrument; its worker is the only caller of events."""
+
+    def __init__(self, instrument: Instrument, depth: int, channels: PartitionChannels) -> None:
+        self.instrument = instrument
+        self.depth = depth
+        self.state = BookStatus.SYNCING
+        self.reason = StatusReason.SUBSCRIBED
+        self.sequence = 0  # instrumentSequence of the last message written
+        self.trade_sequence = 0
+        self.update = BookUpdate(True, [], [], 0, 0, 0, 0, 0, 0)  # the last one published, for its ids and times
+        self._book: OrderBook | None = None
+        self._channels = channels
+        self._announced = 0  # definitionVersion last written to the books channel
+        self._last_bbo: tuple[object, ...] = ()
+
+    # What the worker tells -------------------------------------------------------------------------------------------
+
+    def restart(self, book: OrderBook, update: BookUpdate) -> None:
+        """The book was replaced: clear, all levels, LIVE, in one event."""
+        instrument = self.instrument
+        messages = []
+        if self._announced != instrument.definition_version:
+            self._announced = instrument.definition_version
+            messages.append(encoder.instrument_definition(instrument.id, _FIRST, self._definition()))
+        self.sequence += 1
+        first = 0 if messages else _FIRST
+        messages.append(encoder.book_clear(instrument.id, first, self.sequence, StatusReason.SNAPSHOT))
+        levels = book.levels()
+        messages += self._deltas(update, levels.bids, levels.asks, first=0, last=0)
+        self.sequence += 1
+        self.state, self.reason = BookStatus.LIVE, StatusReason.SNAPSHOT
+        messages.append(
+            encoder.instrument_status(instrument.id, _LAST, self.sequence, BookStatus.LIVE, StatusReason.SNAPSHOT)
+        )
+        self._book = book
+        self.update = update
+        for message in messages:
+            self._channels.books.write(message)
+        self._channels.mark_bbo(self)
+
+    def delta(self, update: BookUpdate, bids: list[int], asks: list[int]) -> None:
+        """An applied change; flat levels, quantity 0 removes."""
+        self.update = update
+        instrument = self.instrument
+        if len(bids) + len(asks) <= _MOST:
+            self.sequence += 1
+            self._channels.books.write(
+                encoder.book_delta(
+                    instrument.id,
+                    11 if update.conflated else 3,
+                    self.sequence,
+                    update,
+                    instrument.price_exponent,
+                    instrument.quantity_exponent,
+                    len(bids) >> 1,
+                    bids + asks,
+                )
+            )
+        else:
+            for message in self._deltas(update, bids, asks, first=_FIRST, last=_LAST):
+                self._channels.books.write(message)
+        self._channels.mark_bbo(self)
+
+    def status(self, status: BookStatus, reason: StatusReason) -> None:
+        """The book is not LIVE from here; said on the books, trades and bbo channels."""
+        self.state, self.reason = status, reason
+        self.sequence += 1
+        message = encoder.instrument_status(self.instrument.id, _FIRST | _LAST, self.sequence, status, reason)
+        self._channels.books.write(message)
+        self._channels.trades.write(message)
+        self._channels.mark_bbo(self)
+
+    def trades(self, trades: Sequence[TradeUpdate]) -> None:
+        """Trades, in the venue's order."""
+        instrument = self.instrument
+        write = self._channels.trades.write
+        for update in trades:
+            self.trade_sequence += 1
+            write(
+                encoder.trade(
+                    instrument.id,
+                    update,
+                    self.trade_sequence,
+                    self.sequence,
+                    instrument.price_exponent,
+                    instrument.quantity_exponent,
+                )
+            )
+
+    def trades_lost(self, count: int) -> None:
+        """Trades had to be given up; their sequence numbers are used up."""
+        first = self.trade_sequence + 1
+        self.trade_sequence += count
+        self._channels.trades.write(
+            encoder.trades_lost(self.instrument.id, TradesLost(first, self.trade_sequence, count))
+        )
+
+    def definition(self, instrument: Instrument) -> None:
+        """A new scale or new steps; the next restart announces it on the books channel."""
+        self.instrument = instrument
+        self._channels.definitions.write(encoder.instrument_definition(instrument.id, 3, self._definition()))
+
+    # What the rotations ask for --------------------------------------------------------------------------------------
+
+    def publish_definition(self) -> None:
+        """The definition, on the definitions channel."""
+        message = encoder.instrument_definition(self.instrument.id, _FIRST | _LAST, self._definition())
+        self._channels.definitions.write(message)
+
+    def publish_bbo(self, *, even_unchanged: bool = False) -> None:
+        """Best bid and offer, when they changed or it is asked for all the same."""
+        book = self._book
+        live = book is not None and self.state is BookStatus.LIVE
+        bid, ask = (book.best_bid(), book.best_ask()) if book is not None and live else (None, None)
+        state = (bid, ask, self.state)
+        if state == self._last_bbo and not even_unchanged:
+            return
+        self._last_bbo = state
+        bid_price, bid_quantity = bid or (None, None)
+        ask_price, ask_quantity = ask or (None, None)
+        update, instrument = self.update, self.instrument
+        self._channels.bbo.write(
+            encoder.bbo(
+                instrument.id,
+                Bbo(
+                    self.sequence,
+                    bid_price,
+                    bid_quantity,
+                    ask_price,
+                    ask_quantity,
+                    update.match_time_ns,
+                    update.send_time_ns,
+                    update.receive_time_ns,
+                    instrument.price_exponent,
+                    instrument.quantity_exponent,
+                    self.state,
+                ),
+            )
+        )
+
+    def publish_snapshot(self) -> int:
+        """The whole book on the snapshots channel and its checksum on the books channel; bytes written.
+
+        A book that is not LIVE sends begin and end only: there is nothing to rebuild from.
+        """
+        channels, instrument, update = self._channels, self.instrument, self.update
+        snapshots = channels.snapshots
+        bids: list[int] = []
+        asks: list[int] = []
+        checksum = 0
+        if self._book is not None and self.state is BookStatus.LIVE:
+            levels = self._book.levels()
+            bids, asks = levels.bids, levels.asks
+            checksum = self._book.checksum()
+        count = (len(bids) + len(asks)) >> 1
+        fragments = _split(bids, asks, MAX_SNAPSHOT_LEVELS)
+        definition = encoder.instrument_definition(instrument.id, _FIRST | _LAST, self._definition())
+        begin = encoder.snapshot_begin(
+            instrument.id,
+            SnapshotBegin(
+                self.sequence,
+                channels.books.sequence - 1,
+                update.update_id,
+                update.venue_sequence,
+                update.match_time_ns,
+                update.send_time_ns,
+                update.receive_time_ns,
+                len(fragments),
+                len(bids) >> 1,
+                len(asks) >> 1,
+                self.state,
+                self.reason,
+                instrument.price_exponent,
+                instrument.quantity_exponent,
+            ),
+        )
+        snapshots.write_together([definition, begin])
+        size = len(definition) + len(begin)
+        for index, (bid_count, flat) in enumerate(fragments):
+            message = encoder.snapshot_levels(instrument.id, self.sequence, index, bid_count, flat)
+            snapshots.write(message)
+            size += len(message)
+        end = encoder.snapshot_end(instrument.id, SnapshotEnd(self.sequence, count, checksum))
+        snapshots.write(end)
+        if self.state is BookStatus.LIVE:
+            channels.books.write(encoder.book_checksum(instrument.id, BookChecksum(self.sequence, count, checksum)))
+        return size + len(end)
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _deltas(self, update: BookUpdate, bids: list[int], asks: list[int], *, first: int, last: int) -> list[bytes]:
+        """As many BookDelta as the levels need, at least one."""
+        instrument = self.instrument
+        parts = _split(bids, asks, MAX_DELTA_LEVELS) or [(0, [])]
+        messages = []
+        for index, (bid_count, flat) in enumerate(parts):
+            self.sequence += 1
+            flags = (
+                (first if index == 0 else 0)
+                | (last if index == len(parts) - 1 else 0)
+                | (_CONFLATED if update.conflated else 0)
+            )
+            messages.append(
+                encoder.book_delta(
+                    instrument.id,
+                    flags,
+                    self.sequence,
+                    update,
+                    instrument.price_exponent,
+                    instrument.quantity_exponent,
+                    bid_count,
+                    flat,
+                )
+            )
+        return messages
+
+    def _definition(self) -> InstrumentDefinition:
+        instrument = self.instrument
+        return InstrumentDefinition(
+            instrument.symbol,
+            instrument.tick_size,
+            instrument.quantity_step,
+            instrument.definition_version,
+            Category(instrument.category),
+            instrument.price_exponent,
+            instrument.quantity_exponent,
+            instrument.status,
+        )
+
+
+def _split(bids: list[int], asks: list[int], most: int) -> list[tuple[int, list[int]]]:
+    """(bids in it, flat levels) per message, at most `most` levels each, bids before asks."""
+    flat = bids + asks
+    parts = []
+    for start in range(0, len(flat), 2 * most):
+        part = flat[start : start + 2 * most]
+        parts.append((max(0, min(len(bids) - start, len(part))) >> 1, part))
+    return parts

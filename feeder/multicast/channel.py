@@ -1,0 +1,158 @@
+"""One channel's open packet: messages go in, whole packets go out on every line, one sequence for all."""
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from feeder.clock import Clock
+from feeder.wire.messages import HEADER_LENGTH, MAX_MESSAGES, MAX_PACKET, PacketFlag
+from feeder.wire.packet import pack_header_into
+
+HEARTBEAT_AFTER_DATA = 0.020  # seconds; shows a consumer that it lost the last packet
+HEARTBEAT_INTERVAL = 0.250  # seconds
+
+
+class Sender(Protocol):
+    """One line of one channel."""
+
+    line: str
+
+    def send(self, packet: memoryview) -> None:
+        """Hand over one packet; what the network cannot take is counted, never raised."""
+        ...
+
+
+class LineSender:
+    """A connected socket. A packet that the system cannot take now is lost on this line, and counted.
+
+    Never waited for: other lines carry the same packet, and waiting would make every book late for one slow card.
+    """
+
+    def __init__(self, line: str, sock: socket.socket) -> None:
+        self.line = line
+        self.packets = 0
+        self.bytes = 0
+        self.refused = 0  # the send buffer was full (EAGAIN, ENOBUFS)
+        self.errors = 0  # anything else, such as an interface that went down
+        self.last_error = ""
+        self._socket = sock
+        self._send = sock.send
+
+    def send(self, packet: memoryview) -> None:
+        """Send one packet, or count why not."""
+        try:
+            self.bytes += self._send(packet)
+            self.packets += 1
+        except BlockingIOError:
+            self.refused += 1
+        except OSError as error:
+            self.errors += 1
+            self.last_error = str(error)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class ChannelPublisher:
+    """Packs messages in order, numbers them, and sends a packet when it is full or `flush` says so.
+
+    `on_open` is called with the channel whenever an empty packet gets its first message, so that the owner can flush it
+    in the same turn of the event loop.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_clock",
+        "_count",
+        "_idle",
+        "_last_sent",
+        "_on_open",
+        "_senders",
+        "_used",
+        "_view",
+        "channel_id",
+        "flags",
+        "messages",
+        "packets",
+        "sequence",
+        "session_id",
+    )
+
+    def __init__(
+        self,
+        channel_id: int,
+        session_id: int,
+        flags: PacketFlag,
+        senders: Sequence[Sender],
+        clock: Clock,
+        on_open: Callable[["ChannelPublisher"], None],
+    ) -> None:
+        self.channel_id = channel_id
+        self.session_id = session_id
+        self.flags = int(flags)
+        self.sequence = 1  # of the next message to be written
+        self.messages = 0
+        self.packets = 0
+        self._senders = tuple(senders)
+        self._clock = clock
+        self._on_open = on_open
+        self._buffer = bytearray(MAX_PACKET)
+        self._view = memoryview(self._buffer)
+        self._used = HEADER_LENGTH
+        self._count = 0
+        self._idle = False  # the last packet was no data: the next heartbeat is a long interval away
+        self._last_sent = clock.monotonic()
+
+    def write(self, message: bytes) -> None:
+        """Append one encoded message."""
+        size = len(message)
+        used = self._used
+        if used + size > MAX_PACKET or self._count == MAX_MESSAGES:
+            self.flush()
+            used = HEADER_LENGTH
+        if not self._count:
+            self._on_open(self)
+        end = used + size
+        self._buffer[used:end] = message
+        self._used = end
+        self._count += 1
+        self.sequence += 1
+
+    def write_together(self, messages: Sequence[bytes]) -> None:
+        """Append messages that must stand in one packet; together they fit one."""
+        if self._used + sum(map(len, messages)) > MAX_PACKET or self._count + len(messages) > MAX_MESSAGES:
+            self.flush()
+        for message in messages:
+            self.write(message)
+
+    def flush(self) -> None:
+        """Send the open packet, if it holds anything."""
+        count = self._count
+        if count:
+            self._send(self.flags, count, self.sequence - count, self._used)
+            self.messages += count
+            self._count = 0
+            self._used = HEADER_LENGTH
+            self._idle = False
+
+    def tick(self, now: float) -> None:
+        """Send a heartbeat when one is due; `now` is monotonic seconds."""
+        if not self._count and now - self._last_sent >= (HEARTBEAT_INTERVAL if self._idle else HEARTBEAT_AFTER_DATA):
+            self._send(PacketFlag.HEARTBEAT | (self.flags & PacketFlag.TEST), 0, self.sequence, HEADER_LENGTH)
+            self._idle = True
+
+    def end_session(self) -> None:
+        """Send what is open, then one packet that says the session is over."""
+        self.flush()
+        self._send(PacketFlag.END_OF_SESSION | (self.flags & PacketFlag.TEST), 0, self.sequence, HEADER_LENGTH)
+        self._idle = True
+
+    def _send(self, flags: int, count: int, sequence: int, size: int) -> None:
+        clock = self._clock
+        pack_header_into(self._buffer, self.channel_id, flags, count, self.session_id, sequence, clock.wall_ns())
+        packet = self._view[:size]
+        for sender in self._senders:
+            sender.send(packet)
+        self.packets += 1
+        self._last_sent = clock.monotonic()

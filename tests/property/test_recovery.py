@@ -1,0 +1,74 @@
+"""Random loss, duplicates and reordering on both lines: never a wrong LIVE book, and all books back in the end."""
+
+import random
+
+import pytest
+
+from feeder.client.events import ViewStatus
+from tests.helpers.feed import Consumer, Feed, levels_of
+
+
+def trade_on(feed: Feed, rng: random.Random) -> None:
+    """One random thing happens upstream."""
+    source = rng.choice(list(feed.sources.values()))
+    act = rng.random()
+    if act < 0.02:
+        source.stale()
+    elif act < 0.06:
+        size = rng.choice([1, 5, 200])
+        source.restart([v for n in range(size) for v in (100 - n, 1)], [v for n in range(size) for v in (101 + n, 1)])
+    elif source.publisher.sequence > 1:
+        levels = rng.choice([1, 3, 3, 3, 100])
+        side = [v for _ in range(levels) for v in (rng.randrange(1, 100), rng.randrange(3))]
+        source.delta(side, [v for _ in range(levels) for v in (rng.randrange(101, 200), rng.randrange(3))])
+
+
+def check(feed: Feed, consumer: Consumer) -> int:
+    """Every LIVE view equals the feeder's book at the same instrument sequence; how many are LIVE."""
+    live = 0
+    for source in feed.sources.values():
+        view = consumer.view(source)
+        if view.status is ViewStatus.LIVE:
+            live += 1
+            assert levels_of(view) == feed.history[source.id, view.sequence]
+    return live
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.1, 0.3])
+@pytest.mark.parametrize("seed", range(8))
+def test_no_wrong_live_book_whatever_the_network_does(seed, loss):
+    rng = random.Random(seed)
+    feed = Feed(("BTCUSDT", "ETHUSDT", "XRPUSDT", "ADAUSDT"))
+    for source in feed.sources.values():
+        source.restart([100, 1], [101, 1])
+    consumer = Consumer(feed, list(feed.sources))
+    held: list = []
+    checked = 0
+    for _ in range(1500):
+        for _ in range(rng.randrange(4)):
+            trade_on(feed, rng)
+        feed.clock.advance(rng.choice([0.001, 0.005, 0.012]))
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+        wire, feed.wire[:] = feed.wire + held, []
+        held = []
+        for datagram in wire:
+            if rng.random() < loss:
+                continue
+            if rng.random() < 0.05:
+                held.append(datagram)
+                continue
+            consumer.feed.on_datagram(*datagram)
+            if rng.random() < 0.05:
+                consumer.feed.on_datagram(*datagram)
+        consumer.feed.on_time()
+        checked += check(feed, consumer)
+        if rng.random() < 0.001:
+            feed.start()
+            for source in feed.sources.values():
+                source.restart([100, 1], [101, 1])
+    assert checked > 200  # the run did look at live books
+    for source in feed.sources.values():
+        source.restart([100, 1], [101, 1])
+    feed.run(2.3, [consumer])
+    assert check(feed, consumer) == len(feed.sources)

@@ -1,0 +1,157 @@
+"""The rules of line arbitration, packet by packet."""
+
+from feeder.multicast.arbiter import Arbiter, Heard, Hole, Run, SessionEnded, SessionStarted, Silent
+from feeder.wire import encoder
+from feeder.wire.messages import BookChecksum, PacketFlag
+from feeder.wire.packet import Packet, parse
+from tests.helpers.wire_samples import packet as whole_packet
+
+MESSAGE = encoder.book_checksum(1, BookChecksum(1, 2, 3))
+
+
+def packet(sequence: int, count: int = 1, *, session: int = 100, flags: int = 1) -> Packet:
+    return parse(whole_packet(*[MESSAGE] * count, sequence=sequence, session=session, flags=flags))
+
+
+def heartbeat(sequence: int, session: int = 100) -> Packet:
+    return packet(sequence, 0, session=session, flags=PacketFlag.HEARTBEAT)
+
+
+def delivered(outputs: list) -> list[int]:
+    """Channel sequences of the messages in the outputs' runs."""
+    return [
+        run.packet.sequence + i
+        for run in outputs
+        if isinstance(run, Run)
+        for i in range(run.first, len(run.packet.frames))
+    ]
+
+
+def joined(sequence: int = 1) -> Arbiter:
+    arbiter = Arbiter(0)
+    arbiter.on_packet("A", packet(sequence), 0.0)
+    return arbiter
+
+
+def test_first_packet_begins_a_session_and_a_run_where_it_stands():
+    arbiter = Arbiter(0)
+    out = arbiter.on_packet("A", packet(500, 3), 0.0)
+    assert out[0] == SessionStarted(100, 500)
+    assert delivered(out) == [500, 501, 502]
+    assert arbiter.run_start == 500
+
+
+def test_first_copy_wins_and_the_second_is_a_duplicate():
+    arbiter = joined()
+    assert delivered(arbiter.on_packet("B", packet(2), 0.0)) == [2]
+    assert arbiter.on_packet("A", packet(2), 0.0) == []
+    assert arbiter.stats.duplicates == 1
+
+
+def test_a_packet_that_overlaps_delivers_its_new_messages_only():
+    arbiter = joined()
+    arbiter.on_packet("A", packet(2, 3), 0.0)
+    assert delivered(arbiter.on_packet("B", packet(3, 4), 0.0)) == [5, 6]
+
+
+def test_packets_ahead_wait_for_the_missing_one():
+    arbiter = joined()
+    assert arbiter.on_packet("A", packet(3), 0.0) == []
+    assert arbiter.on_packet("A", packet(4), 0.001) == []
+    assert delivered(arbiter.on_packet("B", packet(2), 0.009)) == [2, 3, 4]
+    assert arbiter.stats.holes == 0
+
+
+def test_ten_milliseconds_give_a_hole_up():
+    arbiter = joined()
+    arbiter.on_packet("A", packet(4), 0.0)
+    assert arbiter.on_time(0.009) == []
+    out = arbiter.on_time(0.010)
+    assert out[0] == Hole(2, 3)
+    assert delivered(out) == [4]
+    assert arbiter.run_start == 4
+    assert arbiter.stats.lost == 2
+
+
+def test_sixty_four_packets_may_wait_and_one_more_gives_the_hole_up():
+    arbiter = joined()
+    for sequence in range(3, 67):
+        assert arbiter.on_packet("A", packet(sequence), 0.0) == []
+    out = arbiter.on_packet("A", packet(67), 0.0)
+    assert out[0] == Hole(2, 2)
+    assert delivered(out) == list(range(3, 68))
+
+
+def test_a_second_hole_gets_a_window_of_its_own():
+    arbiter = joined()
+    arbiter.on_packet("A", packet(3), 0.0)
+    arbiter.on_packet("A", packet(5), 0.008)
+    out = arbiter.on_time(0.010)
+    assert out[0] == Hole(2, 2)
+    assert delivered(out) == [3]
+    assert delivered(arbiter.on_packet("B", packet(4), 0.015)) == [4, 5]
+
+
+def test_a_heartbeat_ahead_shows_a_lost_tail():
+    arbiter = joined()
+    arbiter.on_packet("A", heartbeat(4), 0.0)
+    assert arbiter.on_time(0.011) == [Hole(2, 3)]
+    assert delivered(arbiter.on_packet("A", packet(4), 0.1)) == [4]
+
+
+def test_a_heartbeat_of_one_line_waits_for_the_other_lines_data():
+    arbiter = joined()
+    arbiter.on_packet("A", heartbeat(3), 0.0)
+    assert delivered(arbiter.on_packet("B", packet(2), 0.005)) == [2]
+    assert arbiter.on_time(0.1) == []
+    assert arbiter.stats.holes == 0
+
+
+def test_data_takes_the_place_of_a_heartbeat_that_waits_at_its_sequence():
+    arbiter = joined()
+    arbiter.on_packet("A", heartbeat(3), 0.0)
+    arbiter.on_packet("B", packet(3), 0.001)
+    assert delivered(arbiter.on_packet("A", packet(2), 0.002)) == [2, 3]
+
+
+def test_a_greater_session_is_followed_at_once_and_the_old_ones_packets_are_dropped():
+    arbiter = joined(900)
+    out = arbiter.on_packet("A", packet(1, session=200), 0.0)
+    assert out[0] == SessionStarted(200, 1)
+    assert arbiter.on_packet("B", packet(901, session=100), 0.1) == []
+    assert arbiter.stats.old_session == 1
+
+
+def test_a_smaller_session_is_followed_only_after_silence_or_the_end():
+    arbiter = joined()
+    assert arbiter.on_packet("A", packet(1, session=50), 0.9) == []
+    assert delivered(arbiter.on_packet("A", packet(1, session=50), 1.0)) == [1]
+    ended = joined()
+    ended.on_packet("A", packet(2, 0, flags=PacketFlag.END_OF_SESSION), 0.0)
+    assert ended.on_packet("A", packet(1, session=50), 0.1)[0] == SessionStarted(50, 1)
+
+
+def test_silence_is_said_once_and_taken_back():
+    arbiter = joined()
+    assert arbiter.on_time(0.74) == []
+    assert arbiter.on_time(0.76) == [Silent()]
+    assert arbiter.on_time(5.0) == []
+    assert arbiter.on_packet("B", heartbeat(2), 6.0) == [Heard()]
+
+
+def test_end_of_session_is_said_once_after_its_tail():
+    arbiter = joined()
+    end = packet(3, 0, flags=PacketFlag.END_OF_SESSION)
+    assert arbiter.on_packet("A", end, 0.0) == [Hole(2, 2), SessionEnded(100)]
+    assert arbiter.on_packet("B", end, 0.0) == []
+    assert arbiter.on_time(9.0) == []
+
+
+def test_each_line_is_counted_by_itself():
+    arbiter = joined()
+    arbiter.on_packet("A", packet(2), 0.0)
+    arbiter.on_packet("B", packet(1), 0.0)
+    arbiter.on_packet("B", packet(3), 0.0)
+    lines = arbiter.stats.lines
+    assert (lines["A"].packets, lines["A"].first, lines["A"].missing) == (2, 2, 0)
+    assert (lines["B"].packets, lines["B"].first, lines["B"].missing) == (2, 1, 1)

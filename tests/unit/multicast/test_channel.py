@@ -1,0 +1,211 @@
+"""Packing, numbering, heartbeats; one flush per turn however much was written."""
+
+import errno
+
+from feeder.clock import ManualClock
+from feeder.market.instrument import instrument_id
+from feeder.market.status import BookStatus, StatusReason
+from feeder.multicast.channel import ChannelPublisher, LineSender
+from feeder.wire import encoder
+from feeder.wire.decoder import decode
+from feeder.wire.messages import BookChecksum, Kind, PacketFlag
+from feeder.wire.packet import Packet, parse
+from tests.helpers.feed import Feed
+
+
+class Line:
+    def __init__(self, line: str = "A") -> None:
+        self.line = line
+        self.sent: list[bytes] = []
+
+    def send(self, packet: memoryview) -> None:
+        self.sent.append(bytes(packet))
+
+    def packets(self) -> list[Packet]:
+        return [parse(data) for data in self.sent]
+
+
+def channel(*lines: Line, clock: ManualClock | None = None) -> tuple[ChannelPublisher, list[ChannelPublisher]]:
+    opened: list[ChannelPublisher] = []
+    publisher = ChannelPublisher(3, 77, PacketFlag.INCREMENTAL, lines, clock or ManualClock(), opened.append)
+    return publisher, opened
+
+
+MESSAGE = encoder.book_checksum(1, BookChecksum(1, 2, 3))  # 32 bytes
+
+
+def test_lines_carry_byte_identical_packets():
+    a, b = Line("A"), Line("B")
+    publisher, _ = channel(a, b)
+    publisher.write(MESSAGE)
+    publisher.flush()
+    assert a.sent == b.sent
+    assert len(a.sent) == 1
+
+
+def test_messages_pack_until_the_packet_is_full_and_are_numbered_without_a_break():
+    line = Line()
+    publisher, _ = channel(line)
+    for _ in range(100):
+        publisher.write(MESSAGE)
+    publisher.flush()
+    packets = line.packets()
+    assert [len(p.frames) for p in packets] == [42, 42, 16]  # 42 * 32 + 32 <= 1400
+    assert [p.sequence for p in packets] == [1, 43, 85]
+    assert all(len(p.data) <= 1400 for p in packets)
+    assert publisher.sequence == 101
+    assert all(p.flags == 1 and p.session_id == 77 and p.channel_id == 3 for p in packets)
+
+
+def test_messages_written_together_share_a_packet():
+    line = Line()
+    publisher, _ = channel(line)
+    for _ in range(41):
+        publisher.write(MESSAGE)
+    publisher.write_together([MESSAGE, MESSAGE])
+    publisher.flush()
+    assert [len(p.frames) for p in line.packets()] == [41, 2]
+
+
+def test_heartbeat_follows_data_after_20_ms_then_every_250_ms_and_carries_the_next_sequence():
+    clock, line = ManualClock(monotonic=0.0), Line()
+    publisher, _ = channel(line, clock=clock)
+    publisher.write(MESSAGE)
+    publisher.flush()
+    times = []
+    start = clock.monotonic()
+    for _ in range(600):
+        clock.advance(0.001)
+        before = len(line.sent)
+        publisher.tick(clock.monotonic())
+        if len(line.sent) > before:
+            times.append(round(clock.monotonic() - start, 3))
+    assert times == [0.02, 0.27, 0.52]
+    beat = line.packets()[-1]
+    assert beat.flags == PacketFlag.HEARTBEAT
+    assert (beat.sequence, beat.frames) == (2, [])
+
+
+def test_end_of_session_sends_what_is_open_first():
+    line = Line()
+    publisher, _ = channel(line)
+    publisher.write(MESSAGE)
+    publisher.end_session()
+    data, end = line.packets()
+    assert data.flags == PacketFlag.INCREMENTAL
+    assert (end.flags, end.sequence) == (PacketFlag.END_OF_SESSION, 2)
+
+
+class Full:
+    """A socket whose buffer is full, or whose interface is gone."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+    def send(self, data: memoryview) -> int:
+        raise self.error
+
+
+def test_a_full_send_buffer_and_a_dead_interface_are_counted_not_raised():
+    full = LineSender("A", Full(BlockingIOError(errno.EAGAIN, "full")))  # type: ignore[arg-type]
+    down = LineSender("B", Full(OSError(errno.ENETDOWN, "Network is down")))  # type: ignore[arg-type]
+    healthy = Line("C")
+    publisher = ChannelPublisher(0, 1, PacketFlag.INCREMENTAL, [full, down, healthy], ManualClock(), lambda _: None)
+    publisher.write(MESSAGE)
+    publisher.flush()
+    assert (full.refused, full.packets, down.errors) == (1, 0, 1)
+    assert "Network is down" in down.last_error
+    assert len(healthy.sent) == 1
+
+
+def test_a_turn_of_many_changes_is_one_packet_per_channel():
+    feed = Feed(("BTCUSDT", "ETHUSDT"))
+    for source in feed.sources.values():
+        source.restart([100, 1], [101, 1])
+    feed.turn()
+    feed.wire.clear()
+    for source in feed.sources.values():
+        source.delta([100, 2], [])
+        source.delta([100, 3], [])
+    assert feed.wire == []  # nothing leaves before the end of the turn
+    assert len(feed.deferred) == 1
+    feed.turn()
+    sent = [(line, channel_id) for line, channel_id, _ in feed.wire]
+    assert sent == [("A", Kind.BOOKS), ("B", Kind.BOOKS), ("A", Kind.BBO), ("B", Kind.BBO)]
+
+
+def test_bbo_goes_out_on_change_only_but_at_least_once_a_second():
+    feed = Feed()
+    (source,) = feed.sources.values()
+    source.restart([100, 1, 99, 1], [101, 1])
+    feed.turn()
+    feed.wire.clear()
+    source.delta([99, 5], [])  # below the top
+    feed.turn()
+    assert [c for _, c, _ in feed.wire] == [Kind.BOOKS] * 2
+    feed.wire.clear()
+    for _ in range(100):
+        feed.clock.advance(0.01)
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+    bbos = [parse(d) for line, c, d in feed.wire if c == Kind.BBO and line == "A" and parse(d).frames]
+    assert len(bbos) >= 1
+
+
+def test_stale_goes_to_books_trades_and_bbo_in_the_same_turn():
+    feed = Feed()
+    (source,) = feed.sources.values()
+    source.restart([100, 1], [101, 1])
+    feed.turn()
+    feed.wire.clear()
+    source.stale()
+    feed.turn()
+    told = {}
+    for _, channel_id, data in feed.wire:
+        packet = parse(data)
+        told[channel_id] = decode(packet, packet.frames[0]).body  # type: ignore[union-attr]
+    assert told[Kind.BOOKS] == told[Kind.TRADES]
+    assert (told[Kind.BOOKS].status, told[Kind.BOOKS].reason) == (BookStatus.STALE, StatusReason.GAP)
+    assert told[Kind.BBO].status is BookStatus.STALE
+    assert told[Kind.BBO].bid_price is None
+
+
+def test_a_books_definition_stands_in_the_packet_of_its_snapshots_begin():
+    feed = Feed(("BTCUSDT", "ETHUSDT", "XRPUSDT"))
+    for source in feed.sources.values():
+        source.restart([v for n in range(50) for v in (100 - n, 1)], [v for n in range(50) for v in (101 + n, 1)])
+    feed.turn()
+    feed.wire.clear()
+    for source in feed.sources.values():
+        source.publisher.publish_snapshot()
+    feed.turn()
+    seen = 0
+    for line, channel_id, data in feed.wire:
+        if channel_id == Kind.SNAPSHOTS and line == "A":
+            frames = parse(data).frames
+            for index, frame in enumerate(frames):
+                if frame.template == 20:
+                    seen += 1
+                    assert frames[index - 1].template == 1
+                    assert frames[index - 1].instrument_id == frame.instrument_id
+    assert seen == 3
+
+
+def test_every_book_is_visited_once_per_cycle_evenly():
+    feed = Feed(tuple(f"S{n}USDT" for n in range(50)))
+    visits: list[tuple[float, int]] = []
+    for _ in range(300):
+        feed.clock.advance(0.01)
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+        for line, channel_id, data in feed.wire:
+            if channel_id == Kind.SNAPSHOTS and line == "A":
+                visits += [(feed.clock.monotonic(), f.instrument_id) for f in parse(data).frames if f.template == 20]
+        feed.wire.clear()
+    ids = {instrument_id("linear", f"S{n}USDT") for n in range(50)}
+    first = feed.clock.monotonic() - 3.0
+    for second in (1, 2):
+        window = [i for t, i in visits if first + second <= t < first + second + 1]
+        assert set(window) == ids
+        assert len(window) in range(49, 52)
+    assert max(sum(t == at for t, _ in visits) for at, _ in visits) <= 2
