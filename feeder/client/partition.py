@@ -38,13 +38,14 @@ class PartitionFeed:
 
     def on_datagram(self, line: str, channel_id: int, data: bytes) -> None:
         """One datagram of one channel on one line."""
+        kind, arbiter = self.arbiters[channel_id]
         try:
             packet = sound(data, channel_id)
         except WireError as error:
             self.malformed += 1
             self.last_malformed = str(error)
+            arbiter.stats.malformed += 1
             return
-        kind, arbiter = self.arbiters[channel_id]
         self._handle(kind, arbiter, arbiter.on_packet(line, packet, self._clock.monotonic()))
 
     def on_time(self) -> None:

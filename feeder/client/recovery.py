@@ -32,6 +32,7 @@ from feeder.wire.messages import (
     BookChecksum,
     BookClear,
     BookDelta,
+    CycleEnd,
     EventFlag,
     InstrumentDefinition,
     InstrumentStatus,
@@ -108,6 +109,8 @@ class PartitionBooks:
         self.health = PartitionHealth()
         self.counters = RecoveryCounters()
         self.views: dict[int, BookView] = {}
+        self.cycles = 0  # ends of snapshot cycles heard in this session
+        self.instruments: int | None = None  # how many the partition has, as the last cycle's end said
         self._clock = clock
         self._emit = emit
         self._all = wanted is None
@@ -152,7 +155,7 @@ class PartitionBooks:
                 self._snapshot = None
             elif session_id == self._session_id:
                 for frame in output.packet.frames[output.first :]:
-                    if frame.instrument_id in self._books or self._all:
+                    if frame.instrument_id in self._books or self._all or not frame.instrument_id:
                         message = self._decode(output.packet, frame)
                         if message is not None:
                             self._on_snapshot_message(message)
@@ -277,6 +280,10 @@ class PartitionBooks:
         if isinstance(body, InstrumentDefinition):
             self._define(message.instrument_id, body)
             return
+        if isinstance(body, CycleEnd):
+            self.cycles += 1
+            self.instruments = body.instruments
+            return
         snapshot = self._snapshot
         if isinstance(body, SnapshotBegin):
             self._snapshot = None
@@ -350,6 +357,7 @@ class PartitionBooks:
         self._session_id = started.session_id
         self._sequence = self._run_start = started.sequence
         self._event = self._snapshot = None
+        self.cycles, self.instruments = 0, None
         self.health.hole_end = 0
         self.health.silent = self.health.ended = False
         self._emit(SessionChanged(self.partition, started.session_id))

@@ -79,6 +79,7 @@ class ChannelStats:
     holes: int = 0
     lost: int = 0  # messages in holes
     sessions: int = 0
+    malformed: int = 0  # datagrams that were no packets of this channel; counted by who parses them
     lines: dict[str, LineStats] = field(default_factory=dict)
 
 
