@@ -67,7 +67,7 @@ class InstrumentInfo(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    list: list[msgspec.Raw] = []
+    entries: list[msgspec.Raw] = msgspec.field(name="list", default_factory=list)
     nextPageCursor: str = ""  # noqa: N815 - the venue's key
 
 
@@ -229,7 +229,7 @@ class InstrumentTable:
             self._replace(old, new, new.price_exponent, new.quantity_exponent)
 
     def _replace(self, old: Instrument, new: Instrument, price_exponent: int, quantity_exponent: int) -> Instrument:
-        """Put `new` in the place of `old`, at exponents no coarser than before, as a new version if anything differs."""
+        """Put `new` in the place of `old`, at exponents no coarser than before; a new version if anything differs."""
         price_exponent = min(old.price_exponent, price_exponent)
         quantity_exponent = min(old.quantity_exponent, quantity_exponent)
         merged = replace(
@@ -262,7 +262,7 @@ class InstrumentTable:
         infos: list[InstrumentInfo] = []
         for _ in range(_MOST_PAGES):
             page = await self._get(http, parameters)
-            for raw in page.list:
+            for raw in page.entries:
                 try:
                     infos.append(_decode_info(raw))
                 except msgspec.DecodeError as error:

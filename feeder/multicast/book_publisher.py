@@ -5,6 +5,7 @@ resets within a session. An event is written in one go, so no other instrument's
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from feeder.book.order_book import OrderBook
@@ -78,7 +79,7 @@ class BookPublisher:
             encoder.instrument_status(instrument.id, _LAST, self.sequence, BookStatus.LIVE, StatusReason.SNAPSHOT)
         )
         self._book = book
-        self.update = update
+        self.update = replace(update, bids=[], asks=[])  # ids and times are wanted later, a whole book's levels are not
         for message in messages:
             self._channels.books.write(message)
         self._channels.mark_bbo(self)

@@ -127,7 +127,10 @@ class Publisher:
         self.partitions = [Partition(number, plan, open_channel, self._mark_bbo) for number in range(plan.partitions)]
 
     def add(self, instrument: Instrument, depth: int) -> BookPublisher:
-        """The publisher of a new instrument. Raises ConfigError when its id belongs to another one already."""
+        """The publisher of a new instrument; its worker says what status it begins in.
+
+        Raises ConfigError when the instrument's id belongs to another one already.
+        """
         other = self._ids.setdefault(instrument.id, instrument.key)
         if other != instrument.key:
             raise ConfigError(
@@ -139,7 +142,6 @@ class Publisher:
         publisher = BookPublisher(instrument, depth, partition)
         self._publishers[instrument.key] = publisher
         partition.instruments.append(publisher)
-        publisher.status(publisher.state, publisher.reason)
         return publisher
 
     @property

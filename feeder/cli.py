@@ -1,0 +1,163 @@
+"""The `feeder` command. Exit codes: 0 ok, 1 failure, 2 usage, 78 bad configuration."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+import uvloop
+
+from feeder import __version__, config, demo, log
+from feeder.errors import ConfigError, FeederError
+from feeder.multicast.sockets import open_sender
+from feeder.service import Service
+from feeder.simulator import command as simulator
+
+Stop = Callable[[Callable[[], object]], None]
+"""Says what is to be called when the process is asked to end."""
+
+EXIT_FAILURE = 1
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd is told not to restart on it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except ConfigError as error:
+        print(f"feeder: configuration: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except FeederError as error:
+        print(f"feeder: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="feeder", description="Bybit order books, republished on UDP multicast.")
+    parser.add_argument("--version", action="version", version=f"feeder {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="follow the exchange and publish its books")
+    _config_arguments(run)
+    run.set_defaults(run=_run)
+
+    check = commands.add_parser("check", help="look for mistakes in a configuration; exit 78 if there are any")
+    _config_arguments(check)
+    check.add_argument("--json", action="store_true", help="print the effective configuration and every channel")
+    check.set_defaults(run=_check)
+
+    demonstration = commands.add_parser("demo", help="simulator, feeder and consumer for a few seconds, books compared")
+    demo.add_arguments(demonstration)
+    demonstration.set_defaults(run=lambda args: _serve(lambda _: demo.run(args)))
+
+    sim = commands.add_parser("sim", help="an imitation of the exchange: a seeded market, or recordings")
+    simulator.add_arguments(sim)
+    sim.set_defaults(run=_simulate)
+    return parser
+
+
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="config/feeder.yaml", metavar="FILE", help="default %(default)s")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one key, such as multicast.port=21000; above FEEDER_MULTICAST__PORT, above the file",
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    settings = config.load(args.config, os.environ, args.set)
+    formats = {"auto": None, "json": True, "text": False}
+    log.configure(settings.log.level, as_json=formats[settings.log.format])
+    service = Service(settings)
+
+    async def run(on_stop: Stop) -> int:
+        on_stop(service.stop)
+        await service.run()
+        return 0
+
+    return _serve(run)
+
+
+def _check(args: argparse.Namespace) -> int:
+    settings = config.parse_file(args.config, os.environ, args.set)
+    problems = list(config.problems(settings))
+    if not problems:
+        problems = _interface_problems(settings)
+    for problem in problems:
+        print(f"feeder: configuration: {problem}", file=sys.stderr)
+    if problems:
+        return EXIT_CONFIG
+    channels = [
+        {
+            "partition": channel.partition,
+            "channelId": channel.channel_id,
+            "kind": channel.kind.name.lower(),
+            "line": end.line,
+            "group": end.group,
+            "port": end.port,
+            "interface": end.interface,
+        }
+        for channel in settings.multicast.plan.channels
+        for end in channel.endpoints
+    ]
+    if args.json:
+        print(json.dumps({"config": msgspec.to_builtins(settings), "channels": channels}))
+    else:
+        print(f"{args.config}: no mistakes found; {len(channels)} multicast sockets")
+    return 0
+
+
+def _interface_problems(settings: config.Config) -> list[ConfigError]:
+    """Lines whose interface this machine does not have."""
+    problems = []
+    multicast = settings.multicast
+    for end in next(iter(multicast.plan.channels)).endpoints:
+        try:
+            open_sender(end, ttl=multicast.ttl, loop=multicast.loop).close()
+        except ConfigError as error:
+            problems.append(error)
+    return problems
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    log.configure("warning")
+
+    async def run(on_stop: Stop) -> int:
+        task = asyncio.ensure_future(simulator.serve(args))
+        on_stop(task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+        return 0
+
+    return _serve(run)
+
+
+def _serve(run: Callable[[Stop], Coroutine[Any, Any, int]]) -> int:
+    """Run to the end on uvloop; `run` is given a function that says what SIGTERM and SIGINT do."""
+
+    async def main_task() -> int:
+        loop = asyncio.get_running_loop()
+
+        def on_stop(stop: Callable[[], object]) -> None:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop)
+
+        return await run(on_stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main_task())

@@ -1,0 +1,320 @@
+"""The configuration of `feeder run`: flags over environment over file, every mistake named by its key's path.
+
+The file is YAML. `FEEDER_SECTION__KEY=value` overrides one key (`FEEDER_MULTICAST__PORT=21000`), and `--set
+section.key=value` overrides that; values are read as YAML. Lists are given whole (`FEEDER_SUBSCRIPTIONS='[{...}]'`).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from feeder.bybit.topics import DEPTHS
+from feeder.errors import ConfigError
+from feeder.market.instrument import InstrumentKey
+from feeder.multicast.plan import DEFAULT_LINES, DEFAULT_PARTITIONS, DEFAULT_PORT, ChannelPlan, Line
+
+_ENVIRONMENTS = {
+    "mainnet": ("wss://stream.bybit.com", "https://api.bybit.com"),
+    "testnet": ("wss://stream-testnet.bybit.com", "https://api-testnet.bybit.com"),
+    "demo": ("wss://stream.bybit.com", "https://api.bybit.com"),  # demo trading has no public data of its own
+}
+_PREFIX = "FEEDER_"
+
+
+class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A part of the configuration; unknown keys are mistakes."""
+
+
+class Exchange(Section):
+    """Where the exchange is: an environment, or both addresses."""
+
+    environment: Literal["mainnet", "testnet", "demo"] | None = None
+    websocket_url: str | None = None
+    rest_url: str | None = None
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """(WebSocket, REST), without paths."""
+        if self.websocket_url is not None and self.rest_url is not None:
+            return self.websocket_url, self.rest_url
+        return _ENVIRONMENTS[self.environment or "mainnet"]
+
+
+class Subscribed(Section):
+    """Books of one category at one depth: 50 if not said, 25 for options."""
+
+    category: Literal["spot", "linear", "inverse", "option"]
+    symbols: list[str] | Literal["all"]
+    depth: int = 0
+    trades: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.depth:
+            self.depth = 25 if self.category == "option" else 50
+
+
+class Queue(Section):
+    """Bounds on updates that wait for their book: of one symbol, and of all together."""
+
+    capacity: int = 1000
+    total: int = 50000
+
+
+class LineConfig(Section):
+    """One line's base group and the interface it is sent on, by address or name."""
+
+    group: str
+    interface: str
+
+
+class Multicast(Section):
+    """Where the feed goes."""
+
+    partitions: int = DEFAULT_PARTITIONS
+    port: int = DEFAULT_PORT
+    ttl: int = 1
+    loop: bool = True
+    end_of_session_seconds: float = 1.0
+    lines: dict[str, LineConfig] = msgspec.field(
+        default_factory=lambda: {
+            line.name: LineConfig(group=line.group, interface=line.interface) for line in DEFAULT_LINES
+        }
+    )
+
+    @property
+    def plan(self) -> ChannelPlan:
+        """The channels. Raises ConfigError for addresses that cannot work."""
+        lines = [Line(name, line.group, line.interface) for name, line in self.lines.items()]
+        return ChannelPlan(self.partitions, self.port, lines)
+
+
+class State(Section):
+    """What is kept between starts."""
+
+    directory: str | None = "run/state"
+
+
+class Log(Section):
+    """How much is logged, and how it looks; auto is text on a terminal and JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class Telemetry(Section):
+    """Where metrics are served."""
+
+    listen: str = "127.0.0.1:9480"
+
+
+class Control(Section):
+    """Where `feeder ctl` finds the feeder."""
+
+    socket: str = "run/control.sock"
+
+
+class Config(Section):
+    """The whole."""
+
+    exchange: Exchange = msgspec.field(default_factory=Exchange)
+    subscriptions: list[Subscribed] = []
+    instrument_ids: dict[str, int] = {}
+    queue: Queue = msgspec.field(default_factory=Queue)
+    multicast: Multicast = msgspec.field(default_factory=Multicast)
+    state: State = msgspec.field(default_factory=State)
+    telemetry: Telemetry = msgspec.field(default_factory=Telemetry)
+    control: Control = msgspec.field(default_factory=Control)
+    log: Log = msgspec.field(default_factory=Log)
+
+    @property
+    def ids(self) -> dict[InstrumentKey, int]:
+        """Overridden instrument ids by (category, symbol)."""
+        return {(category, symbol): i for name, i in self.instrument_ids.items() for category, symbol in [_key(name)]}
+
+
+def load(path: Path | str, environ: Mapping[str, str] | None = None, flags: Iterable[str] = ()) -> Config:
+    """The configuration of a file, `FEEDER_*` variables and `section.key=value` flags. Raises ConfigError."""
+    config = parse_file(path, environ or {}, flags)
+    for problem in problems(config):
+        raise problem
+    return config
+
+
+def parse_file(path: Path | str, environ: Mapping[str, str], flags: Iterable[str] = ()) -> Config:
+    """As `load`, without asking what the keys mean. Raises ConfigError."""
+    return parse(_read(Path(path)), environ, flags)
+
+
+def parse(document: object, environ: Mapping[str, str], flags: Iterable[str] = ()) -> Config:
+    """Merge and type-check; what each key means is `problems`' affair. Raises ConfigError."""
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError("(file)", f"holds a {type(document).__name__}", "begin with a key such as `subscriptions:`")
+    for name, value in sorted(environ.items()):
+        if name.startswith(_PREFIX) and ("__" in name or name.removeprefix(_PREFIX).lower() in _sections()):
+            _set(document, _path_of(name), value, name)
+    for flag in flags:
+        dotted, equals, value = flag.partition("=")
+        if not equals:
+            raise ConfigError(dotted, "no value", "write --set section.key=value")
+        _set(document, dotted.split("."), value, f"--set {dotted}")
+    _check_lines(document)
+    try:
+        return msgspec.convert(document, Config)
+    except msgspec.ValidationError as error:
+        raise _config_error(error) from error
+
+
+def problems(config: Config) -> Iterator[ConfigError]:
+    """Every mistake of a well-typed configuration."""
+    yield from _exchange_problems(config.exchange)
+    yield from _subscription_problems(config.subscriptions)
+    yield from _id_problems(config)
+    if config.queue.capacity < 4:
+        yield ConfigError("queue.capacity", f"{config.queue.capacity} updates", "use at least 4")
+    if config.queue.total < config.queue.capacity:
+        yield ConfigError("queue.total", "less than queue.capacity", f"use at least {config.queue.capacity}")
+    if not 0 <= config.multicast.ttl <= 255:
+        yield ConfigError("multicast.ttl", f"{config.multicast.ttl}", "use 0 (this machine) to 255; 1 is the local net")
+    if not 0 <= config.multicast.end_of_session_seconds <= 60:
+        yield ConfigError("multicast.end_of_session_seconds", "out of range", "use 0 to 60")
+    try:
+        _ = config.multicast.plan
+    except ConfigError as error:
+        yield error
+    host, _, port = config.telemetry.listen.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        yield ConfigError("telemetry.listen", f"{config.telemetry.listen!r}", "write address:port")
+
+
+def _exchange_problems(exchange: Exchange) -> Iterator[ConfigError]:
+    urls = {"websocket_url": ("ws", "wss"), "rest_url": ("http", "https")}
+    given = [name for name in urls if getattr(exchange, name) is not None]
+    if len(given) == 1:
+        missing = next(name for name in urls if name not in given)
+        yield ConfigError(f"exchange.{missing}", "missing", f"give it together with exchange.{given[0]}")
+    if given and exchange.environment is not None:
+        yield ConfigError("exchange.environment", f"given together with {given[0]}", "leave one of them out")
+    for name in given:
+        url = urlsplit(getattr(exchange, name))
+        if url.scheme not in urls[name] or not url.hostname:
+            remedy = f"write {urls[name][0]}://host:port or {urls[name][1]}://host"
+            yield ConfigError(f"exchange.{name}", f"{getattr(exchange, name)!r} is no such address", remedy)
+        elif url.path not in {"", "/"} or url.query:
+            yield ConfigError(f"exchange.{name}", f"has a path {url.path!r}", "leave it out; feeder appends its own")
+
+
+def _subscription_problems(subscriptions: list[Subscribed]) -> Iterator[ConfigError]:
+    if not subscriptions:
+        yield ConfigError("subscriptions", "empty", "name what to follow: - {category: linear, symbols: [BTCUSDT]}")
+    seen: dict[InstrumentKey, str] = {}
+    whole: dict[str, str] = {}
+    for index, subscribed in enumerate(subscriptions):
+        path = f"subscriptions[{index}]"
+        depths = DEPTHS[subscribed.category]
+        if subscribed.depth not in depths:
+            known = ", ".join(map(str, depths))
+            yield ConfigError(f"{path}.depth", f"{subscribed.category} has no depth {subscribed.depth}", f"use {known}")
+        if subscribed.symbols == "all":
+            if subscribed.category in whole or any(category == subscribed.category for category, _ in seen):
+                yield ConfigError(f"{path}.symbols", f"{subscribed.category} is listed elsewhere too", "list it once")
+            whole[subscribed.category] = path
+            continue
+        if not subscribed.symbols:
+            yield ConfigError(f"{path}.symbols", "empty", "name symbols such as [BTCUSDT], or write: symbols: all")
+        if subscribed.category in whole:
+            yield ConfigError(f"{path}.symbols", f"in {whole[subscribed.category]} too, by `all`", "list each once")
+        for number, symbol in enumerate(subscribed.symbols):
+            here = f"{path}.symbols[{number}]"
+            if not re.fullmatch(r"[A-Z0-9][A-Z0-9._/-]{0,31}", symbol):
+                yield ConfigError(here, f"{symbol!r} is no symbol", "write it as the exchange does, such as BTCUSDT")
+            other = seen.setdefault((subscribed.category, symbol), here)
+            if other != here:
+                yield ConfigError(here, f"{subscribed.category} {symbol} is in {other} too", "a book has one depth")
+
+
+def _id_problems(config: Config) -> Iterator[ConfigError]:
+    taken: dict[int, str] = {}
+    for name, number in config.instrument_ids.items():
+        path = f"instrument_ids.{name}"
+        category, colon, symbol = name.partition(":")
+        if category not in DEPTHS or not colon or not symbol:
+            yield ConfigError(path, "names no instrument", "write category:SYMBOL, such as linear:BTCUSDT")
+        if not 1 <= number <= 0xFFFF_FFFF:
+            yield ConfigError(path, f"{number} does not fit", "use 1 to 4294967295")
+        other = taken.setdefault(number, name)
+        if other != name:
+            yield ConfigError(path, f"{number} is that of {other}", "give each its own")
+
+
+def _read(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error.strerror}", "give --config FILE") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"is not YAML: {' '.join(str(error).split())}", "mend that line") from error
+
+
+def _sections() -> set[str]:
+    return set(Config.__struct_fields__)
+
+
+def _path_of(variable: str) -> list[str]:
+    """FEEDER_MULTICAST__LINES__A__GROUP names multicast.lines.A.group; only names that we chose are lower case."""
+    parts = variable.removeprefix(_PREFIX).split("__")
+    lines = len(parts) > 2 and [part.lower() for part in parts[:2]] == ["multicast", "lines"]
+    return [part if lines and index == 2 else part.lower() for index, part in enumerate(parts)]
+
+
+def _set(document: dict[str, Any], path: list[str], text: str, source: str) -> None:
+    """Put a value at a path, making the sections on the way."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(".".join(path), f"{source} is not YAML", "quote it") from error
+    place = document
+    for part in path[:-1]:
+        inner = place.get(part)
+        if inner is None:
+            inner = place[part] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(".".join(path), f"{source}: {part} is not a section", "see config/feeder.yaml")
+        place = inner
+    place[path[-1]] = value
+
+
+def _check_lines(document: dict[str, Any]) -> None:
+    """Type-check each line by itself: an error in a mapping of free names would not say which name."""
+    section = document.get("multicast")
+    lines = section.get("lines") if isinstance(section, dict) else None
+    for name, line in lines.items() if isinstance(lines, dict) else ():
+        try:
+            msgspec.convert(line, LineConfig)
+        except msgspec.ValidationError as error:
+            raise _config_error(error, f"multicast.lines.{name}") from error
+
+
+def _config_error(error: msgspec.ValidationError, base: str = "") -> ConfigError:
+    """msgspec says "Object contains unknown field `x` - at `$.multicast`"; we say it with the key's path."""
+    message, _, where = str(error).partition(" - at `")
+    path = (base + where.rstrip("`").removeprefix("$").removesuffix("[...]")).removeprefix(".")
+    unknown = re.search(r"unknown field `(.*)`", message)
+    if unknown:
+        path = f"{path}.{unknown[1]}" if path else unknown[1]
+        return ConfigError(path, "no such key", "see config/feeder.yaml for the keys there are")
+    missing = re.search(r"missing required field `(.*)`", message)
+    if missing:
+        return ConfigError(f"{path}.{missing[1]}" if path else missing[1], "missing", "see config/feeder.yaml")
+    return ConfigError(path or "(file)", message[0].lower() + message[1:], "see config/feeder.yaml for what it may be")
+
+
+def _key(name: str) -> InstrumentKey:
+    category, _, symbol = name.partition(":")
+    return category, symbol

@@ -1,0 +1,367 @@
+"""`feeder demo`: an exchange, a feeder and a consumer, three processes, for a few seconds; then the books compared.
+
+The exchange is the simulator (or a recording it replays). The consumer, in this process, follows the multicast like any
+other, and at the end asks the simulator for its own book at the very update id the consumer's book stands at.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from feeder.client import BookChanged, BookView, FeedEnded, PacketsLost, Subscriber, Traded
+from feeder.clock import SystemClock
+from feeder.errors import FeederError
+from feeder.histogram import Histogram
+from feeder.market.fixed_point import format_fixed
+from feeder.market.instrument import InstrumentKey
+from feeder.market.update import pairs
+from feeder.multicast.plan import Line
+from feeder.simulator.command import _replay as replay_argument
+from feeder.simulator.recording import Recording
+from feeder.wire.messages import Kind
+
+_READY_SECONDS = 30.0
+_END_SECONDS = 10.0
+_LOOK_INTERVAL = 1.0  # seconds between comparisons on the way
+_LOOKS = 10  # books compared each time
+_TRIES = 5  # a busy book may have left the simulator's memory by the time it is asked for
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `feeder demo`."""
+    parser.add_argument("--seconds", type=float, default=5.0, metavar="N", help="how long (default %(default)s)")
+    parser.add_argument("--symbols", type=int, default=20, metavar="N", help="of the seeded market (default 20)")
+    parser.add_argument("--listen", action="store_true", help="open the listener on it; it ends when you quit (q)")
+    parser.add_argument(
+        "--replay", type=replay_argument, action="append", default=[], metavar="CATEGORY=FILE",
+        help="replay recordings instead of the seeded market",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+@dataclass
+class Result:
+    """What came through."""
+
+    seconds: float = 0.0
+    updates: int = 0
+    trades: int = 0
+    conflated: int = 0
+    holes: int = 0
+    books: int = 0
+    live: int = 0
+    compared: int = 0
+    equal: int = 0
+    looks: int = 0
+    looks_equal: int = 0
+    ended_cleanly: bool = False
+    latency: Histogram = field(default_factory=Histogram)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether every book was LIVE and equal, every time anybody looked."""
+        return (
+            0 < self.books == self.live == self.equal == self.compared
+            and self.looks == self.looks_equal
+            and self.updates > 0
+            and self.ended_cleanly
+        )
+
+
+async def run(args: argparse.Namespace) -> int:
+    """The whole demonstration; 0 only if all books are equal."""
+    result = Result()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="feeder-demo-")))
+        source = [f"--replay={category}={path}" for category, path in args.replay] or [f"--symbols={args.symbols}"]
+        simulator = await stack.enter_async_context(_process(folder, "sim", "--port=0", "--rest-port=0", *source))
+        websocket_url, rest_url = await _addresses(simulator)
+        settings = _settings(folder, args, websocket_url, rest_url)
+        config = folder / "feeder.yaml"
+        config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        books = await _books_to_expect(args, http, rest_url)
+        lines = [Line(name, line["group"], line["interface"]) for name, line in settings["multicast"]["lines"].items()]
+        consumer = Subscriber(books, lines=lines, port=settings["multicast"]["port"])
+        _count(consumer, result)
+        await stack.enter_async_context(consumer)
+        feeder = await stack.enter_async_context(_process(folder, "run", f"--config={config}"))
+        views = [consumer.book(*key) for key in books]
+        result.books = len(views)
+        await _all_live(views, feeder)
+        if not args.json:
+            print(f"{len(views)} books LIVE; watching for {args.seconds:g} s", flush=True)
+        result.updates = result.trades = result.conflated = 0
+        result.latency = Histogram()
+        watching = asyncio.ensure_future(_watch(views, http, rest_url, result))
+        start = SystemClock().monotonic()
+        if args.listen:
+            await _listen(config)
+        else:
+            await asyncio.sleep(args.seconds)
+        result.seconds = SystemClock().monotonic() - start
+        watching.cancel()
+        await asyncio.wait([watching])
+        if not watching.cancelled():
+            watching.result()
+        result.live = sum(view.is_live for view in views)
+        for view in views:
+            result.compared += 1
+            result.equal += await _compare(view, http, rest_url, result.problems)
+        await _end(feeder, result)
+        log_text = (folder / "run.log").read_text(encoding="utf-8", errors="replace")
+    _report(args, result, log_text)
+    return 0 if result.good else 1
+
+
+# The processes --------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _process(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m feeder ...`, its log in the folder; ended at the end."""
+    # The file is the child's for as long as it lives.
+    with (folder / f"{arguments[0]}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "feeder", *arguments, stdout=asyncio.subprocess.PIPE, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _END_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _addresses(simulator: asyncio.subprocess.Process) -> tuple[str, str]:
+    """The simulator's addresses, from the line it prints when it is ready."""
+    assert simulator.stdout is not None
+    line = (await asyncio.wait_for(simulator.stdout.readline(), _READY_SECONDS)).decode()
+    words = dict(word.split("=", 1) for word in line.split() if "=" in word)
+    if not {"websocket", "rest"} <= words.keys():
+        raise FeederError(f"the simulator did not start; it said {line.strip()!r}")
+    return words["websocket"], words["rest"]
+
+
+def _settings(folder: Path, args: argparse.Namespace, websocket_url: str, rest_url: str) -> dict[str, Any]:
+    """A configuration on loopback whose ports no other demonstration on this machine uses at the same time."""
+    subscriptions: list[dict[str, Any]] = []
+    if args.replay:
+        for (category, depth), symbols in sorted(_recorded(args.replay).items()):
+            subscriptions.append({"category": category, "depth": depth, "trades": True, "symbols": symbols})
+    else:
+        subscriptions.append({"category": "linear", "depth": 50, "trades": True, "symbols": "all"})
+    return {
+        "exchange": {"websocket_url": websocket_url, "rest_url": rest_url},
+        "subscriptions": subscriptions,
+        "multicast": {
+            "port": 22000 + os.getpid() % 500 * 80,
+            "lines": {
+                "A": {"group": "239.77.0.0", "interface": "127.0.0.1"},
+                "B": {"group": "239.78.0.0", "interface": "127.0.0.1"},
+            },
+        },
+        "state": {"directory": str(folder / "state")},
+        "log": {"format": "json"},
+    }
+
+
+def _recorded(replays: Iterable[tuple[str, Path]]) -> dict[tuple[str, int], list[str]]:
+    """(category, depth) -> symbols of the recordings; of a symbol recorded at several depths the deepest."""
+    depths: dict[InstrumentKey, int] = {}
+    for category, path in replays:
+        for topic in Recording.load(category, path).topics:
+            kind, _, rest = topic.partition(".")
+            depth, _, symbol = rest.partition(".")
+            if kind == "orderbook":
+                depths[category, symbol] = max(int(depth), depths.get((category, symbol), 0))
+    found: dict[tuple[str, int], list[str]] = {}
+    for (category, symbol), deepest in sorted(depths.items()):
+        found.setdefault((category, deepest), []).append(symbol)
+    return found
+
+
+async def _books_to_expect(args: argparse.Namespace, http: aiohttp.ClientSession, rest_url: str) -> list[InstrumentKey]:
+    if args.replay:
+        recorded = _recorded(args.replay)
+        return [(category, symbol) for (category, _), symbols in recorded.items() for symbol in symbols]
+    listed: list[InstrumentKey] = []
+    cursor = ""
+    while True:
+        parameters = {"category": "linear", "limit": "1000", "status": "Trading", "cursor": cursor}
+        async with http.get(f"{rest_url}/v5/market/instruments-info", params=parameters) as reply:
+            page = (await reply.json())["result"]
+        listed += [("linear", entry["symbol"]) for entry in page["list"]]
+        cursor = page.get("nextPageCursor", "")
+        if not cursor:
+            return listed
+
+
+async def _listen(config: Path) -> None:
+    program = "import sys; from feeder.listen.cli import main; sys.exit(main())"
+    listener = await asyncio.create_subprocess_exec(sys.executable, "-c", program, "--config", str(config))
+    await listener.wait()
+
+
+async def _end(feeder: asyncio.subprocess.Process, result: Result) -> None:
+    """SIGTERM; a feeder that ends well says so on the wire and with its exit code."""
+    feeder.terminate()
+    try:
+        code = await asyncio.wait_for(feeder.wait(), _END_SECONDS)
+    except TimeoutError:
+        result.problems.append("the feeder did not end on SIGTERM")
+        return
+    if code:
+        result.problems.append(f"the feeder ended with exit code {code}")
+    elif not result.ended_cleanly:
+        result.problems.append("no end of session was heard")
+
+
+# What the consumer sees -----------------------------------------------------------------------------------------------
+
+
+def _count(consumer: Subscriber, result: Result) -> None:
+    wall_ns = SystemClock().wall_ns
+
+    def on_book(event: BookChanged) -> None:
+        if event.deltas:
+            result.updates += 1
+            result.conflated += event.view.conflated
+            result.latency.record(wall_ns() - event.deltas[-1].receive_time_ns)
+
+    def on_trade(_: Traded) -> None:
+        result.trades += 1
+
+    def on_hole(event: PacketsLost) -> None:
+        result.holes += 1
+        if event.kind is Kind.BOOKS:
+            result.problems.append(f"hole in books of partition {event.partition}: {event.first} to {event.last}")
+
+    def on_end(_: FeedEnded) -> None:
+        result.ended_cleanly = True
+
+    consumer.on(BookChanged, on_book)
+    consumer.on(Traded, on_trade)
+    consumer.on(PacketsLost, on_hole)
+    consumer.on(FeedEnded, on_end)
+
+
+async def _all_live(views: list[BookView], feeder: asyncio.subprocess.Process) -> None:
+    clock = SystemClock()
+    end = clock.monotonic() + _READY_SECONDS
+    while not all(view.is_live for view in views):
+        if feeder.returncode is not None:
+            raise FeederError(f"the feeder ended at once, with exit code {feeder.returncode}")
+        if clock.monotonic() > end:
+            missing = [":".join(view.key or ("?", str(view.instrument_id))) for view in views if not view.is_live]
+            raise FeederError(f"{len(missing)} of {len(views)} books never came LIVE, {missing[0]} among them")
+        await asyncio.sleep(0.05)
+
+
+async def _watch(views: list[BookView], http: aiohttp.ClientSession, rest_url: str, result: Result) -> None:
+    """Compare some books each second, while everything moves."""
+    turn = 0
+    while True:
+        await asyncio.sleep(_LOOK_INTERVAL)
+        for view in [views[(turn + n) % len(views)] for n in range(min(_LOOKS, len(views)))]:
+            equal = await _compare(view, http, rest_url, result.problems)
+            result.looks += 1
+            result.looks_equal += equal
+        turn += _LOOKS
+
+
+async def _compare(view: BookView, http: aiohttp.ClientSession, rest_url: str, problems: list[str]) -> bool:
+    """Whether the view equals the simulator's book at the view's update id."""
+    assert view.key is not None
+    category, symbol = view.key
+    for _ in range(_TRIES):
+        update_id, ours = view.venue_update_id, _decimals(view)
+        url = f"{rest_url}/simulator/books/{category}/{symbol}"
+        async with http.get(url, params={"u": str(update_id)}) as reply:
+            if reply.status != 200:
+                reason = await reply.text()
+                continue
+            book = await reply.json()
+        theirs = tuple([(Decimal(p), Decimal(q)) for p, q in book[side]] for side in ("bids", "asks"))
+        if theirs == ours:
+            return True
+        problems.append(f"{category} {symbol} differs at update {update_id}")
+        return False
+    problems.append(f"{category} {symbol} could not be compared: {reason}")
+    return False
+
+
+def _decimals(view: BookView) -> tuple[list[tuple[Decimal, Decimal]], ...]:
+    levels = view.depth()
+    return tuple(
+        [
+            (
+                Decimal(format_fixed(price, view.price_exponent)),
+                Decimal(format_fixed(quantity, view.quantity_exponent)),
+            )
+            for price, quantity in pairs(side)
+        ]
+        for side in (levels.bids, levels.asks)
+    )
+
+
+# The report -----------------------------------------------------------------------------------------------------------
+
+
+def _report(args: argparse.Namespace, result: Result, log_text: str) -> None:
+    microseconds = {f"p{p:g}": result.latency.percentile(p) / 1000 for p in (50, 90, 99, 99.9)}
+    microseconds["max"] = result.latency.maximum / 1000
+    rate = result.updates / result.seconds if result.seconds else 0.0
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "seconds": round(result.seconds, 3),
+                    "updates": result.updates,
+                    "updates_per_second": round(rate, 1),
+                    "trades": result.trades,
+                    "conflated": result.conflated,
+                    "holes": result.holes,
+                    "latency_us": microseconds,
+                    "books": result.books,
+                    "live": result.live,
+                    "equal": result.equal,
+                    "looks": result.looks,
+                    "looks_equal": result.looks_equal,
+                    "problems": result.problems,
+                    "ok": result.good,
+                }
+            )
+        )
+        return
+    print(f"updates    {result.updates:,} in {result.seconds:.1f} s ({rate:,.0f}/s), {result.conflated} conflated")
+    print(f"trades     {result.trades:,}")
+    print("latency    " + ", ".join(f"{k} {v / 1000:.2f} ms" for k, v in microseconds.items()))
+    print("           from the feeder's exchange socket to the consumer's book")
+    print(f"holes      {result.holes}")
+    print(
+        f"books      {result.live} of {result.books} LIVE, {result.equal} equal to the simulator's at the same update"
+    )
+    print(f"           and {result.looks_equal} of {result.looks} equal when looked at on the way")
+    for problem in result.problems:
+        print(f"problem    {problem}")
+    print("all books equal" if result.good else "NOT ALL GOOD")
+    if not result.good:
+        print("the feeder's last words:", *log_text.splitlines()[-5:], sep="\n  ", file=sys.stderr)

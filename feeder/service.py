@@ -1,0 +1,179 @@
+"""`feeder run`: the exchange's books, kept here and republished on multicast. Everything is put together here.
+
+Order of start: sockets and heartbeats first, so that a consumer hears the feeder before the exchange answers; then
+the instruments, the books and their tasks, the connections. Order of end: connections, what is pending, end of session.
+"""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.pacing import backoff_delay
+from feeder.bybit.pool import BybitPool, Subscription
+from feeder.clock import Clock, SystemClock
+from feeder.config import Config
+from feeder.errors import ConfigError, FeederError, RestError
+from feeder.log import logger
+from feeder.market.instrument import InstrumentKey
+from feeder.market.status import BookStatus, StatusReason
+from feeder.multicast.channel import LineSender
+from feeder.multicast.plan import Channel
+from feeder.multicast.publisher import TICK_INTERVAL, Publisher
+from feeder.multicast.sockets import open_sender
+from feeder.pipeline.router import Router
+from feeder.pipeline.symbol_queue import QueueBudget
+
+_log = logger("service")
+
+_FAREWELL_INTERVAL = 0.250  # seconds between end-of-session packets
+_RETRY_FIRST, _RETRY_CAP = 0.5, 5.0  # seconds between attempts to load the instruments at start
+_DRAIN_SECONDS = 1.0
+
+
+class Service:
+    """One feeder process. `run` returns after `stop` is called, or raises what makes going on pointless."""
+
+    def __init__(self, config: Config, clock: Clock | None = None, random: Random | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._random = random or Random()  # noqa: S311 - jitter, not secrets
+        self._stopping = asyncio.Event()
+        self._senders: list[LineSender] = []
+
+    def stop(self) -> None:
+        """End: drain what is pending, say end of session, return from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`. Raises ConfigError for addresses that cannot be opened, or no book at all."""
+        config, clock = self._config, self._clock
+        loop = asyncio.get_running_loop()
+        try:
+            self.publisher = Publisher(
+                config.multicast.plan,
+                self._open_senders,
+                clock,
+                loop.call_soon,
+                test_data=config.exchange.environment == "testnet",
+            )
+            websocket_url, rest_url = config.exchange.addresses
+            directory = config.state.directory
+            self.instruments = InstrumentTable(
+                rest_url,
+                clock=clock,
+                random=self._random,
+                cache_directory=None if directory is None else Path(directory),
+                ids=config.ids,
+            )
+            self.router = Router(config.queue.capacity, QueueBudget(config.queue.total), self._request_resync, clock)
+            self.pool = BybitPool(websocket_url, self.instruments, self.router, clock=clock, random=self._random)
+            async with asyncio.TaskGroup() as tasks:
+                starting = tasks.create_task(self._start(), name="start")
+                serving = [
+                    tasks.create_task(self._tick(), name="multicast rounds"),
+                    tasks.create_task(self.router.run(), name="workers"),
+                ]
+                _log.info("feeder started", address=websocket_url, count=config.multicast.partitions)
+                await self._stopping.wait()
+                starting.cancel()
+                await asyncio.wait([starting])
+                await self._drain()
+                for task in serving:
+                    task.cancel()
+            await self._farewell()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            for sender in self._senders:
+                sender.close()
+        _log.info("feeder stopped", statuses=_named(self.router.transitions()), counters=dict(self.router.totals()))
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _open_senders(self, channel: Channel) -> Sequence[LineSender]:
+        multicast = self._config.multicast
+        senders = [
+            LineSender(end.line, open_sender(end, ttl=multicast.ttl, loop=multicast.loop)) for end in channel.endpoints
+        ]
+        self._senders += senders
+        return senders
+
+    async def _tick(self) -> None:
+        while True:
+            self.publisher.tick(self._clock.monotonic())
+            await asyncio.sleep(TICK_INTERVAL)
+
+    async def _start(self) -> None:
+        """From instruments to connections; tried until the exchange answers or a copy on disk will do."""
+        wanted = {entry.category: None if entry.symbols == "all" else [] for entry in self._config.subscriptions}  # type: dict[str, list[str] | None]
+        for entry in self._config.subscriptions:
+            symbols = wanted[entry.category]
+            if symbols is not None:
+                symbols += entry.symbols
+        await self._load_instruments(wanted)
+        followed = 0
+        errors: list[FeederError] = []
+        for entry in self._config.subscriptions:
+            symbols = self.instruments.symbols(entry.category) if entry.symbols == "all" else entry.symbols
+            for symbol in symbols:
+                subscription = Subscription(entry.category, symbol, entry.depth, entry.trades)
+                problems = self.pool.subscribe([subscription])
+                errors += problems
+                if not problems:
+                    self._follow(subscription.key, entry.depth)
+                    followed += 1
+        if not followed:
+            raise ConfigError("subscriptions", "none of them can be followed", str(errors[0] if errors else "add one"))
+        await self.pool.start()
+        # What exists now lives as long as the process; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        _log.info("books followed", count=followed, refused=len(errors))
+
+    def _follow(self, key: InstrumentKey, depth: int) -> None:
+        instrument = self.instruments.get(key)
+        self.router.add(instrument, depth, self.publisher.add(instrument, depth))
+
+    async def _load_instruments(self, wanted: dict[str, list[str] | None]) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self.instruments.load(wanted)
+            except RestError as error:
+                if not error.retriable:
+                    raise
+                attempt += 1
+                delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
+                _log.error("instruments not loaded", attempt=attempt, delay_seconds=round(delay, 1), error=str(error))
+                await asyncio.sleep(delay)
+            else:
+                return
+
+    def _request_resync(self, key: InstrumentKey, reason: StatusReason, generation: int) -> None:
+        self.pool.resync(key, reason, generation)
+
+    async def _drain(self) -> None:
+        """Nothing more comes in; what is pending goes out, the books' last status with it."""
+        await self.pool.aclose()
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self.router.drain()
+        except TimeoutError:
+            _log.warning("pending updates given up", count=sum(not w.queue.empty for w in self.router.workers.values()))
+        await self.router.aclose()
+        self.publisher.flush()
+
+    async def _farewell(self) -> None:
+        end = self._clock.monotonic() + self._config.multicast.end_of_session_seconds
+        while True:
+            self.publisher.end_session()
+            if self._clock.monotonic() + _FAREWELL_INTERVAL > end:
+                return
+            await asyncio.sleep(_FAREWELL_INTERVAL)
+
+
+def _named(transitions: dict[tuple[BookStatus, StatusReason], int]) -> dict[str, int]:
+    return {f"{status.name}/{reason.name}": count for (status, reason), count in transitions.items()}
