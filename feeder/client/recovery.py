@@ -32,6 +32,7 @@ from feeder.wire.messages import (
     BookChecksum,
     BookClear,
     BookDelta,
+    ChannelInfo,
     CycleEnd,
     EventFlag,
     InstrumentDefinition,
@@ -111,6 +112,7 @@ class PartitionBooks:
         self.views: dict[int, BookView] = {}
         self.cycles = 0  # ends of snapshot cycles heard in this session
         self.instruments: int | None = None  # how many the partition has, as the last cycle's end said
+        self.partitions: int | None = None  # how many the feeder has, as it says itself
         self._clock = clock
         self._emit = emit
         self._all = wanted is None
@@ -165,10 +167,13 @@ class PartitionBooks:
         for output in outputs:
             if isinstance(output, Run):
                 for frame in output.packet.frames[output.first :]:
-                    if frame.instrument_id in self._books or (self._all and frame.instrument_id):
+                    if frame.instrument_id in self._books or self._all or not frame.instrument_id:
                         message = self._decode(output.packet, frame)
-                        if message is not None and isinstance(message.body, InstrumentDefinition):
-                            self._define(message.instrument_id, message.body)
+                        body = None if message is None else message.body
+                        if isinstance(body, InstrumentDefinition) and frame.instrument_id:
+                            self._define(frame.instrument_id, body)
+                        elif isinstance(body, ChannelInfo):
+                            self.partitions = body.partitions
 
     # The books channel -----------------------------------------------------------------------------------------------
 
@@ -357,7 +362,7 @@ class PartitionBooks:
         self._session_id = started.session_id
         self._sequence = self._run_start = started.sequence
         self._event = self._snapshot = None
-        self.cycles, self.instruments = 0, None
+        self.cycles, self.instruments, self.partitions = 0, None, None
         self.health.hole_end = 0
         self.health.silent = self.health.ended = False
         self._emit(SessionChanged(self.partition, started.session_id))

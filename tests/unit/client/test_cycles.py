@@ -12,6 +12,7 @@ def test_the_end_of_a_cycle_says_how_many_instruments_the_partition_has(wanted):
     assert (consumer.feed.books.cycles, consumer.feed.books.instruments) == (0, None)
     feed.run(2.2, [consumer])
     assert (consumer.feed.books.cycles, consumer.feed.books.instruments) == (2, 3)
+    assert consumer.feed.books.partitions == 1
 
 
 def test_a_new_session_is_counted_anew():
