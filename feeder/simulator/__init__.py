@@ -1,1 +1,4 @@
-"""An imitation of the exchange's public WebSocket and REST, written from the venue's documents alone."""
+"""An imitation of Bybit's public WebSocket and of the REST a feeder needs, written from the venue's documents alone.
+
+It shares no code with the feeder (import-linter holds that), so that both can be wrong independently.
+"""

@@ -1,0 +1,171 @@
+"""The simulated exchange between its market and its clients: who gets which message, and when.
+
+No socket: clients are functions that take a message, and time comes from a clock.
+"""
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from feeder.clock import Clock
+from feeder.simulator.faults import Faults
+from feeder.simulator.session import Session
+from feeder.simulator.source import BookState, Publication, Source
+from feeder.simulator.venue import BookTopic, parse_topic
+
+_DATA_BEFORE_ACK = 0.35  # share of subscribe requests whose ack comes after some of their first data
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """One connection; `send` takes a whole text message and never raises."""
+
+    session: Session
+    send: Callable[[bytes], None]
+
+
+@dataclass(eq=False, slots=True)
+class _Channel:
+    """One topic's audience, and what it was sent last."""
+
+    audience: list[Client] = field(default_factory=list)
+    last: bytes | None = None
+
+
+class Exchange:
+    """Clients come and go, subscribe and are published to."""
+
+    def __init__(self, source: Source, seed: int, clock: Clock) -> None:
+        self.source = source
+        self.faults = Faults()
+        self.clients: dict[Client, None] = {}
+        self.published_total = 0
+        self._clock = clock
+        self._rng = random.Random(f"exchange:{seed}")  # noqa: S311 - no secret
+        self._channels: dict[tuple[str, str], _Channel] = {}
+
+    def connect(self, category: str, send: Callable[[bytes], None]) -> Client:
+        """A new connection of a category."""
+
+        def accepts(topic: str) -> bool:
+            return self.source.has_topic(category, topic) and not self.faults.take_refusal(topic)
+
+        connection_id = f"{self._rng.getrandbits(96):024x}-{self._rng.getrandbits(20):05x}"
+        client = Client(Session(category, connection_id, accepts), send)
+        self.clients[client] = None
+        return client
+
+    def disconnect(self, client: Client) -> None:
+        """The connection is gone; nothing is sent to it any more. Harmless if it was gone before."""
+        if client in self.clients:
+            del self.clients[client]
+            for topic in client.session.topics:
+                self._leave(client, topic)
+
+    def receive(self, client: Client, text: bytes) -> None:
+        """Answer a client's message, with the first data of what it subscribed to before or after the ack."""
+        answer = client.session.handle(text, self._clock.wall_ns() // 1_000_000)
+        for topic in answer.unsubscribed:
+            self._leave(client, topic)
+        if not answer.subscribed:
+            client.send(answer.reply)
+            return
+        category = client.session.category
+        snapshots = []
+        for topic in answer.subscribed:
+            snapshot = self.source.subscribe(category, topic, self._clock.monotonic())
+            if snapshot is not None:
+                snapshots.append((topic, snapshot))
+        early = self._rng.randint(0, len(snapshots)) if self._rng.random() < _DATA_BEFORE_ACK else None
+        if early is None:
+            client.send(answer.reply)
+        for index, (topic, snapshot) in enumerate(snapshots):
+            if index == early:
+                client.send(answer.reply)
+            self._channel(category, topic).last = snapshot
+            client.send(snapshot)
+        # Only now does it hear of the topics' deltas: nothing may come before their snapshots.
+        for topic in answer.subscribed:
+            self._channel(category, topic).audience.append(client)
+        if early == len(snapshots):
+            # A recording's own first messages go out before the ack, too.
+            self.advance(limit=len(answer.subscribed))
+            client.send(answer.reply)
+
+    def advance(self, limit: int) -> int:
+        """Publish what is due by now, at most `limit` messages; how many there were."""
+        count = 0
+        for publication in itertools.islice(self.source.due(self._clock.monotonic()), limit):
+            count += 1
+            self._publish(publication)
+        return count
+
+    def next_due(self) -> float | None:
+        """When to advance again, on the clock's monotonic hand; None if nobody has subscribed yet."""
+        return self.source.next_due()
+
+    def subscribed_books(self) -> list[BookState]:
+        """The books of all orderbook topics that somebody is subscribed to."""
+        states = []
+        for (category, topic), channel in self._channels.items():
+            parsed = parse_topic(topic)
+            if channel.audience and isinstance(parsed, BookTopic):
+                state = self.source.book(category, parsed.symbol, parsed.depth)
+                if state is not None:
+                    states.append(state)
+        return states
+
+    def skip_update(self, category: str, symbol: str) -> None:
+        """Swallow the next delta of each subscribed book topic of a symbol."""
+        for topic in self._subscribed(category, symbol):
+            self.faults.skip(category, topic)
+
+    def repeat_update(self, category: str, symbol: str) -> None:
+        """Send the last message of each subscribed book topic of a symbol once more."""
+        for topic in self._subscribed(category, symbol):
+            channel = self._channels[category, topic]
+            if channel.last is not None:
+                self._deliver(channel, channel.last)
+
+    def resend_snapshot(self, category: str, symbol: str, *, restart: bool) -> None:
+        """Send everybody a snapshot of each subscribed book topic of a symbol; `restart` begins its `u` at 1."""
+        for topic in self._subscribed(category, symbol):
+            publication = self.source.resend(category, topic, restart=restart)
+            if publication is not None:
+                self._publish(publication)
+
+    def send_raw(self, category: str, text: str) -> None:
+        """Send any text to all connections of a category."""
+        for client in list(self.clients):
+            if client.session.category == category:
+                client.send(text.encode())
+
+    def _publish(self, publication: Publication) -> None:
+        channel = self._channels.get((publication.category, publication.topic))
+        if channel is None or not channel.audience:
+            return
+        if publication.is_delta and self.faults.take_skip(publication.category, publication.topic):
+            return
+        self.published_total += 1
+        channel.last = publication.payload
+        self._deliver(channel, publication.payload)
+
+    def _deliver(self, channel: _Channel, payload: bytes) -> None:
+        for client in tuple(channel.audience):  # a client that is too slow leaves while it is sent to
+            client.send(payload)
+
+    def _leave(self, client: Client, topic: str) -> None:
+        category = client.session.category
+        channel = self._channels[category, topic]
+        channel.audience.remove(client)
+        if not channel.audience:
+            self.source.unsubscribe(category, topic)
+
+    def _channel(self, category: str, topic: str) -> _Channel:
+        return self._channels.setdefault((category, topic), _Channel())
+
+    def _subscribed(self, category: str, symbol: str) -> list[str]:
+        channels = self._channels
+        topics = self.source.book_topics(category, symbol)
+        return [topic for topic in topics if (category, topic) in channels and channels[category, topic].audience]

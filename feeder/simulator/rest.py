@@ -1,0 +1,243 @@
+"""The REST a feeder needs, in Bybit's envelope, and the simulator's own books to compare with."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from feeder.clock import Clock
+from feeder.simulator.exchange import Exchange
+from feeder.simulator.source import BookState
+from feeder.simulator.topic_book import price_of
+from feeder.simulator.universe import Listing
+from feeder.simulator.venue import CATEGORIES, Category
+
+_DEFAULT_PAGE = 500
+_LARGEST_PAGE = 1000
+_PARAMETER_ERROR = 10001
+
+
+class _ParameterError(Exception):
+    """A parameter that the venue refuses with retCode 10001."""
+
+
+class RestServer:
+    """The HTTP server; `async with` binds the port, `url` is then known. Port 0 picks one."""
+
+    def __init__(self, exchange: Exchange, clock: Clock, host: str, port: int) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._host = host
+        self._port = port
+        app = web.Application()
+        app.router.add_get("/v5/market/time", self._time)
+        app.router.add_get("/v5/market/instruments-info", self._instruments)
+        app.router.add_get("/v5/market/orderbook", self._orderbook)
+        app.router.add_get("/simulator/books", self._books)
+        app.router.add_get("/simulator/books/{category}/{symbol}", self._book)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+
+    async def __aenter__(self) -> "RestServer":
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except (OSError, asyncio.CancelledError):
+            await self._runner.cleanup()
+            raise
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """Without a path."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    async def _time(self, _request: web.Request) -> web.Response:
+        now_ns = self._clock.wall_ns()
+        return self._envelope({"timeSecond": str(now_ns // 1_000_000_000), "timeNano": str(now_ns)})
+
+    async def _instruments(self, request: web.Request) -> web.Response:
+        try:
+            category = _category(request.query)
+            limit = _whole(request.query, "limit", _DEFAULT_PAGE, _LARGEST_PAGE)
+            start = _position(request.query.get("cursor", ""))
+        except _ParameterError as error:
+            return self._envelope({}, _PARAMETER_ERROR, str(error))
+        found = _filtered(self._exchange.source.listings(category.name), request.query)
+        result: dict[str, Any] = {"category": category.name}
+        if category.paginated:
+            more = start + limit < len(found)
+            result["nextPageCursor"] = _cursor(start + limit) if more else ""
+            found = found[start : start + limit]
+        result["list"] = [_instrument(listing) for listing in found]
+        return self._envelope(result)
+
+    async def _orderbook(self, request: web.Request) -> web.Response:
+        try:
+            category = _category(request.query)
+            limit = _whole(request.query, "limit", category.rest_book_default_limit, _book_limit(category))
+        except _ParameterError as error:
+            return self._envelope({}, _PARAMETER_ERROR, str(error))
+        symbol = request.query.get("symbol", "")
+        state = self._exchange.source.rest_book(category.name, symbol)
+        if state is None:
+            return self._envelope({}, _PARAMETER_ERROR, "params error: symbol invalid")
+        bids, asks = _sides(state, state.book.levels)
+        result = {
+            "s": symbol,
+            "b": bids[:limit],
+            "a": asks[:limit],
+            "ts": state.ts,
+            "u": state.book.u,
+            "seq": state.book.seq,
+            "cts": state.cts,
+        }
+        return self._envelope(result)
+
+    async def _books(self, _request: web.Request) -> web.Response:
+        """All orderbook topics that somebody is subscribed to."""
+        books = [
+            {"category": state.category, "symbol": state.symbol, "depth": state.book.depth, "u": state.book.u}
+            for state in self._exchange.subscribed_books()
+        ]
+        return web.json_response({"books": books})
+
+    async def _book(self, request: web.Request) -> web.Response:
+        """Our own book of a topic, at any update id still held: what a consumer's book must be equal to."""
+        category, symbol = request.match_info["category"], request.match_info["symbol"]
+        try:
+            depth = _whole(request.query, "depth", None)
+            u = _whole(request.query, "u", None)
+        except _ParameterError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        state = self._exchange.source.book(category, symbol, depth) if category in CATEGORIES else None
+        if state is None:
+            wanted = "" if depth is None else f" of depth {depth}"
+            return web.json_response({"error": f"no book{wanted} of {category} {symbol} here"}, status=404)
+        book = state.book
+        found = (book.levels, book.seq) if u is None else book.at(u)
+        if found is None:
+            oldest, newest = book.held() or (None, None)
+            reason = f"update id {u} of {category} {symbol} is not held; oldest {oldest}, newest {newest}"
+            return web.json_response({"error": reason, "oldest": oldest, "newest": newest}, status=404)
+        bids, asks = _sides(state, found[0])
+        body = {
+            "category": category,
+            "symbol": symbol,
+            "depth": book.depth,
+            "u": book.u if u is None else u,
+            "seq": found[1],
+            "bids": bids,
+            "asks": asks,
+        }
+        return web.json_response(body)
+
+    def _envelope(self, result: Mapping[str, Any], code: int = 0, message: str = "OK") -> web.Response:
+        now_ms = self._clock.wall_ns() // 1_000_000
+        return web.json_response(
+            {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": now_ms}
+        )
+
+
+def _category(query: Mapping[str, str]) -> Category:
+    category = CATEGORIES.get(query.get("category", ""))
+    if category is None:
+        raise _ParameterError("params error: Category is invalid")
+    return category
+
+
+def _whole(query: Mapping[str, str], name: str, default: Any, most: int | None = None) -> Any:
+    """A whole number from 1 (without `most`: from 0) up; `default` when it is absent."""
+    text = query.get(name)
+    if text is None or text == "":
+        return default
+    if not (text.isascii() and text.isdigit()) or (most is not None and not 1 <= int(text) <= most):
+        raise _ParameterError(f"params error: {name} is invalid")
+    return int(text)
+
+
+def _book_limit(category: Category) -> int:
+    return 25 if category.name == "option" else 1000
+
+
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(f"page:{position}".encode()).decode()
+
+
+def _position(cursor: str) -> int:
+    if not cursor:
+        return 0
+    try:
+        kind, _, position = base64.urlsafe_b64decode(cursor).decode().partition(":")
+    except (binascii.Error, ValueError) as error:
+        raise _ParameterError("params error: cursor is invalid") from error
+    if kind != "page" or not position.isdigit():
+        raise _ParameterError("params error: cursor is invalid")
+    return int(position)
+
+
+def _filtered(listings: Sequence[Listing], query: Mapping[str, str]) -> list[Listing]:
+    symbol, base, status = query.get("symbol"), query.get("baseCoin"), query.get("status")
+    found = [listing for listing in listings if status in (None, "", "Trading")]
+    if symbol:
+        return [listing for listing in found if listing.symbol == symbol]
+    if not base and found and found[0].category == "option":
+        base = "BTC"
+    return [listing for listing in found if listing.base == base] if base else found
+
+
+def _instrument(listing: Listing) -> dict[str, Any]:
+    """One row of instruments-info: the fields the venue documents, as far as the simulator has a fact for them."""
+    common: dict[str, Any] = {
+        "symbol": listing.symbol,
+        "status": "Trading",
+        "baseCoin": listing.base,
+        "quoteCoin": listing.quote,
+    }
+    if listing.category == "spot":
+        lot = {
+            "basePrecision": listing.step,
+            "quotePrecision": "0.0000001",
+            "minOrderQty": listing.step,
+            "minOrderAmt": "5",
+            "maxLimitOrderQty": "1000000000",
+            "maxMarketOrderQty": "500000000",
+        }
+        return common | {"marginTrading": "none", "lotSizeFilter": lot, "priceFilter": {"tickSize": listing.tick}}
+    lot = {
+        "minOrderQty": listing.step,
+        "maxOrderQty": "1000000000",
+        "maxMktOrderQty": "500000000",
+        "qtyStep": listing.step,
+        "minNotionalValue": "5",
+    }
+    prices = {"minPrice": listing.tick, "maxPrice": "1999999", "tickSize": listing.tick}
+    common |= {"settleCoin": listing.settle, "launchTime": "1585526400000", "deliveryTime": "0"}
+    common |= {"priceFilter": prices, "lotSizeFilter": lot}
+    if listing.category == "option":
+        return common | {"optionsType": listing.contract}
+    return common | {
+        "contractType": listing.contract,
+        "priceScale": str(listing.scale.price_digits),
+        "isPreListing": False,
+        "preListingInfo": None,
+        "fundingInterval": 480,
+        "upperFundingRate": "0.005",
+        "lowerFundingRate": "-0.005",
+    }
+
+
+def _sides(state: BookState, levels: Mapping[int, int]) -> tuple[list[list[str]], list[list[str]]]:
+    price, size = state.scale.price, state.scale.size
+    bids: list[list[str]] = []
+    asks: list[list[str]] = []
+    for key in sorted(levels):
+        (bids if key < 0 else asks).append([price(price_of(key)), size(levels[key])])
+    return bids, asks

@@ -1,0 +1,158 @@
+"""The simulator put together: a market, the exchange, its two servers, and the one task that moves time on."""
+
+import asyncio
+import errno
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from feeder.clock import Clock, SystemClock
+from feeder.errors import FeederError
+from feeder.log import logger
+from feeder.simulator.exchange import Exchange
+from feeder.simulator.recording import Recording
+from feeder.simulator.replay import ReplaySource
+from feeder.simulator.rest import RestServer
+from feeder.simulator.seeded import SeededSource
+from feeder.simulator.source import Source
+from feeder.simulator.universe import universe
+from feeder.simulator.websocket import WebSocketServer
+
+_SHORTEST_TURN_SECONDS = 0.002  # what is due within it goes out together
+_LONGEST_WAIT_SECONDS = 0.05  # until a new subscription, or a clock moved by hand, is noticed
+_MESSAGES_PER_TURN = 500
+_STALLED_SECONDS = 10.0  # a replay at full speed waits this long for a client that reads nothing
+
+_log = logger("simulator.server")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """A seeded market (`symbols` over `categories`) unless there are `replays`, (category, file) pairs.
+
+    `speed` is that of replays: 1 is real time, None as fast as the clients read. Port 0 picks one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    rest_port: int = 0
+    categories: tuple[str, ...] = ("linear",)
+    symbols: int = 20
+    seed: int = 1
+    updates_per_second: float = 400.0
+    replays: Sequence[tuple[str, Path]] = ()
+    speed: float | None = 1.0
+
+
+class Simulator:
+    """A running exchange: `async with Simulator(config) as sim`, then `sim.websocket_url` and `sim.rest_url`.
+
+    FeederError when a port is taken, a recording cannot be replayed, or the market would be empty.
+    """
+
+    def __init__(self, config: SimulatorConfig, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self.exchange = Exchange(_source(config, self._clock), config.seed, self._clock)
+        self._websocket = WebSocketServer(self.exchange, config.host, config.port)
+        self._rest = RestServer(self.exchange, self._clock, config.host, config.rest_port)
+        self._stack = AsyncExitStack()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Simulator":
+        async with AsyncExitStack() as stack:
+            for server, port, option in (
+                (self._websocket, self._config.port, "--port"),
+                (self._rest, self._config.rest_port, "--rest-port"),
+            ):
+                try:
+                    await stack.enter_async_context(server)
+                except OSError as error:
+                    raise _cannot_listen(error, self._config.host, port, option) from error
+            self._task = asyncio.create_task(self._run(), name="simulator")
+            self._stack = stack.pop_all()
+        _log.info("simulator ready", websocket=self.websocket_url, rest=self.rest_url)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        try:
+            await asyncio.wait([self._task])
+        finally:
+            await self._stack.aclose()
+        if not self._task.cancelled():
+            self._task.result()  # the market ended by itself: say why
+
+    @property
+    def websocket_url(self) -> str:
+        """`ws://host:port`; a client appends /v5/public/<category>."""
+        return self._websocket.url
+
+    @property
+    def rest_url(self) -> str:
+        """`http://host:port`."""
+        return self._rest.url
+
+    async def wait(self) -> None:
+        """Run until cancelled; raises what ended the market, if anything did."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
+    async def drop_connections(self) -> None:
+        """Cut every client's connection without a close frame; returns when all are gone. They may come back."""
+        await self._websocket.drop_connections()
+
+    def skip_update(self, category: str, symbol: str) -> None:
+        """Make a gap: the next delta of each of the symbol's subscribed books reaches nobody."""
+        self.exchange.skip_update(category, symbol)
+
+    def repeat_update(self, category: str, symbol: str) -> None:
+        """Send the last message of each of the symbol's subscribed books again."""
+        self.exchange.repeat_update(category, symbol)
+
+    def resend_snapshot(self, category: str, symbol: str, u: int | None = None) -> None:
+        """Send each of the symbol's subscribed books as a snapshot; u=1 restarts the update ids, as a service does."""
+        if u not in (None, 1):
+            raise FeederError(f"a snapshot cannot be sent as update {u}; leave it out, or give 1 for a restart")
+        self.exchange.resend_snapshot(category, symbol, restart=u == 1)
+
+    def refuse(self, topic: str, times: int = 1) -> None:
+        """Refuse the next `times` requests for a topic as if it did not exist."""
+        self.exchange.faults.refuse(topic, times)
+
+    def send_raw(self, category: str, text: str) -> None:
+        """Send any text to all connections of a category."""
+        self.exchange.send_raw(category, text)
+
+    async def _run(self) -> None:
+        """Publish what is due, sleep until the next is."""
+        clock, exchange = self._clock, self.exchange
+        at_full_speed = bool(self._config.replays) and self._config.speed is None
+        while True:
+            published = exchange.advance(_MESSAGES_PER_TURN)
+            if at_full_speed:
+                await self._websocket.wait_drained(_STALLED_SECONDS)
+            if published == _MESSAGES_PER_TURN:
+                await asyncio.sleep(0)
+                continue
+            due = exchange.next_due()
+            wait = _LONGEST_WAIT_SECONDS if due is None else due - clock.monotonic()
+            await asyncio.sleep(min(max(wait, _SHORTEST_TURN_SECONDS), _LONGEST_WAIT_SECONDS))
+
+
+def _source(config: SimulatorConfig, clock: Clock) -> Source:
+    if config.replays:
+        recordings = [Recording.load(category, path) for category, path in config.replays]
+        return ReplaySource(recordings, config.speed, clock)
+    if config.updates_per_second <= 0:
+        raise FeederError(f"a market of {config.updates_per_second} updates per second stands still; ask for more")
+    listings = universe(config.categories, config.symbols)
+    return SeededSource(listings, config.seed, config.updates_per_second, clock)
+
+
+def _cannot_listen(error: OSError, host: str, port: int, option: str) -> FeederError:
+    if error.errno == errno.EADDRINUSE:
+        return FeederError(f"port {port} of {host} is in use; stop what listens there, or choose another with {option}")
+    return FeederError(f"cannot listen on {host} port {port}: {error}; choose others with --host and {option}")

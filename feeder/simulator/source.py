@@ -1,0 +1,74 @@
+"""What the exchange needs from where its market comes from: the random one, or recordings."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from feeder.simulator.decimals import Scale
+from feeder.simulator.topic_book import TopicBook
+from feeder.simulator.universe import Listing
+
+
+class Publication(NamedTuple):
+    """One data message on its way to all subscribers of its topic."""
+
+    category: str
+    topic: str
+    payload: bytes
+    is_delta: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BookState:
+    """An orderbook topic's book, and what it takes to write it down. Times in ms since the epoch, 0 before any."""
+
+    category: str
+    symbol: str
+    scale: Scale
+    book: TopicBook
+    ts: int
+    cts: int
+
+
+class Source(Protocol):
+    """A market that publishes. Times are seconds of the injected clock's monotonic hand."""
+
+    def listings(self, category: str) -> Sequence[Listing]:
+        """What the category lists; empty for one that is not simulated."""
+        ...
+
+    def has_topic(self, category: str, topic: str) -> bool:
+        """Whether a client may subscribe to it."""
+        ...
+
+    def subscribe(self, category: str, topic: str, now: float) -> bytes | None:
+        """A client wants a topic from now on; the snapshot for it alone, or None if what is published will do."""
+        ...
+
+    def unsubscribe(self, category: str, topic: str) -> None:
+        """The last client that wanted the topic has gone."""
+        ...
+
+    def due(self, now: float) -> Iterator[Publication]:
+        """What is to be published up to `now`, in order. Taking one makes it happen; the rest stays due."""
+        ...
+
+    def next_due(self) -> float | None:
+        """When there will be something to do; None if not before somebody subscribes."""
+        ...
+
+    def book_topics(self, category: str, symbol: str) -> Sequence[str]:
+        """The symbol's orderbook topics that have been subscribed to, whether or not they still are."""
+        ...
+
+    def resend(self, category: str, topic: str, *, restart: bool) -> Publication | None:
+        """The topic's book as a snapshot for everybody; `restart` begins its `u` again at 1. None without a book."""
+        ...
+
+    def book(self, category: str, symbol: str, depth: int | None) -> BookState | None:
+        """The book of a depth; by default the one subscribed to last, else the usual one. None if there is none."""
+        ...
+
+    def rest_book(self, category: str, symbol: str) -> BookState | None:
+        """The book that the REST order book tells."""
+        ...
