@@ -16,6 +16,7 @@ class Timing:
     unsubscribe_deadline: float = 5.0
     resync_first: float = 1.0  # the first resync of a topic is immediate; this is before the second
     resync_cap: float = 60.0
+    hold_deadline: float = 10.0  # a book held for its scale goes on after it, whatever became of the scale
     resync_burst: float = 50.0  # topics per connection at once ...
     resync_rate: float = 10.0  # ... and per second from then on
     refused_first: float = 60.0

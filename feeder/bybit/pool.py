@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 
 from feeder.clock import Clock
-from feeder.errors import RestError, VenueError
+from feeder.errors import VenueError
 from feeder.log import logger
 from feeder.market.instrument import InstrumentKey
 from feeder.market.status import StatusReason
@@ -287,7 +287,7 @@ class BybitPool:
         try:
             async with asyncio.timeout(_REFRESH_SECONDS):
                 await self._instruments.refresh(market.key)
-        except (RestError, TimeoutError) as error:
+        except (VenueError, TimeoutError) as error:
             _log.warning("instrument not refreshed", category=category, symbol=symbol, error=str(error) or "timeout")
         if self._markets.get(market.key) is not market:
             return

@@ -186,7 +186,7 @@ class Session:
     def resync(self, topic: Topic, reason: StatusReason, now: float, *, hold: bool = False) -> list[Action]:
         """Begin a book anew: unsubscribe, wait for the ack, subscribe; nothing if that is already under way.
 
-        With `hold` nothing is asked until `release`: what comes could not be used before.
+        With `hold` nothing is asked until `release`, or the deadline for it: what comes could not be used before.
         """
         actions: list[Action] = []
         if topic.wanted and topic.phase in (Phase.ACTIVE, Phase.SUBSCRIBING):
@@ -195,7 +195,7 @@ class Session:
 
     def release(self, topic: Topic, now: float) -> list[Action]:
         """Go on with a resync that was held."""
-        if topic.phase is Phase.RESYNC_DUE and topic.deadline is None:
+        if topic.phase is Phase.RESYNC_DUE:
             self._set_deadline(topic, now)
         return self.on_timer(now)
 
@@ -358,7 +358,7 @@ class Session:
             delay = backoff_delay(topic.failures, self._timing.resync_first, self._timing.resync_cap, self._random)
         topic.failures += 1
         topic.phase = Phase.RESYNC_DUE
-        self._set_deadline(topic, None if hold else now + delay)
+        self._set_deadline(topic, now + (self._timing.hold_deadline if hold else delay))
         self._counters.resyncs[reason] += 1
         self._renew(topic, reason, actions)
 
@@ -409,9 +409,8 @@ class Session:
         if topic.is_book:
             actions.append(Reset(topic, topic.generation, reason))
 
-    def _set_deadline(self, topic: Topic, when: float | None) -> None:
+    def _set_deadline(self, topic: Topic, when: float) -> None:
         """Set the one deadline of a topic. An older entry in the heap no longer equals it, and is skipped."""
         topic.deadline = when
-        if when is not None:
-            self._timer_id += 1
-            heapq.heappush(self._timers, (when, self._timer_id, topic))
+        self._timer_id += 1
+        heapq.heappush(self._timers, (when, self._timer_id, topic))

@@ -68,10 +68,6 @@ class _Listener(WSListener):
         reason = "closed by the venue" if received is None else f"closed by the venue: {received.code.name}"
         self._stream.on_down(reason)
 
-    def mute(self) -> None:
-        """Let pass nothing more: frames already read are of a connection that was given up."""
-        self._on_payload = _ignore
-
     def _on_other_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
@@ -92,10 +88,6 @@ class _Listener(WSListener):
             outputs = self._on_payload(whole, self._wall_ns())
             if outputs is not None:
                 self._stream.perform(outputs)
-
-
-def _ignore(_payload: bytes, _receive_time_ns: int) -> None:
-    return None
 
 
 class Stream:
@@ -120,7 +112,6 @@ class Stream:
         self._attempts = attempts
         self._ssl_context = ssl_context
         self._transport: WSTransport | None = None
-        self._listener: _Listener | None = None
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ever_tried = False
@@ -167,7 +158,10 @@ class Stream:
         self.perform(self.connection.on_timer())
 
     def drop(self, reason: str) -> None:
-        """Give this socket up; the supervisor makes a new one. Books are reset before this returns."""
+        """Give this socket up; the supervisor makes a new one.
+
+        Books are reset before this returns, and what was read already is of a subscription that is over.
+        """
         transport = self._transport
         self.on_down(reason)
         if transport is not None:
@@ -192,8 +186,6 @@ class Stream:
         if self._transport is None:
             return
         self._transport = None
-        if self._listener is not None:
-            self._listener.mute()
         self._set_timer(None)
         self._down_reason = reason
         self._counters.disconnects += 1
@@ -231,7 +223,7 @@ class Stream:
 
     async def _connect_and_serve(self) -> tuple[bool, str]:
         """One life of a socket: whether it was ever connected, and why it is not any longer."""
-        listener = self._listener = _Listener(self, self.connection.on_payload)
+        listener = _Listener(self, self.connection.on_payload)
         self._down_reason = "closed during the handshake"
         handshake: dict[str, Any] = {"ssl_handshake_timeout": _CONNECT_SECONDS} if self._ssl_context is not None else {}
         try:

@@ -213,7 +213,8 @@ async def test_fragmented_message_is_put_together(venue: Venue, make: Make) -> N
     client.transport.send(WSMsgType.CONTINUATION, raw[20:50], fin=False)
     client.transport.send(WSMsgType.CONTINUATION, raw[50:])
     await until(lambda: len(feed.sink.books(BTC)) == 2)
-    assert feed.sink.books(BTC)[1].bids == [10000, 1000]
+    assert [update.update_id for update in feed.sink.books(BTC)] == [1, 2]
+    assert feed.pool.counters.decode_errors == 0
 
 
 async def test_one_dead_socket_is_revived_alone(venue: Venue, make: Make) -> None:

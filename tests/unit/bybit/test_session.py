@@ -363,8 +363,15 @@ def test_held_resync_asks_nothing_until_it_is_released() -> None:
     actions = session.resync(topic, StatusReason.SCALE, NOW + 1, hold=True)
     assert resets(actions) == [("orderbook.50.A", StatusReason.SCALE)]
     assert requests(actions) == []
-    assert [r for _, later in run(session, NOW + 15) for r in requests(later)] == []
-    assert [request["op"] for request in requests(session.release(topic, NOW + 15))] == ["unsubscribe"]
+    assert [r for _, later in run(session, NOW + 10) for r in requests(later)] == []
+    assert [request["op"] for request in requests(session.release(topic, NOW + 10))] == ["unsubscribe"]
+
+
+def test_held_resync_nobody_releases_goes_on_by_itself() -> None:
+    session = live()
+    session.resync(session.topics["orderbook.50.A"], StatusReason.SCALE, NOW + 1, hold=True)
+    sent = [(when, r["op"]) for when, actions in run(session, NOW + 12) for r in requests(actions)]
+    assert sent == [(NOW + 11, "unsubscribe")]
 
 
 # Ping and silence
