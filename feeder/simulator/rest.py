@@ -13,7 +13,7 @@ from feeder.simulator.exchange import Exchange
 from feeder.simulator.source import BookState
 from feeder.simulator.topic_book import price_of
 from feeder.simulator.universe import Listing
-from feeder.simulator.venue import CATEGORIES, Category
+from feeder.simulator.venue import CATEGORIES, Category, is_number
 
 _DEFAULT_PAGE = 500
 _LARGEST_PAGE = 1000
@@ -158,7 +158,7 @@ def _whole(query: Mapping[str, str], name: str, default: Any, most: int | None =
     text = query.get(name)
     if text is None or text == "":
         return default
-    if not (text.isascii() and text.isdigit()) or (most is not None and not 1 <= int(text) <= most):
+    if not is_number(text) or (most is not None and not 1 <= int(text) <= most):
         raise _ParameterError(f"params error: {name} is invalid")
     return int(text)
 
@@ -178,7 +178,7 @@ def _position(cursor: str) -> int:
         kind, _, position = base64.urlsafe_b64decode(cursor).decode().partition(":")
     except (binascii.Error, ValueError) as error:
         raise _ParameterError("params error: cursor is invalid") from error
-    if kind != "page" or not position.isdigit():
+    if kind != "page" or not is_number(position):
         raise _ParameterError("params error: cursor is invalid")
     return int(position)
 

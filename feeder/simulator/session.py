@@ -38,7 +38,7 @@ class Session:
         """Answer one message of the client, whatever it is; the connection stays open."""
         try:
             request = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return self._undecodable(str(error))
         if not isinstance(request, dict):
             return self._undecodable("not a JSON object")

@@ -91,11 +91,16 @@ class TradeTopic:
     name: str
 
 
+def is_number(text: str) -> bool:
+    """Whether it is a whole number in plain digits, of a length that a client may reasonably send."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
 def parse_topic(text: str) -> BookTopic | TradeTopic | None:
     """What a topic asks for; None for one of another kind, or badly written."""
     parts = text.split(".")
     match parts:
-        case ["orderbook", depth, symbol] if depth.isascii() and depth.isdigit() and symbol:
+        case ["orderbook", depth, symbol] if is_number(depth) and symbol:
             return BookTopic(int(depth), symbol)
         case ["publicTrade", name] if name:
             return TradeTopic(name)
