@@ -280,6 +280,9 @@ def _set(document: dict[str, Any], path: list[str], text: str, source: str) -> N
     except yaml.YAMLError as error:
         raise ConfigError(".".join(path), f"{source} is not YAML", "quote it") from error
     place = document
+    if path[:2] == ["multicast", "lines"] and len(path) > 2 and "lines" not in document.get("multicast", {}):
+        # One key of a line that the file leaves to the defaults: the other keys, and the other lines, stay.
+        _set(document, path[:2], msgspec.json.encode(Multicast().lines).decode(), source)
     for part in path[:-1]:
         inner = place.get(part)
         if inner is None:

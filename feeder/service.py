@@ -95,10 +95,11 @@ class Service:
 
     def _open_senders(self, channel: Channel) -> Sequence[LineSender]:
         multicast = self._config.multicast
-        senders = [
-            LineSender(end.line, open_sender(end, ttl=multicast.ttl, loop=multicast.loop)) for end in channel.endpoints
-        ]
-        self._senders += senders
+        senders = []
+        for end in channel.endpoints:
+            sender = LineSender(end.line, open_sender(end, ttl=multicast.ttl, loop=multicast.loop))
+            self._senders.append(sender)  # at once, so that it is closed if the next cannot be opened
+            senders.append(sender)
         return senders
 
     async def _tick(self) -> None:
