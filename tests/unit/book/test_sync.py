@@ -88,6 +88,10 @@ def test_a_smaller_id_with_an_unknown_sequence_is_a_gap():
     assert verdicts(sync, snapshot(500, 50), delta(3, 0)) == [Verdict.SNAPSHOT, Verdict.GAP]
 
 
+def test_a_jump_ahead_with_an_older_sequence_is_a_gap():
+    assert verdicts(BookSync(50), snapshot(5, 50), delta(9, 40)) == [Verdict.SNAPSHOT, Verdict.GAP]
+
+
 def test_a_snapshot_in_mid_stream_replaces_even_with_an_older_or_the_same_id():
     sync = BookSync(50)
     assert verdicts(sync, snapshot(5), delta(6), snapshot(3), delta(4), snapshot(4), delta(5)) == [
