@@ -32,6 +32,7 @@ from feeder.simulator.command import _replay as replay_argument
 from feeder.simulator.recording import Recording
 from feeder.wire.messages import Kind
 
+_RATE = 20  # book updates per second and symbol of the seeded market, on average
 _READY_SECONDS = 30.0
 _END_SECONDS = 10.0
 _LOOK_INTERVAL = 1.0  # seconds between comparisons on the way
@@ -86,7 +87,8 @@ async def run(args: argparse.Namespace) -> int:
     result = Result()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="feeder-demo-")))
-        source = [f"--replay={category}={path}" for category, path in args.replay] or [f"--symbols={args.symbols}"]
+        source = [f"--replay={category}={path}" for category, path in args.replay]
+        source = source or [f"--symbols={args.symbols}", f"--updates-per-second={_RATE * args.symbols}"]
         simulator = await stack.enter_async_context(_process(folder, "sim", "--port=0", "--rest-port=0", *source))
         websocket_url, rest_url = await _addresses(simulator)
         settings = _settings(folder, args, websocket_url, rest_url)
