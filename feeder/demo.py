@@ -28,7 +28,7 @@ from feeder.market.fixed_point import format_fixed
 from feeder.market.instrument import InstrumentKey
 from feeder.market.update import pairs
 from feeder.multicast.plan import Line
-from feeder.simulator.command import _replay as replay_argument
+from feeder.simulator.command import replay_argument
 from feeder.simulator.recording import Recording
 from feeder.wire.messages import Kind
 

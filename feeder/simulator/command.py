@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     replay = parser.add_argument_group("or recordings")
     replay.add_argument(
         "--replay",
-        type=_replay,
+        type=replay_argument,
         action="append",
         default=[],
         metavar="CATEGORY=FILE",
@@ -100,7 +100,8 @@ def _category(name: str) -> str:
     return name
 
 
-def _replay(text: str) -> tuple[str, Path]:
+def replay_argument(text: str) -> tuple[str, Path]:
+    """CATEGORY=FILE, as argparse's type."""
     category, equals, path = text.partition("=")
     if not equals or not path:
         raise argparse.ArgumentTypeError(f"{text!r} is not CATEGORY=FILE, such as linear=recording.jsonl.gz")

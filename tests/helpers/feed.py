@@ -100,6 +100,8 @@ class Feed:
         self.sources = {
             symbol: Source(self.publisher.add(instrument(symbol), 50), self.history) for symbol in self.symbols
         }
+        for source in self.sources.values():
+            source.publisher.status(BookStatus.SYNCING, StatusReason.SUBSCRIBED)
 
     def turn(self) -> None:
         """The rest of an event-loop turn: what was deferred runs."""
