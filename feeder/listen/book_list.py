@@ -1,0 +1,256 @@
+"""The list of all books: one line each, sorted and filtered, painted only as far as it is seen."""
+
+import enum
+from collections import Counter
+from typing import NamedTuple
+
+from feeder.client.book_view import BookView
+from feeder.client.events import ViewStatus
+from feeder.listen import hints
+from feeder.listen.board import Board, reason_of, status_text
+from feeder.listen.decimals import NOTHING, DecimalColumn, age_text, fixed, rate_text
+from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out
+from feeder.listen.status import SEVERITY, TONES
+from feeder.market.instrument import InstrumentKey
+
+_HEADER = 2  # lines above the books
+_SORT_SECONDS = 1.0  # how long an order stands, so that a list sorted by rate can be read
+_GAP = "  "
+
+
+class Order(enum.Enum):
+    """What the list is sorted by; its value is the column's head."""
+
+    NAME = "symbol"
+    RATE = "upd/s"
+    AGE = "age"
+    STATUS = "status"
+
+
+class _Column(NamedTuple):
+    head: str
+    width: int
+    left: bool  # alignment
+    rank: int  # columns of a high rank go first when there is no room
+    order: Order | None = None
+
+
+class BookList:
+    """What is shown of the board's books, and the line the cursor is on."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.filter = ""
+        self.order = Order.NAME
+        self.reverse = False
+        self._chosen: InstrumentKey | None = None  # the cursor's book, once somebody moved it
+        self._shown: list[InstrumentKey] = []
+        self._sorted_at: float | None = None
+        self._count = 0
+        self._top = 0
+        self._page = 1
+        self._follow = False  # bring the cursor into view at the next painting
+        self._symbol = 8
+        self._bid = DecimalColumn(10)
+        self._ask = DecimalColumn(10)
+        self._spread_column = DecimalColumn(6)
+
+    # What keys do ----------------------------------------------------------------------------------------------------
+
+    def sort(self, order: Order) -> None:
+        """Sort by another column; the same again turns the order round. The cursor goes to the first line."""
+        self.reverse = order is self.order and not self.reverse
+        self.order = order
+        self._begin_again()
+
+    def set_filter(self, text: str) -> None:
+        """Show only the books whose `category:SYMBOL` contains `text`."""
+        if text != self.filter:
+            self.filter = text
+            self._begin_again()
+
+    @property
+    def selected(self) -> InstrumentKey | None:
+        """The book under the cursor: the first, until the cursor is moved; then it stays with its book."""
+        if self._chosen in self._shown:
+            return self._chosen
+        return self._shown[0] if self._shown else None
+
+    def move(self, lines: int) -> None:
+        """Move the cursor."""
+        selected = self.selected
+        if selected is not None:
+            at = self._shown.index(selected) + lines
+            self._chosen = self._shown[min(max(at, 0), len(self._shown) - 1)]
+            self._follow = True
+
+    def move_page(self, pages: int) -> None:
+        """Move the cursor by screens."""
+        self.move(pages * self._page)
+
+    def select_row(self, row: int) -> None:
+        """Put the cursor on a line of the screen, if a book is there."""
+        index = self._top + row - _HEADER
+        if row >= _HEADER and index < len(self._shown):
+            self._chosen = self._shown[index]
+
+    def _begin_again(self) -> None:
+        self._sorted_at = None
+        self._chosen = None
+        self._top = 0
+
+    # Painting --------------------------------------------------------------------------------------------------------
+
+    def paint(self, width: int, height: int) -> list[Line]:
+        """The whole screen but its last line."""
+        books = self.board.books()
+        self._arrange(books)
+        self._page = max(1, height - _HEADER)
+        self._scroll()
+        selected = self.selected
+        shown = self._shown[self._top : self._top + self._page]
+        cells = [self._cells(key, books[key]) for key in shown]
+        columns = self._columns(width)
+        lines = [self._summary(books, width), self._heads(columns)]
+        for key, texts in zip(shown, cells, strict=True):
+            ground = Ground.CURSOR if key == selected else Ground.NONE
+            lines.append(self._row(columns, texts, books[key].status, ground))
+        if not books or not self.board.heard():
+            lines += [line(), *hints.listening(self.board, width)]
+        elif not shown:
+            lines.append(line(Span(f" no instrument contains {self.filter!r}; Esc shows all", Tone.DIM)))
+        return lines[:height]
+
+    def table(self) -> list[Line]:
+        """All books, for a terminal without screens."""
+        books = self.board.books()
+        self._arrange(books)
+        cells = [self._cells(key, books[key]) for key in self._shown]
+        columns = [column for column in self._columns(1000) if column.head != "upd/s"]  # nobody watched long enough
+        rows = [
+            self._row(columns, texts, books[key].status, Ground.NONE)
+            for key, texts in zip(self._shown, cells, strict=True)
+        ]
+        return [self._heads(columns), *rows]
+
+    def _arrange(self, books: dict[InstrumentKey, BookView]) -> None:
+        now = self.board.clock.monotonic()
+        if self._sorted_at is not None and now - self._sorted_at < _SORT_SECONDS and len(books) == self._count:
+            return
+        self._sorted_at = now
+        self._count = len(books)
+        wanted = self.filter.casefold()
+        keys = sorted((k for k in books if wanted in f"{k[0]}:{k[1]}".casefold()), key=lambda key: (key[1], key[0]))
+        rate = self.board.rate
+        if self.order is Order.RATE:
+            keys.sort(key=lambda key: -rate(books[key]))
+        elif self.order is Order.AGE:
+            keys.sort(key=lambda key: -(books[key].age_seconds or 0.0))
+        elif self.order is Order.STATUS:
+            keys.sort(key=lambda key: SEVERITY[books[key].status])
+        if self.reverse:
+            keys.reverse()
+        self._shown = keys
+        self._symbol = max([self._symbol, *(len(symbol) for _, symbol in keys)])
+
+    def _scroll(self) -> None:
+        selected = self.selected
+        if self._follow and selected is not None:
+            at = self._shown.index(selected)
+            self._top = min(max(self._top, at - self._page + 1), at)
+        self._follow = False
+        self._top = max(0, min(self._top, len(self._shown) - self._page))
+
+    def _columns(self, width: int) -> list[_Column]:
+        """The columns that fit, widths as the numbers painted so far need them."""
+        columns = [
+            _Column("category", 8, True, 4),
+            _Column("symbol", self._symbol, True, 0, Order.NAME),
+            _Column("status", 20, True, 1, Order.STATUS),
+            _Column("bid", self._bid.width, False, 1),
+            _Column("ask", self._ask.width, False, 1),
+            _Column("spread", self._spread_column.width, False, 5),
+            _Column("upd/s", 6, False, 2, Order.RATE),
+            _Column("age", 4, False, 3, Order.AGE),
+            _Column("update id", 14, False, 6),
+        ]
+        while _needed(columns) > width and len(columns) > 1:
+            wide = next((i for i, column in enumerate(columns) if column.head == "status" and column.width > 11), None)
+            if wide is not None and _needed(columns) - 9 <= width:
+                columns[wide] = columns[wide]._replace(width=11)
+            else:
+                columns.remove(max(columns, key=lambda column: column.rank))
+        return columns
+
+    def _cells(self, key: InstrumentKey, view: BookView) -> dict[str, str]:
+        bid, ask = view.best_bid(), view.best_ask()
+        exponent = view.price_exponent
+        bid_text = fixed(bid[0], exponent) if bid else NOTHING
+        ask_text = fixed(ask[0], exponent) if ask else NOTHING
+        spread = fixed(ask[0] - bid[0], exponent) if bid and ask else NOTHING
+        self._bid.note(bid_text)
+        self._ask.note(ask_text)
+        self._spread_column.note(spread)
+        status = view.status
+        told = "NOT PUBLISHED" if self.board.is_absent(view) else status_text(status, reason_of(view, status))
+        return {
+            "category": key[0],
+            "symbol": key[1],
+            "status": told,
+            "bid": bid_text,
+            "ask": ask_text,
+            "spread": spread,
+            "upd/s": rate_text(self.board.rate(view)),
+            "age": age_text(view.age_seconds),
+            "update id": str(view.venue_update_id),
+        }
+
+    def _row(self, columns: list[_Column], texts: dict[str, str], status: ViewStatus, ground: Ground) -> Line:
+        decimals = {"bid": self._bid, "ask": self._ask, "spread": self._spread_column}
+        live = status is ViewStatus.LIVE
+        spans = [Span(" ")]
+        for column in columns:
+            text = texts[column.head]
+            if column.head in decimals:
+                text = decimals[column.head].cell(text)
+            text = text[: column.width]
+            cell = text.ljust(column.width) if column.left else text.rjust(column.width)
+            tone = {"status": TONES[status], "bid": Tone.BID, "ask": Tone.ASK}.get(column.head, Tone.TEXT)
+            spans.append(Span(cell + _GAP, tone if live or column.head in {"status", "symbol"} else Tone.DIM))
+        return Line(tuple(spans), ground)
+
+    def _heads(self, columns: list[_Column]) -> Line:
+        spans = [Span(" ")]
+        for column in columns:
+            sorted_by = column.order is self.order
+            text = column.head + ("▲" if self.reverse else "▼") * sorted_by
+            text = text.ljust(column.width) if column.left else text.rjust(column.width)
+            spans.append(Span(text[-column.width :] + _GAP, Tone.STRONG if sorted_by else Tone.DIM))
+        return Line(tuple(spans))
+
+    def _summary(self, books: dict[InstrumentKey, BookView], width: int) -> Line:
+        board = self.board
+        counts = Counter(view.status for view in books.values())
+        left = [Span(f" {len(books)} instruments"), Span(f"{_GAP}{counts[ViewStatus.LIVE]} live", Tone.GOOD)]
+        left += [
+            Span(f"{_GAP}{counts[status]} {status_text(status).lower()}", TONES[status])
+            for status in sorted(counts, key=SEVERITY.__getitem__)
+            if status is not ViewStatus.LIVE
+        ]
+        if self.filter:
+            left.append(Span(f"{_GAP}{len(self._shown)} contain {self.filter!r}", Tone.STRONG))
+        other = hints.wrong_partitions(board)
+        if other is not None:
+            left.append(Span(_GAP + other, Tone.BAD))
+        holes = board.holes()
+        right = [
+            Span(f"{rate_text(board.packet_rate())} packets/s{_GAP}{rate_text(board.total_rate())} updates/s{_GAP}"),
+            Span(f"{holes} hole{'' if holes == 1 else 's'}", Tone.BAD if holes else Tone.TEXT),
+            *(Span(f"{_GAP}{name} {'✓' if ok else '✗'}", Tone.GOOD if ok else Tone.BAD) for name, ok in board.lines()),
+            Span(" "),
+        ]
+        return spread_out(left, right, width, Ground.HEAD)
+
+
+def _needed(columns: list[_Column]) -> int:
+    return 1 + sum(column.width + len(_GAP) for column in columns) - len(_GAP)

@@ -1,0 +1,21 @@
+"""Warnings of the libraries, each said once: thirty sockets whose buffer was cut short are one piece of news."""
+
+import logging
+import sys
+
+
+class Notices(logging.Handler):
+    """Keeps each different warning, and writes it to standard error unless a screen is in the way."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+        self.quiet = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by logging."""
+        text = record.getMessage()
+        if text not in self.texts:
+            self.texts.append(text)
+            if not self.quiet:
+                sys.stderr.write(f"feeder-listen: {text}\n")
