@@ -3,7 +3,7 @@
 The hot path is `on_payload`: one decode, one dictionary look-up, one update. Everything unusual leaves it at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +47,10 @@ class MarketSink(Protocol):
 
     def on_trades(self, key: InstrumentKey, trades: list[TradeUpdate], generation: int) -> None:
         """Trades of one venue message, in the venue's order; `generation` is that of the instrument's book."""
+        ...
+
+    def on_trades_lost(self, key: InstrumentKey, count: int) -> None:
+        """At least so many trades of the instrument came that could not be taken."""
         ...
 
     def on_reset(self, key: InstrumentKey, generation: int, reason: StatusReason) -> None:
@@ -163,7 +167,7 @@ class Connection:
             except FinerThanScale:
                 finer.setdefault(market, []).append(trade)
             except (FixedPointError, MessageError) as error:
-                self._on_bad_trades(message.topic, 1, error)
+                self._on_bad_trades(message.topic, {market: 1}, error)
             else:
                 updates.setdefault(market, []).append(update)
         for market, its_updates in updates.items():
@@ -173,9 +177,9 @@ class Connection:
             try:
                 exponents = needed_exponents(its_trades)
             except FixedPointError as error:
-                self._on_bad_trades(message.topic, len(its_trades), error)
+                self._on_bad_trades(message.topic, {market: len(its_trades)}, error)
             else:
-                counters.trades_lost += len(its_trades)
+                self._lose_trades({market: len(its_trades)})
                 self._request_scale(market, *exponents)
         return None
 
@@ -234,7 +238,8 @@ class Connection:
         market = self.books.get(topic)
         if market is not None:
             return self._on_malformed(market, error)
-        self._on_bad_trades(topic, 1, error)
+        # How many trades it held, and of which instruments of the topic, can no longer be told.
+        self._on_bad_trades(topic, dict.fromkeys(self.trades.get(topic, {}).values(), 1), error)
         return []
 
     def _on_bad_book(self, market: Market, data: BookData, error: Exception) -> list[Output]:
@@ -256,11 +261,16 @@ class Connection:
             _log.warning("malformed message", connection=self.name, topic=market.topic.name, error=str(error))
         return self.resync(market, StatusReason.MALFORMED)
 
-    def _on_bad_trades(self, topic: str, count: int, error: Exception) -> None:
+    def _on_bad_trades(self, topic: str, lost: Mapping[Market, int], error: Exception) -> None:
         self._counters.decode_errors += 1
-        self._counters.trades_lost += count
+        self._lose_trades(lost)
         if self._first_time(f"{topic} trades"):
             _log.warning("malformed message", connection=self.name, topic=topic, error=str(error))
+
+    def _lose_trades(self, lost: Mapping[Market, int]) -> None:
+        for market, count in lost.items():
+            self._counters.trades_lost += count
+            self._sink.on_trades_lost(market.key, count)
 
     def _apply(self, actions: Sequence[Action]) -> list[Output]:
         """Tell the sink what happened to books; leave what is for the socket to the caller."""

@@ -88,6 +88,14 @@ class Router:
         else:
             queue.put_trades(trades)
 
+    def on_trades_lost(self, key: InstrumentKey, count: int) -> None:
+        """So many trades came from the venue and could not be taken."""
+        queue = self._queues.get(key)
+        if queue is None:
+            self.unknown_trades += count
+        else:
+            queue.put_trades_lost(count)
+
     def on_reset(self, key: InstrumentKey, generation: int, reason: StatusReason) -> None:
         """The book's subscription is of this generation from now on; what came before is void, the book not LIVE."""
         queue = self._queues.get(key)
@@ -143,8 +151,8 @@ class Router:
         raise self._fatal
 
     async def drain(self) -> None:
-        """Wait until nothing is pending; for the end, when nothing more comes in."""
-        while any(not queue.empty for queue in self._queues.values()):  # noqa: ASYNC110 - an event would burden each pop
+        """Wait until nothing is pending; for the end, when nothing more comes in. Gives up when `run` would raise."""
+        while self._fatal is None and self._pending():  # noqa: ASYNC110 - an event would burden every pop
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:
@@ -174,6 +182,9 @@ class Router:
         for worker in self.workers.values():
             total.update(_counted(worker))
         return total
+
+    def _pending(self) -> bool:
+        return any(not queue.empty for queue in self._queues.values())
 
     async def _keep_running(self, worker: Worker) -> None:
         while True:

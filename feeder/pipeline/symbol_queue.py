@@ -154,6 +154,16 @@ class SymbolQueue:
             self._fold(spare_trades=False)
         self._wake()
 
+    def put_trades_lost(self, count: int) -> None:
+        """Say, in its place among the trades, that so many never came this far."""
+        last = self._items[-1] if self._items else None
+        if isinstance(last, TradesLost):
+            self._items[-1] = TradesLost(last.count + count)
+        else:
+            self._items.append(TradesLost(count))
+        self.trades_lost += count
+        self._wake()
+
     def put_definition(self, instrument: Instrument, *, rescaled: bool) -> None:
         """Add a change of definition. When it changes the scale, pending book updates are of no use any more."""
         discarded = self._discard_books() if rescaled else 0

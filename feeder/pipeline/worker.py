@@ -184,11 +184,9 @@ class Worker:
     def _on_snapshot(self, update: BookUpdate) -> None:
         live = self.status is _LIVE
         if live and self._depth == 1:
+            # Published even when it changes nothing: a consumer then sees each of the venue's update ids.
             difference = self.book.difference(update.bids, update.asks)
-            if difference.bids or difference.asks:
-                self._apply(update, difference.bids, difference.asks)
-            else:
-                self.last_update = update
+            self._apply(update, difference.bids, difference.asks)
             return
         self.book.apply_snapshot(update.bids, update.asks)
         if self.book.is_crossed():

@@ -55,6 +55,9 @@ class RecordingSink:
     def on_trades(self, key: InstrumentKey, trades: list[TradeUpdate], generation: int) -> None:
         self.events.append(("trades", key, trades, generation))
 
+    def on_trades_lost(self, key: InstrumentKey, count: int) -> None:
+        self.events.append(("trades_lost", key, count))
+
     def on_reset(self, key: InstrumentKey, generation: int, reason: StatusReason) -> None:
         self.events.append(("reset", key, generation, reason))
 

@@ -238,6 +238,7 @@ def test_finer_trade_asks_for_the_scale_and_the_others_of_its_message_pass(live:
     assert [trade.price for trade in trades] == [10000, 10001]
     assert [(price, quantity) for _, price, quantity in live.scales] == [(-3, 0)]
     assert live.counters.trades_lost == 1
+    assert [event[2] for event in live.sink.of("trades_lost")] == [1]  # told downstream, not only counted
     assert live.sink.of("reset") == []
 
 

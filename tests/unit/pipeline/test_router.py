@@ -161,6 +161,8 @@ async def test_an_error_that_cannot_even_be_reported_downstream_ends_the_process
     with capture_logs() as logs, pytest.raises(RuntimeError, match="the publisher is gone"):
         await router.run()
     assert logs[-1]["event"] == "worker failed beyond recovery"
+    router.on_book(BTC, book_update(5, snapshot=True))
+    await router.drain()  # does not wait for one that will never come
 
 
 async def test_closing_ends_every_task():

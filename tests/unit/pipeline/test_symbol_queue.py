@@ -292,3 +292,17 @@ async def test_a_waiter_that_was_cancelled_does_not_disturb_a_put():
     queue.waiter.cancel()
     queue.put(book_update(6))
     assert queue.depth == 1
+
+
+def test_trades_that_never_came_are_told_in_their_place_and_survive_a_fold():
+    queue = a_queue(capacity=3)
+    queue.put_trades([trade(1)])
+    queue.put_trades_lost(1)
+    queue.put_trades_lost(2)
+    queue.put_trades([trade(2)])
+    assert popped(queue)[1] == TradesLost(3)
+    queue.put_trades_lost(4)
+    for number in range(4):
+        queue.put(book_update(6 + number))
+    assert popped(queue)[0] == TradesLost(4)
+    assert queue.trades_lost == 7

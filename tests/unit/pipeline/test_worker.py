@@ -151,7 +151,7 @@ def test_a_conflated_update_keeps_its_flag_on_the_way():
     assert seen == [True]
 
 
-def test_depth_one_publishes_what_a_snapshot_changes_and_nothing_when_nothing_changed():
+def test_depth_one_publishes_what_a_snapshot_changes_and_every_update_id_once():
     bench = Bench(depth=1)
     bench.handle(
         book_update(5, {100: 1}, {102: 1}, snapshot=True),
@@ -159,7 +159,11 @@ def test_depth_one_publishes_what_a_snapshot_changes_and_nothing_when_nothing_ch
         book_update(9, {101: 2}, {102: 1}, snapshot=True),
         book_update(9, {101: 2}, {102: 1}, snapshot=True, sequence=99),
     )
-    assert bench.sink.named(["restart", "delta"]) == [("restart", 5), ("delta", 8, (100, 0, 101, 2), ())]
+    assert bench.sink.named(["restart", "delta"]) == [
+        ("restart", 5),
+        ("delta", 8, (100, 0, 101, 2), ()),
+        ("delta", 9, (), ()),
+    ]
     assert bench.worker.duplicates == 1
     assert bench.worker.last_update is not None
     assert bench.worker.last_update.venue_sequence == 99  # freshness advances with what changed nothing
@@ -283,12 +287,12 @@ def test_each_transition_is_counted_dated_and_logged_once_per_episode():
             reason = StatusReason.DISCONNECTED if generation % 2 else StatusReason.NO_SNAPSHOT
             bench.worker.handle(Mark(generation, reason))
         since = bench.worker.status_since_ns
-        bench.handle(book_update(30, {1: 1}, snapshot=True, generation=5))
+        bench.handle(book_update(30, {1: 1}, snapshot=True, generation=5), book_update(32, generation=5))
     assert since == bench.clock.wall_ns()
     assert bench.worker.transitions == {
         (BookStatus.SYNCING, StatusReason.SUBSCRIBED): 1,
         (BookStatus.LIVE, StatusReason.SNAPSHOT): 2,
-        (BookStatus.STALE, StatusReason.GAP): 1,
+        (BookStatus.STALE, StatusReason.GAP): 2,
         (BookStatus.STALE, StatusReason.NO_SNAPSHOT): 2,
         (BookStatus.STALE, StatusReason.DISCONNECTED): 2,
     }
@@ -299,6 +303,7 @@ def test_each_transition_is_counted_dated_and_logged_once_per_episode():
         ("book stale", "NO_SNAPSHOT"),
         ("book stale", "DISCONNECTED"),
         ("book live", "SNAPSHOT"),
+        ("book stale", "GAP"),
     ]
     gap = logs[2]
     assert gap["log_level"] == "warning"
