@@ -19,9 +19,9 @@ from feeder.wire.messages import Kind
 
 OWN_STATUSES = frozenset({ViewStatus.JOINING, ViewStatus.SUSPECT, ViewStatus.FEEDER_LOST, ViewStatus.ENDED})
 
-_SAMPLE_SECONDS = 0.25
-_WINDOW_SAMPLES = 9  # rates are means over the last two seconds
-_LINE_SAMPLES = 4  # a line that brought nothing for a second is down
+_SAMPLE_SECONDS = 0.19  # every other tick of the screens
+_WINDOW_SAMPLES = 11  # rates are means over the last two seconds
+_LINE_SAMPLES = 5  # a line that brought nothing for a second is down
 _TRADES_KEPT = 100  # per instrument
 _LATENCIES_KEPT = 50  # of the book that is looked at
 

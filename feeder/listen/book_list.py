@@ -164,15 +164,15 @@ class BookList:
     def _columns(self, width: int) -> list[_Column]:
         """The columns that fit, widths as the numbers painted so far need them."""
         columns = [
-            _Column("category", 8, True, 4),
+            _Column("category", 8, True, 5),
             _Column("symbol", self._symbol, True, 0, Order.NAME),
             _Column("status", 20, True, 1, Order.STATUS),
-            _Column("bid", self._bid.width, False, 1),
-            _Column("ask", self._ask.width, False, 1),
-            _Column("spread", self._spread_column.width, False, 5),
-            _Column("upd/s", 6, False, 2, Order.RATE),
-            _Column("age", 4, False, 3, Order.AGE),
-            _Column("update id", 14, False, 6),
+            _Column("bid", self._bid.width, False, 2),
+            _Column("ask", self._ask.width, False, 2),
+            _Column("spread", self._spread_column.width, False, 6),
+            _Column("upd/s", 6, False, 3, Order.RATE),
+            _Column("age", 4, False, 4, Order.AGE),
+            _Column("update id", 14, False, 7),
         ]
         while _needed(columns) > width and len(columns) > 1:
             wide = next((i for i, column in enumerate(columns) if column.head == "status" and column.width > 11), None)
@@ -213,7 +213,8 @@ class BookList:
             text = texts[column.head]
             if column.head in decimals:
                 text = decimals[column.head].cell(text)
-            text = text[: column.width]
+            if len(text) > column.width:
+                text = text.partition(":")[0][: column.width]  # the status without its reason
             cell = text.ljust(column.width) if column.left else text.rjust(column.width)
             tone = {"status": TONES[status], "bid": Tone.BID, "ask": Tone.ASK}.get(column.head, Tone.TEXT)
             spans.append(Span(cell + _GAP, tone if live or column.head in {"status", "symbol"} else Tone.DIM))

@@ -61,10 +61,10 @@ def parse(arguments: Sequence[str] | None) -> Options:
         parser.error("--config says lines, port and partitions; give either it or --line, --port, --partitions")
     ids: dict[InstrumentKey, int] = {}
     if args.config is not None:
-        # Only whoever gives a file needs what reads it.
-        from feeder.config import load
+        # Only whoever gives a file needs what reads it. What the feeder follows is its own affair and not looked at.
+        from feeder.config import parse_file
 
-        config = load(args.config, os.environ)
+        config = parse_file(args.config, os.environ)
         plan, ids = config.multicast.plan, config.ids
     else:
         try:

@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from feeder.listen.json_lines import JsonLines
+from feeder.listen.paint import Tone
+from feeder.listen.stats import StatsMeter, paint_stats
+from feeder.wire.messages import Kind
+from tests.helpers.feed import Datagram
+from tests.unit.listen.feeds import Watched, texts
+
+
+def lossy(watched: Watched) -> None:
+    """Ten changes: one is lost on line A, another on both."""
+    source = watched.source()
+    for step in range(10):
+        source.delta([6425010, step + 1], [])
+        watched.feed.turn()
+
+        def keep(datagram: Datagram, step: int = step) -> bool:
+            return not ((step == 3 and datagram[0] == "A") or step == 6)
+
+        watched.feed.deliver([watched.consumer], keep)
+        watched.feed.clock.advance(0.02)
+        watched.consumer.feed.on_time()
+
+
+def test_channels_tell_packets_holes_and_line_a_against_line_b():
+    watched = Watched()
+    before = {n: a.stats.messages for n, (_, a) in watched.consumer.feed.arbiters.items()}
+    lossy(watched)
+    rows = {row.kind: row for row in StatsMeter(watched.board).channels()}
+    books = rows[Kind.BOOKS]
+    assert (books.stats.holes, books.stats.lost) == (1, 1)
+    assert books.stats.messages - before[0] == 9
+    assert (books.lines["A"].missing, books.lines["B"].missing) == (2, 1)
+    assert books.lines["B"].first == 1
+    assert books.stats.duplicates > 0
+
+
+def test_rates_are_of_the_last_second():
+    watched = Watched()
+    meter = StatsMeter(watched.board)
+    watched.run(1.0)
+    meter.sample()
+    watched.feed.clock.advance(2.0)
+    for _ in range(10):
+        watched.source().delta([6425010, 5], [])
+    watched.deliver()
+    meter.sample()
+    (books,) = (row for row in meter.channels() if row.kind is Kind.BOOKS)
+    assert books.messages_per_second == pytest.approx(5.0)
+    assert books.packets_per_second == pytest.approx(1.0)  # one packet on each of two lines
+    meter.sample()
+    (books,) = (row for row in meter.channels() if row.kind is Kind.BOOKS)
+    assert books.messages_per_second == pytest.approx(5.0), "asked again too early, it keeps what it had"
+
+
+def test_one_table_where_there_is_room_and_two_where_there_is_not():
+    watched = Watched()
+    lossy(watched)
+    meter = StatsMeter(watched.board)
+    wide, narrow = texts(paint_stats(meter, 220)), texts(paint_stats(meter, 80))
+    assert len(wide) == 9
+    assert wide[0].split("  ")[-1].strip() == "B missing"
+    assert len(narrow) == 16
+    assert max(len(text) for text in narrow) <= 80
+    assert [text.split()[1] for text in wide[1:6]] == ["books", "trades", "bbo", "snapshots", "definitions"]
+
+
+def test_what_should_be_nothing_and_is_not_stands_out():
+    watched = Watched()
+    assert all(span.tone is not Tone.BAD for line in paint_stats(StatsMeter(watched.board), 220) for span in line.spans)
+    lossy(watched)
+    bad = [s.text.strip() for s in paint_stats(StatsMeter(watched.board), 220)[1].spans if s.tone is Tone.BAD]
+    assert bad == ["1", "1", "2", "1"]  # holes, lost, A missing, B missing
+
+
+def test_the_same_for_programs():
+    watched = Watched()
+    lossy(watched)
+    objects = [json.loads(line) for line in JsonLines(watched.board).stats(StatsMeter(watched.board))]
+    assert [o["event"] for o in objects] == ["channel"] * 5 + ["partition"]
+    books, partition = objects[0], objects[-1]
+    assert (books["kind"], books["channel_id"], books["holes"], books["lost"]) == ("books", 0, 1, 1)
+    assert books["lines"]["A"]["missing"] == 2
+    assert set(books["lines"]["B"]) == {"packets", "messages", "first", "missing"}
+    assert (partition["instruments"], partition["live"], partition["breaks"]) == (1, 0, 1)
