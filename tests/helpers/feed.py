@@ -118,6 +118,11 @@ class Feed:
             for consumer in consumers:
                 consumer.feed.on_time()
 
+    def send(self, consumers: Iterable["Consumer"], keep: Callable[[Datagram], bool] = lambda _: True) -> None:
+        """The turn ends and its packets arrive, less what `keep` refuses."""
+        self.turn()
+        self.deliver(consumers, keep)
+
     def deliver(self, consumers: Iterable["Consumer"], keep: Callable[[Datagram], bool] = lambda _: True) -> None:
         """Hand over what is on the wire, less what `keep` refuses."""
         wire, self.wire[:] = list(self.wire), []

@@ -64,8 +64,7 @@ def test_every_change_is_applied_and_told_once_though_both_lines_carry_it():
     (source,) = feed.sources.values()
     for quantity in range(1, 6):
         source.delta([100, quantity], [103, quantity])
-        feed.turn()
-        feed.deliver([consumer])
+        feed.send([consumer])
     assert levels_of(consumer.view(source)) == source.levels()
     assert len(consumer.told(BookChanged)) == 5
     assert [e.deltas[0].venue_update_id for e in consumer.told(BookChanged)] == [2, 3, 4, 5, 6]
@@ -93,8 +92,7 @@ def test_line_taken_away_is_no_hole():
         source.delta([100, quantity], [])
         feed.clock.advance(0.01)
         feed.publisher.tick(feed.clock.monotonic())
-        feed.turn()
-        feed.deliver([consumer], keep=lambda d: d[0] != "A")
+        feed.send([consumer], keep=lambda d: d[0] != "A")
         consumer.feed.on_time()
     assert not consumer.told(PacketsLost)
     assert not consumer.told(StatusChanged)
@@ -105,11 +103,9 @@ def test_a_hole_puts_every_book_in_doubt_and_each_is_proven_by_itself():
     feed, consumer = live_feed("BTCUSDT", "ETHUSDT", "XRPUSDT")
     hit, busy, quiet = feed.sources.values()
     hit.delta([100, 77], [])
-    feed.turn()
-    feed.deliver([consumer], keep=lambda _: False)
+    feed.send([consumer], keep=lambda _: False)
     busy.delta([100, 1], [])
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     assert consumer.view(busy).status is ViewStatus.LIVE  # nothing is given up before the window has passed
     feed.clock.advance(0.011)
     consumer.feed.on_time()
@@ -128,11 +124,9 @@ def test_book_that_lost_a_delta_breaks_at_its_next_message_and_returns_by_snapsh
     feed, consumer = live_feed()
     (source,) = feed.sources.values()
     source.delta([100, 0], [])
-    feed.turn()
-    feed.deliver([consumer], keep=lambda _: False)
+    feed.send([consumer], keep=lambda _: False)
     source.delta([98, 1], [])
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     feed.clock.advance(0.011)
     consumer.feed.on_time()
     assert consumer.view(source).status is ViewStatus.JOINING
@@ -147,8 +141,7 @@ def test_loss_of_a_quiet_books_only_delta_is_shown_by_the_heartbeat():
     (source,) = feed.sources.values()
     feed.run(0.015, [consumer], step=0.005)
     source.delta([100, 0], [])
-    feed.turn()
-    feed.deliver([consumer], keep=lambda _: False)
+    feed.send([consumer], keep=lambda _: False)
     feed.run(0.045, [consumer], step=0.005)
     assert consumer.view(source).status is not ViewStatus.LIVE
     feed.run(1.1, [consumer])
@@ -209,8 +202,7 @@ def test_an_old_snapshot_never_rewinds_a_book():
     held = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS]
     feed.deliver([consumer], keep=lambda d: d not in held)
     source.delta([100, 1], [])
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     for datagram in held:
         consumer.feed.on_datagram(*datagram)
     assert levels_of(consumer.view(source)) == source.levels()
@@ -225,8 +217,7 @@ def test_a_snapshot_older_than_the_break_is_refused():
     held = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS]
     feed.deliver([consumer], keep=lambda d: d not in held)
     source.delta([100, 1], [])
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     consumer.feed.books._books[source.id].view._book.apply_delta([55, 55], [])  # memory gone bad
     source.publisher.publish_snapshot()
     feed.publisher.flush()
@@ -245,12 +236,10 @@ def test_upstream_stale_is_told_apart_from_downstream_loss():
     feed, consumer = live_feed()
     (source,) = feed.sources.values()
     source.stale()
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     assert consumer.view(source).status is ViewStatus.STALE
     source.restart([90, 1], [91, 1])
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     assert consumer.view(source).status is ViewStatus.LIVE
     assert levels_of(consumer.view(source)) == source.levels()
     assert [e.status for e in consumer.told(StatusChanged)] == [ViewStatus.STALE, ViewStatus.LIVE]
@@ -271,8 +260,7 @@ def test_silence_on_all_lines_is_feeder_lost_and_heard_again():
     feed, consumer = live_feed()
     (source,) = feed.sources.values()
     source.delta([100, 1], [])
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     feed.clock.advance(0.74)
     consumer.feed.on_time()
     assert consumer.view(source).status is ViewStatus.LIVE
@@ -290,8 +278,7 @@ def test_a_restarted_feeder_is_followed_at_once_and_all_its_books_begin_anew():
     feed.clock.advance(0.5)
     feed.start()
     first, second = feed.sources.values()
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     assert len(consumer.told(SessionChanged)) == 1
     assert consumer.view(first).status is ViewStatus.JOINING
     first.restart([50, 1], [51, 1])
@@ -337,15 +324,12 @@ def test_trades_are_numbered_and_missing_ones_are_counted():
     (source,) = feed.sources.values()
     trade = TradeUpdate(100, 5, Side.SELL, "1", 9, 1, 2, 3)
     source.publisher.trades([trade])
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     source.publisher.trades([trade, trade])
-    feed.turn()
-    feed.deliver([consumer], keep=lambda _: False)
+    feed.send([consumer], keep=lambda _: False)
     source.publisher.trades([trade])
     source.publisher.trades_lost(3)
-    feed.turn()
-    feed.deliver([consumer])
+    feed.send([consumer])
     feed.clock.advance(0.011)
     consumer.feed.on_time()
     assert [(e.trade.trade_sequence, e.missed) for e in consumer.told(Traded)] == [(1, 0), (4, 2)]
