@@ -15,8 +15,8 @@ from feeder.client.events import (
     StatusChanged,
     Traded,
     TradesGone,
-    ViewStatus,
 )
+from feeder.client.status import ViewStatus
 from feeder.client.subscriber import Subscriber
 from feeder.multicast.plan import Line
 from feeder.wire.messages import Kind

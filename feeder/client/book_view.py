@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from feeder.book.order_book import OrderBook
-from feeder.client.events import FEEDER_STATUS, ViewStatus
+from feeder.client.status import FEEDER_STATUS, ViewStatus
 from feeder.clock import Clock
 from feeder.market.instrument import InstrumentKey
 from feeder.market.status import BookStatus, StatusReason

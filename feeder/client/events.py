@@ -1,39 +1,11 @@
 """What a subscriber tells its user, in the order it happened."""
 
-import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from feeder.market.status import BookStatus, StatusReason
+from feeder.client.book_view import BookView
+from feeder.client.status import ViewStatus
+from feeder.market.status import StatusReason
 from feeder.wire.messages import Bbo, BookDelta, InstrumentDefinition, Kind, Trade, TradesLost
-
-if TYPE_CHECKING:
-    from feeder.client.book_view import BookView
-
-
-class ViewStatus(enum.Enum):
-    """What a consumer's book is worth right now. Only LIVE may be traded on.
-
-    STALE, SYNCING and DELISTED are the feeder's own words: it lost, or does not yet have, the exchange. JOINING,
-    SUSPECT, FEEDER_LOST and ENDED are this consumer's: it has lost, or not yet had, the feeder.
-    """
-
-    JOINING = "JOINING"  # no usable snapshot yet
-    SYNCING = "SYNCING"  # the feeder waits for the exchange's first snapshot
-    LIVE = "LIVE"
-    STALE = "STALE"  # the feeder lost the exchange, or something from it
-    DELISTED = "DELISTED"
-    SUSPECT = "SUSPECT"  # packets were lost and nothing has proven this book since
-    FEEDER_LOST = "FEEDER_LOST"  # no packet, not even a heartbeat, on any line
-    ENDED = "ENDED"  # the feeder ended its session
-
-
-FEEDER_STATUS = {
-    BookStatus.SYNCING: ViewStatus.SYNCING,
-    BookStatus.LIVE: ViewStatus.LIVE,
-    BookStatus.STALE: ViewStatus.STALE,
-    BookStatus.DELISTED: ViewStatus.DELISTED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +15,7 @@ class BookChanged:
     `cleared`: it was rebuilt from nothing. `deltas` are the event's own, in order; empty when a snapshot rebuilt it.
     """
 
-    view: "BookView"
+    view: BookView
     cleared: bool
     deltas: tuple[BookDelta, ...]
 
@@ -52,7 +24,7 @@ class BookChanged:
 class StatusChanged:
     """A book's status as this consumer sees it. `reason` is the feeder's, NONE when the change is the consumer's."""
 
-    view: "BookView"
+    view: BookView
     status: ViewStatus
     reason: StatusReason
 

@@ -21,8 +21,9 @@ from feeder.client.events import (
     PacketsLost,
     SessionChanged,
     StatusChanged,
-    ViewStatus,
 )
+from feeder.client.snapshot import SnapshotAssembly
+from feeder.client.status import ViewStatus
 from feeder.clock import Clock
 from feeder.errors import WireError
 from feeder.market.status import BookStatus, StatusReason
@@ -77,17 +78,6 @@ class _Event:
 
 
 @dataclass(slots=True)
-class _Snapshot:
-    """A snapshot being put together from its fragments."""
-
-    instrument_id: int
-    begin: SnapshotBegin
-    bids: list[int] = field(default_factory=list)
-    asks: list[int] = field(default_factory=list)
-    fragments: int = 0
-
-
-@dataclass(slots=True)
 class _Book:
     """A view, and what its recovery needs."""
 
@@ -121,7 +111,7 @@ class PartitionBooks:
         self._sequence = 0  # of the next message of the books channel
         self._run_start = 0
         self._event: _Event | None = None
-        self._snapshot: _Snapshot | None = None
+        self._snapshot: SnapshotAssembly | None = None
         for instrument_id in wanted or ():
             self._add(instrument_id)
 
@@ -299,18 +289,13 @@ class PartitionBooks:
                 book.view.proof = body.books_sequence
                 self._announce(book)
             elif self._wants(book, body):
-                self._snapshot = _Snapshot(message.instrument_id, body)
+                self._snapshot = SnapshotAssembly(message.instrument_id, body)
         elif snapshot is not None and snapshot.instrument_id == message.instrument_id:
-            if isinstance(body, SnapshotLevels) and body.fragment == snapshot.fragments:
-                split = 2 * body.bid_count
-                snapshot.bids += body.levels[:split]
-                snapshot.asks += body.levels[split:]
-                snapshot.fragments += 1
-            elif isinstance(body, SnapshotEnd) and snapshot.fragments == snapshot.begin.fragments:
-                self._snapshot = None
+            if isinstance(body, SnapshotLevels) and snapshot.add(body):
+                return
+            self._snapshot = None
+            if isinstance(body, SnapshotEnd) and snapshot.is_whole(body):
                 self._load(self._books[message.instrument_id], snapshot, body)
-            else:
-                self._snapshot = None
 
     def _proves(self, view: BookView, begin: SnapshotBegin) -> bool:
         """Whether the snapshot is of the very book that is there, and says so after the hole that put it in doubt."""
@@ -335,10 +320,9 @@ class PartitionBooks:
             return False
         return whole
 
-    def _load(self, book: _Book, snapshot: _Snapshot, end: SnapshotEnd) -> None:
+    def _load(self, book: _Book, snapshot: SnapshotAssembly, end: SnapshotEnd) -> None:
         view, begin = book.view, snapshot.begin
-        if (len(snapshot.bids) // 2, len(snapshot.asks) // 2) != (begin.bid_count, begin.ask_count):
-            self.counters.malformed += 1
+        if not self._wants(book, begin):  # while it came in, the book may have been proven, moved on, or lost more
             return
         view.load(begin, snapshot.bids, snapshot.asks)
         if begin.status is BookStatus.LIVE and view.checksum() != end.checksum:

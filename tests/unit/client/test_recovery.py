@@ -9,8 +9,8 @@ from feeder.client.events import (
     StatusChanged,
     Traded,
     TradesGone,
-    ViewStatus,
 )
+from feeder.client.status import ViewStatus
 from feeder.market.update import Side, TradeUpdate
 from feeder.multicast.plan import ChannelPlan
 from feeder.wire.messages import Kind
@@ -359,3 +359,28 @@ def test_only_wanted_instruments_are_followed():
     feed.run(1.2, [consumer])
     assert list(consumer.feed.books.views) == [feed.sources["ETHUSDT"].id]
     assert consumer.view(feed.sources["ETHUSDT"]).is_live
+
+
+def test_a_snapshot_that_the_book_outran_while_it_came_in_is_not_loaded():
+    feed, consumer = live_feed("BTCUSDT", "ETHUSDT")
+    source, other = feed.sources.values()
+    source.restart([v for n in range(100) for v in (100 - n, 1)], [v for n in range(100) for v in (101 + n, 1)])
+    feed.send([consumer])
+    other.delta([100, 9], [])  # its loss puts both books in doubt
+    feed.send([consumer], keep=lambda _: False)
+    feed.run(0.05, [consumer], step=0.005)
+    assert consumer.view(source).status is ViewStatus.SUSPECT
+    source.delta([100, 2], [])  # on its way more slowly than the snapshot that contains it
+    source.publisher.publish_snapshot()
+    feed.turn()
+    changes = [d for d in feed.wire if d[1] == Kind.BOOKS]
+    *begin, end = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS and d[0] == "A"]
+    feed.wire.clear()
+    for datagram in begin + changes:
+        consumer.feed.on_datagram(*datagram)
+    source.delta([100, 3], [])
+    feed.send([consumer])
+    assert consumer.view(source).status is ViewStatus.LIVE
+    consumer.feed.on_datagram(*end)
+    assert consumer.view(source).status is ViewStatus.LIVE
+    assert levels_of(consumer.view(source)) == source.levels()
