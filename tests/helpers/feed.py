@@ -81,7 +81,7 @@ class Feed:
     symbols: Iterable[str] = ("BTCUSDT",)
     clock: ManualClock = field(default_factory=ManualClock)
     wire: list[Datagram] = field(default_factory=list)
-    history: dict[tuple[int, int], Levels] = field(default_factory=dict)
+    histories: dict[int, dict[tuple[int, int], Levels]] = field(default_factory=dict)  # by session
     sources: dict[str, Source] = field(default_factory=dict)
     plan: ChannelPlan = field(default_factory=lambda: ChannelPlan(partitions=1))
 
@@ -90,16 +90,14 @@ class Feed:
 
     def start(self) -> None:
         """A new publisher process: a new session, sequences from 1."""
-        self.history.clear()
         self.deferred: list[Callable[[], None]] = []
 
         def open_senders(channel: Channel) -> list[Recorder]:
             return [Recorder(end.line, channel.channel_id, self.wire) for end in channel.endpoints]
 
         self.publisher = Publisher(self.plan, open_senders, self.clock, self.deferred.append)
-        self.sources = {
-            symbol: Source(self.publisher.add(instrument(symbol), 50), self.history) for symbol in self.symbols
-        }
+        history = self.histories.setdefault(self.publisher.session_id, {})
+        self.sources = {symbol: Source(self.publisher.add(instrument(symbol), 50), history) for symbol in self.symbols}
         for source in self.sources.values():
             source.publisher.status(BookStatus.SYNCING, StatusReason.SUBSCRIBED)
 
