@@ -69,7 +69,15 @@ class BookSync:
         update_id = update.update_id
         sequence = update.venue_sequence
         if update.snapshot or update_id == 1:
-            repeated = self.depth == 1 and self.synced and update_id == self.last_update_id and update_id != 1
+            # One that took the place of others while it waited (conflated) is no repetition, whatever its id: the book
+            # may have changed and the counter come back in between.
+            repeated = (
+                self.depth == 1
+                and self.synced
+                and update_id == self.last_update_id
+                and update_id != 1
+                and not update.conflated
+            )
             self.last_update_id = update_id
             self.last_sequence = sequence
             self._next = update_id + 1

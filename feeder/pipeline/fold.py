@@ -109,8 +109,8 @@ class Fold:
             case Verdict.SNAPSHOT:
                 before = len(self.updates())
                 if before:
-                    # Deltas that led here never go out: at depth 1, where a snapshot is published as what it changes,
-                    # only this flag tells that states in between were skipped.
+                    # What led here never goes out: at depth 1, where a snapshot is published as what it changes, only
+                    # this flag tells that states in between were skipped, and that an id seen before is no repetition.
                     update.conflated = True
                 self.replaced_updates += before
                 self.snapshot, self.delta, self.gap = update, None, None

@@ -1,4 +1,4 @@
-from feeder.book.sync import BookSync
+from feeder.book.sync import BookSync, Verdict
 from feeder.market.update import BookUpdate
 from feeder.pipeline.fold import Fold, FoldedDelta
 from tests.helpers.updates import book_update
@@ -120,6 +120,19 @@ def test_after_a_mark_a_repeated_snapshot_at_depth_one_counts_again():
     fold.invalidate()
     fold.add(repeated)
     assert fold.updates() == [repeated]
+
+
+def test_at_depth_one_a_snapshot_that_replaced_others_is_no_repetition_of_an_id_applied_before_them():
+    sync = BookSync(1)
+    sync.on_update(book_update(5, {1: 1}, snapshot=True))
+    first = Fold(sync)
+    first.add(book_update(9, {2: 1}, snapshot=True))
+    back = book_update(5, {3: 1}, snapshot=True)  # the venue's counter restarted, and came to the same id
+    first.add(back)
+    again = Fold(sync)
+    again.add(back)
+    assert again.updates() == [back]
+    assert sync.on_update(back) is Verdict.SNAPSHOT
 
 
 def test_folding_leaves_the_workers_own_sync_alone():
