@@ -176,8 +176,8 @@ def problems(config: Config) -> Iterator[ConfigError]:
     yield from _exchange_problems(config.exchange)
     yield from _subscription_problems(config.subscriptions)
     yield from _id_problems(config)
-    if config.queue.capacity < 4:
-        yield ConfigError("queue.capacity", f"{config.queue.capacity} updates", "use at least 4")
+    if config.queue.capacity < 1:
+        yield ConfigError("queue.capacity", f"{config.queue.capacity} updates", "use at least 1")
     if config.queue.total < config.queue.capacity:
         yield ConfigError("queue.total", "less than queue.capacity", f"use at least {config.queue.capacity}")
     if not 0 <= config.multicast.ttl <= 255:
