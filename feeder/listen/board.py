@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feeder.client.book_view import BookView
-from feeder.client.events import Traded, TradesGone, ViewStatus
+from feeder.client.events import Traded, TradesGone
 from feeder.client.partition import PartitionFeed
+from feeder.client.status import ViewStatus
 from feeder.clock import SECOND_NS, Clock
 from feeder.market.instrument import InstrumentKey
 from feeder.market.status import StatusReason

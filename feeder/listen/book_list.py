@@ -5,7 +5,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from feeder.client.book_view import BookView
-from feeder.client.events import ViewStatus
+from feeder.client.status import ViewStatus
 from feeder.listen import hints
 from feeder.listen.board import Board, reason_of, status_text
 from feeder.listen.decimals import NOTHING, DecimalColumn, age_text, fixed, rate_text

@@ -5,7 +5,8 @@ in the place of the spread, and all its levels are dimmed.
 """
 
 from feeder.client.book_view import BookView
-from feeder.client.events import Traded, TradesGone, ViewStatus
+from feeder.client.events import Traded, TradesGone
+from feeder.client.status import ViewStatus
 from feeder.listen import hints
 from feeder.listen.board import Board, reason_of, status_text
 from feeder.listen.decimals import age_text, clock_text, duration_text, fixed, middle, rate_text

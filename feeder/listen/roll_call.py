@@ -1,6 +1,6 @@
 """When `--once` is done: every book that was asked for is there and LIVE, or it is known which are not."""
 
-from feeder.client.events import ViewStatus
+from feeder.client.status import ViewStatus
 from feeder.listen import hints
 from feeder.listen.board import Board, reason_of, status_text
 

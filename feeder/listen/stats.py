@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from feeder.client.events import ViewStatus
 from feeder.client.recovery import RecoveryCounters
+from feeder.client.status import ViewStatus
 from feeder.listen.board import Board
 from feeder.listen.decimals import rate_text
 from feeder.listen.paint import Ground, Line, Span, Tone, line

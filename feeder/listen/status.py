@@ -1,6 +1,6 @@
 """How each status looks, and what it means in a few words."""
 
-from feeder.client.events import ViewStatus
+from feeder.client.status import ViewStatus
 from feeder.listen.paint import Ground, Tone
 
 TONES = {

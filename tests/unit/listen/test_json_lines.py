@@ -69,6 +69,7 @@ def test_a_program_that_applies_the_changes_has_the_feeders_book_after_any_of_th
             source.restart([90, 1], [91, 2])
         watched.run(0.3)
     book: dict[str, dict[Decimal, Decimal]] = {"bids": {}, "asks": {}}
+    history = watched.feed.histories[watched.feed.publisher.session_id]
     compared = 0
     for told in objects(made):
         if told["event"] != "book":
@@ -80,7 +81,7 @@ def test_a_program_that_applies_the_changes_has_the_feeders_book_after_any_of_th
                 book[side][Decimal(price)] = Decimal(quantity)
                 if not Decimal(quantity):
                     del book[side][Decimal(price)]
-        held = watched.feed.history[told["instrument_id"], told["instrument_sequence"]]
+        held = history[told["instrument_id"], told["instrument_sequence"]]
         for side, levels in zip(("bids", "asks"), held, strict=True):
             expected = {Decimal(p) / 100: Decimal(q) / 1000 for p, q in zip(levels[::2], levels[1::2], strict=True)}
             assert book[side] == expected
@@ -163,3 +164,16 @@ def test_every_event_and_key_is_in_the_schema_that_help_prints():
     for told in (*objects(made), *objects([lines.dropped(3)])):
         assert all(name in SCHEMA for name in told), told
         assert told["event"] in SCHEMA
+
+
+def test_a_status_of_the_listeners_own_does_not_borrow_the_feeders_last_reason():
+    watched = Watched()
+    watched.source().stale()
+    watched.run(0.1)
+    (view,) = watched.board.books().values()
+    lines = JsonLines(watched.board)
+    (stale,) = objects([lines.book(view)])
+    watched.silence(1.5)
+    (lost,) = objects([lines.book(view)])
+    assert (stale["status"], stale["reason"]) == ("STALE", "GAP")
+    assert (lost["status"], lost["reason"]) == ("FEEDER_LOST", "NONE")
