@@ -192,7 +192,7 @@ class BookList:
         self._ask.note(ask_text)
         self._spread_column.note(spread)
         status = view.status
-        told = "NOT PUBLISHED" if self.board.is_absent(view) else status_text(status, reason_of(view, status))
+        told = "NOT IN FEED" if self.board.is_absent(view) else status_text(status, reason_of(view, status))
         return {
             "category": key[0],
             "symbol": key[1],

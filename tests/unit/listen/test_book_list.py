@@ -168,7 +168,7 @@ def test_a_status_is_never_cut_in_the_middle_of_its_reason():
 def test_a_book_that_is_not_published_says_so():
     watched = Watched(wanted=("BTCUSDT", "NOPEUSDT"))
     watched.run(2.0)
-    assert "NOT PUBLISHED" in painted(BookList(watched.board))[3]
+    assert "NOT IN FEED" in painted(BookList(watched.board))[3]
 
 
 def test_the_table_without_screens_holds_every_book():
