@@ -333,7 +333,7 @@ async def test_trade_finer_than_the_scale_restarts_its_book_as_well(venue: Venue
     venue.of("publicTrade.BTCUSDT").send(trade_message("publicTrade.BTCUSDT", {"v": "0.00001"}))
     await until(lambda: feed.sink.of("definition"))
     await feed.live(BTC)
-    assert feed.sink.kinds() == ["book", "reset", "definition", "book"]
+    assert feed.sink.kinds() == ["book", "trades_lost", "reset", "definition", "book"]
     venue.of("publicTrade.BTCUSDT").send(trade_message("publicTrade.BTCUSDT", {"v": "0.00001"}))
     await until(lambda: feed.sink.of("trades"))
     assert feed.sink.of("trades")[0][2][0].quantity == 1
