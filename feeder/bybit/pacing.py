@@ -19,7 +19,7 @@ class Timing:
     hold_deadline: float = 10.0  # a book held for its scale goes on after it, whatever became of the scale
     resync_burst: float = 50.0  # topics per connection at once ...
     resync_rate: float = 10.0  # ... and per second from then on
-    refused_first: float = 60.0
+    refused_first: float = 1.0  # a book that was refused by mistake is not to wait long; one that is gone, ever longer
     refused_cap: float = 3600.0
     healthy_after: float = 60.0  # ACTIVE for so long, a topic's next resync is immediate again
     reconnect_first: float = 0.1

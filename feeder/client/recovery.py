@@ -83,7 +83,7 @@ class _Book:
 
     view: BookView
     since: int  # channel sequence from which on this book's messages were looked at
-    announced: ViewStatus = ViewStatus.JOINING
+    announced: tuple[ViewStatus, StatusReason] = (ViewStatus.JOINING, StatusReason.NONE)
     pending: deque[_Event] = field(default_factory=lambda: deque(maxlen=_PENDING_EVENTS))
 
 
@@ -369,13 +369,14 @@ class PartitionBooks:
         return book
 
     def _announce(self, book: _Book) -> None:
-        """Say a book's status when it is another than last said."""
+        """Say a book's status, or the feeder's reason for it, when it is another than last said."""
         view = book.view
         status = view.status
-        if status is not book.announced:
-            book.announced = status
-            own = status in {ViewStatus.JOINING, ViewStatus.SUSPECT, ViewStatus.FEEDER_LOST, ViewStatus.ENDED}
-            self._emit(StatusChanged(view, status, StatusReason.NONE if own else view.reason))
+        own = status in {ViewStatus.JOINING, ViewStatus.SUSPECT, ViewStatus.FEEDER_LOST, ViewStatus.ENDED}
+        state = (status, StatusReason.NONE if own else view.reason)
+        if state != book.announced:
+            book.announced = state
+            self._emit(StatusChanged(view, *state))
 
     def _add_body(self, event: _Event, packet: Packet, frame: Frame) -> None:
         """Decode one message into its event; a template of a later version is passed over."""

@@ -202,11 +202,11 @@ def test_refusal_naming_a_topic_that_data_made_active_blames_nobody_else() -> No
     assert session.topics["orderbook.50.A"].phase is Phase.ACTIVE
 
 
-def test_refused_topic_is_asked_for_again_alone_after_a_minute_then_ever_later() -> None:
+def test_refused_topic_is_asked_for_again_alone_after_a_second_then_ever_later() -> None:
     session, sent = connected("linear", "orderbook.50.BAD")
     asked = []
     actions = session.on_response(failure("no", sent[0]), NOW)
-    for _ in range(9):
+    for _ in range(14):
         assert refusals(actions) == ["orderbook.50.BAD"]
         start = actions[0].topic.deadline - actions[0].delay_seconds  # type: ignore[union-attr, operator]
         when, request = next(
@@ -216,7 +216,7 @@ def test_refused_topic_is_asked_for_again_alone_after_a_minute_then_ever_later()
         assert request["args"] == ["orderbook.50.BAD"]
         session._pong_by = None
         actions = session.on_response(failure("no", request), when)
-    assert asked == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert asked == [*(2**n for n in range(12)), 3600, 3600]
 
 
 def test_refused_topic_stays_refused_over_a_reconnect() -> None:
