@@ -1,6 +1,7 @@
 """What feeder knows of a traded instrument, and the key and id by which everybody names it."""
 
 import enum
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -24,6 +25,14 @@ class TradingStatus(enum.IntEnum):
     PRELAUNCH = 2
     DELIVERING = 3
     CLOSED = 4
+
+
+_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,31}")
+
+
+def is_symbol(text: str) -> bool:
+    """Whether `text` can name an instrument: 1 to 32 of A-Z, 0-9, and after the first also `.`, `_`, `/`, `-`."""
+    return _SYMBOL.fullmatch(text) is not None
 
 
 def instrument_id(category: str, symbol: str) -> int:
