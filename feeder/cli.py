@@ -30,12 +30,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"feeder: configuration: {error}", file=sys.stderr)
         return EXIT_CONFIG
     except FeederError as error:
         print(f"feeder: {error}", file=sys.stderr)
         return EXIT_FAILURE
+    except BrokenPipeError:
+        # Whoever read our output has left; nothing is wrong, and Python must not complain of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
     return code

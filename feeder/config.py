@@ -15,7 +15,7 @@ import yaml
 
 from feeder.bybit.topics import DEPTHS
 from feeder.errors import ConfigError
-from feeder.market.instrument import InstrumentKey
+from feeder.market.instrument import InstrumentKey, instrument_id, is_symbol
 from feeder.multicast.plan import DEFAULT_LINES, DEFAULT_PARTITIONS, DEFAULT_PORT, ChannelPlan, Line
 
 _ENVIRONMENTS = {
@@ -202,8 +202,12 @@ def _exchange_problems(exchange: Exchange) -> Iterator[ConfigError]:
     if given and exchange.environment is not None:
         yield ConfigError("exchange.environment", f"given together with {given[0]}", "leave one of them out")
     for name in given:
-        url = urlsplit(getattr(exchange, name))
-        if url.scheme not in urls[name] or not url.hostname:
+        try:
+            url = urlsplit(getattr(exchange, name))
+            usable = url.scheme in urls[name] and bool(url.hostname) and url.port != 0
+        except ValueError:  # brackets that do not close, a port that is none
+            usable = False
+        if not usable:
             remedy = f"write {urls[name][0]}://host:port or {urls[name][1]}://host"
             yield ConfigError(f"exchange.{name}", f"{getattr(exchange, name)!r} is no such address", remedy)
         elif url.path not in {"", "/"} or url.query:
@@ -232,7 +236,7 @@ def _subscription_problems(subscriptions: list[Subscribed]) -> Iterator[ConfigEr
             yield ConfigError(f"{path}.symbols", f"in {whole[subscribed.category]} too, by `all`", "list each once")
         for number, symbol in enumerate(subscribed.symbols):
             here = f"{path}.symbols[{number}]"
-            if not re.fullmatch(r"[A-Z0-9][A-Z0-9._/-]{0,31}", symbol):
+            if not is_symbol(symbol):
                 yield ConfigError(here, f"{symbol!r} is no symbol", "write it as the exchange does, such as BTCUSDT")
             other = seen.setdefault((subscribed.category, symbol), here)
             if other != here:
@@ -240,15 +244,22 @@ def _subscription_problems(subscriptions: list[Subscribed]) -> Iterator[ConfigEr
 
 
 def _id_problems(config: Config) -> Iterator[ConfigError]:
+    listed = {
+        instrument_id(entry.category, symbol): f"{entry.category}:{symbol}"
+        for entry in config.subscriptions
+        if entry.symbols != "all"
+        for symbol in entry.symbols
+        if is_symbol(symbol) and f"{entry.category}:{symbol}" not in config.instrument_ids
+    }
     taken: dict[int, str] = {}
     for name, number in config.instrument_ids.items():
         path = f"instrument_ids.{name}"
-        category, colon, symbol = name.partition(":")
-        if category not in DEPTHS or not colon or not symbol:
+        category, _, symbol = name.partition(":")
+        if category not in DEPTHS or not is_symbol(symbol):
             yield ConfigError(path, "names no instrument", "write category:SYMBOL, such as linear:BTCUSDT")
         if not 1 <= number <= 0xFFFF_FFFF:
             yield ConfigError(path, f"{number} does not fit", "use 1 to 4294967295")
-        other = taken.setdefault(number, name)
+        other = listed.get(number) or taken.setdefault(number, name)
         if other != name:
             yield ConfigError(path, f"{number} is that of {other}", "give each its own")
 
@@ -258,7 +269,7 @@ def _read(path: Path) -> object:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "give --config FILE") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(str(path), f"is not YAML: {' '.join(str(error).split())}", "mend that line") from error
 
 
@@ -280,7 +291,7 @@ def _set(document: dict[str, Any], path: list[str], text: str, source: str) -> N
     except yaml.YAMLError as error:
         raise ConfigError(".".join(path), f"{source} is not YAML", "quote it") from error
     place = document
-    if path[:2] == ["multicast", "lines"] and len(path) > 2 and "lines" not in document.get("multicast", {}):
+    if path[:2] == ["multicast", "lines"] and len(path) > 2 and not (document.get("multicast") or {}).get("lines"):
         # One key of a line that the file leaves to the defaults: the other keys, and the other lines, stay.
         _set(document, path[:2], msgspec.json.encode(Multicast().lines).decode(), source)
     for part in path[:-1]:

@@ -42,14 +42,30 @@ _TRIES = 5  # a busy book may have left the simulator's memory by the time it is
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `feeder demo`."""
-    parser.add_argument("--seconds", type=float, default=5.0, metavar="N", help="how long (default %(default)s)")
-    parser.add_argument("--symbols", type=int, default=20, metavar="N", help="of the seeded market (default 20)")
+    parser.add_argument("--seconds", type=_seconds, default=5.0, metavar="N", help="how long (default %(default)s)")
+    parser.add_argument(
+        "--symbols", type=_count_of_symbols, default=20, metavar="N", help="of the seeded market (default 20)"
+    )
     parser.add_argument("--listen", action="store_true", help="open the listener on it; it ends when you quit (q)")
     parser.add_argument(
         "--replay", type=replay_argument, action="append", default=[], metavar="CATEGORY=FILE",
         help="replay recordings instead of the seeded market",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 86400:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and below a day")
+    return seconds
+
+
+def _count_of_symbols(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
+    return count
 
 
 @dataclass
@@ -90,7 +106,7 @@ async def run(args: argparse.Namespace) -> int:
         source = [f"--replay={category}={path}" for category, path in args.replay]
         source = source or [f"--symbols={args.symbols}", f"--updates-per-second={_RATE * args.symbols}"]
         simulator = await stack.enter_async_context(_process(folder, "sim", "--port=0", "--rest-port=0", *source))
-        websocket_url, rest_url = await _addresses(simulator)
+        websocket_url, rest_url = await _addresses(simulator, folder / "sim.log")
         settings = _settings(folder, args, websocket_url, rest_url)
         config = folder / "feeder.yaml"
         config.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -103,7 +119,7 @@ async def run(args: argparse.Namespace) -> int:
         feeder = await stack.enter_async_context(_process(folder, "run", f"--config={config}"))
         views = [consumer.book(*key) for key in books]
         result.books = len(views)
-        await _all_live(views, feeder)
+        await _all_live(views, feeder, folder / "run.log")
         if not args.json:
             print(f"{len(views)} books LIVE; watching for {args.seconds:g} s", flush=True)
         result.updates = result.trades = result.conflated = 0
@@ -124,8 +140,8 @@ async def run(args: argparse.Namespace) -> int:
             result.compared += 1
             result.equal += await _compare(view, http, rest_url, result.problems)
         await _end(feeder, result)
-        log_text = (folder / "run.log").read_text(encoding="utf-8", errors="replace")
-    _report(args, result, log_text)
+        last_words = _last_words(folder / "run.log")
+    _report(args, result, last_words)
     return 0 if result.good else 1
 
 
@@ -152,13 +168,20 @@ async def _process(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subpr
                 await process.wait()
 
 
-async def _addresses(simulator: asyncio.subprocess.Process) -> tuple[str, str]:
+def _last_words(log: Path) -> str:
+    """What a process said last."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+async def _addresses(simulator: asyncio.subprocess.Process, log: Path) -> tuple[str, str]:
     """The simulator's addresses, from the line it prints when it is ready."""
     assert simulator.stdout is not None
     line = (await asyncio.wait_for(simulator.stdout.readline(), _READY_SECONDS)).decode()
     words = dict(word.split("=", 1) for word in line.split() if "=" in word)
     if not {"websocket", "rest"} <= words.keys():
-        raise FeederError(f"the simulator did not start; it said {line.strip()!r}")
+        await simulator.wait()
+        raise FeederError(f"the simulator did not start: {_last_words(log)}")
     return words["websocket"], words["rest"]
 
 
@@ -265,12 +288,12 @@ def _count(consumer: Subscriber, result: Result) -> None:
     consumer.on(FeedEnded, on_end)
 
 
-async def _all_live(views: list[BookView], feeder: asyncio.subprocess.Process) -> None:
+async def _all_live(views: list[BookView], feeder: asyncio.subprocess.Process, log: Path) -> None:
     clock = SystemClock()
     end = clock.monotonic() + _READY_SECONDS
     while not all(view.is_live for view in views):
         if feeder.returncode is not None:
-            raise FeederError(f"the feeder ended at once, with exit code {feeder.returncode}")
+            raise FeederError(f"the feeder ended at once, with exit code {feeder.returncode}: {_last_words(log)}")
         if clock.monotonic() > end:
             missing = [":".join(view.key or ("?", str(view.instrument_id))) for view in views if not view.is_live]
             raise FeederError(f"{len(missing)} of {len(views)} books never came LIVE, {missing[0]} among them")
@@ -327,7 +350,7 @@ def _decimals(view: BookView) -> tuple[list[tuple[Decimal, Decimal]], ...]:
 # The report -----------------------------------------------------------------------------------------------------------
 
 
-def _report(args: argparse.Namespace, result: Result, log_text: str) -> None:
+def _report(args: argparse.Namespace, result: Result, last_words: str) -> None:
     microseconds = {f"p{p:g}": result.latency.percentile(p) / 1000 for p in (50, 90, 99, 99.9)}
     microseconds["max"] = result.latency.maximum / 1000
     rate = result.updates / result.seconds if result.seconds else 0.0
@@ -366,4 +389,4 @@ def _report(args: argparse.Namespace, result: Result, log_text: str) -> None:
         print(f"problem    {problem}")
     print("all books equal" if result.good else "NOT ALL GOOD")
     if not result.good:
-        print("the feeder's last words:", *log_text.splitlines()[-5:], sep="\n  ", file=sys.stderr)
+        print(f"the feeder's last words: {last_words}", file=sys.stderr)

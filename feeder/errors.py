@@ -45,11 +45,15 @@ class InstrumentError(VenueError):
 
 
 class RestError(VenueError):
-    """A REST request that failed. Raised with a message that names the address and the cause."""
+    """A REST request that failed. Raised with a message that names the address and the cause.
 
-    def __init__(self, message: str, *, retriable: bool) -> None:
+    `retry_after_seconds` is how long to leave the venue alone first, 0 for no more than one's own backoff.
+    """
+
+    def __init__(self, message: str, *, retriable: bool, retry_after_seconds: float = 0.0) -> None:
         super().__init__(message)
         self.retriable = retriable
+        self.retry_after_seconds = retry_after_seconds
 
 
 class FixedPointError(FeederError):

@@ -8,11 +8,40 @@ lower-case phrase that never varies ("book stale"), so that it can be searched f
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
+
+
+class StandardError:
+    """Standard error as a log's stream that never raises: a full disk or a reader that left must not stop a book.
+
+    The stream is looked up at each line; lines that could not be written are counted.
+    """
+
+    def __init__(self) -> None:
+        self.lost_lines = 0
+
+    def write(self, text: str) -> int:
+        """Write, or count the line as lost."""
+        try:
+            return sys.stderr.write(text)
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self.lost_lines += text.count("\n")
+            return 0
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self.lost_lines += 1
+
+
+standard_error = StandardError()
+"""Where everything is logged to."""
 
 
 def logger(name: str) -> Logger:
@@ -36,11 +65,11 @@ def configure(level: str = "info", *, as_json: bool | None = None) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, standard_error)),
         cache_logger_on_first_use=False,
     )
     # The consumer library logs through the standard library, so that it needs nothing else; join both streams.
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(standard_error)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_name_the_part, structlog.stdlib.ExtraAdder(), *shared],

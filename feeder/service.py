@@ -17,7 +17,7 @@ from feeder.clock import Clock, SystemClock
 from feeder.config import Config
 from feeder.errors import ConfigError, FeederError, RestError
 from feeder.log import logger
-from feeder.market.instrument import InstrumentKey
+from feeder.market.instrument import InstrumentKey, instrument_id
 from feeder.market.status import BookStatus, StatusReason
 from feeder.multicast.channel import LineSender
 from feeder.multicast.plan import Channel
@@ -115,17 +115,20 @@ class Service:
             if symbols is not None:
                 symbols += entry.symbols
         await self._load_instruments(wanted)
+        subscriptions = [
+            Subscription(entry.category, symbol, entry.depth, entry.trades)
+            for entry in self._config.subscriptions
+            for symbol in (self.instruments.symbols(entry.category) if entry.symbols == "all" else entry.symbols)
+        ]
+        self._check_ids(subscriptions)
         followed = 0
         errors: list[FeederError] = []
-        for entry in self._config.subscriptions:
-            symbols = self.instruments.symbols(entry.category) if entry.symbols == "all" else entry.symbols
-            for symbol in symbols:
-                subscription = Subscription(entry.category, symbol, entry.depth, entry.trades)
-                problems = self.pool.subscribe([subscription])
-                errors += problems
-                if not problems:
-                    self._follow(subscription.key, entry.depth)
-                    followed += 1
+        for subscription in subscriptions:
+            problems = self.pool.subscribe([subscription])
+            errors += problems
+            if not problems:
+                self._follow(subscription.key, subscription.depth)
+                followed += 1
         if not followed:
             raise ConfigError("subscriptions", "none of them can be followed", str(errors[0] if errors else "add one"))
         await self.pool.start()
@@ -133,6 +136,20 @@ class Service:
         gc.collect()
         gc.freeze()
         _log.info("books followed", count=followed, refused=len(errors))
+
+    def _check_ids(self, subscriptions: Sequence[Subscription]) -> None:
+        """Two instruments of one id would be one book to every consumer: not to be started with."""
+        taken: dict[int, InstrumentKey] = {}
+        for subscription in subscriptions:
+            category, symbol = subscription.key
+            number = self._config.ids.get(subscription.key, instrument_id(category, symbol))
+            other = taken.setdefault(number, subscription.key)
+            if other != subscription.key:
+                raise ConfigError(
+                    f"instrument_ids.{category}:{symbol}",
+                    f"its id {number} is that of {':'.join(other)}",
+                    "give one of them another id here",
+                )
 
     def _follow(self, key: InstrumentKey, depth: int) -> None:
         instrument = self.instruments.get(key)
@@ -148,6 +165,7 @@ class Service:
                     raise
                 attempt += 1
                 delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
+                delay = max(delay, error.retry_after_seconds)
                 _log.error("instruments not loaded", attempt=attempt, delay_seconds=round(delay, 1), error=str(error))
                 await asyncio.sleep(delay)
             else:
@@ -157,14 +175,15 @@ class Service:
         self.pool.resync(key, reason, generation)
 
     async def _drain(self) -> None:
-        """Nothing more comes in; what is pending goes out, the books' last status with it."""
-        await self.pool.aclose()
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                await self.router.drain()
-        except TimeoutError:
-            _log.warning("pending updates given up", count=sum(not w.queue.empty for w in self.router.workers.values()))
-        await self.router.aclose()
+        """What is pending goes out, then the connections end, then the books' last status goes out."""
+        for close in (self.pool.aclose, self.router.aclose):
+            try:
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    await self.router.drain()
+            except TimeoutError:
+                pending = sum(not worker.queue.empty for worker in self.router.workers.values())
+                _log.warning("pending updates given up", count=pending)
+            await close()
         self.publisher.flush()
 
     async def _farewell(self) -> None:

@@ -25,6 +25,9 @@ class Verdict(enum.Enum):
 _DELTA = Verdict.DELTA
 
 
+MOST_OUT_OF_ORDER = 100  # in a row; TCP brings none at all, so this only has to end
+
+
 class BookSync:
     """Continuity of one topic at `depth` levels. Starts, and is after each GAP, waiting for a snapshot.
 
@@ -32,7 +35,7 @@ class BookSync:
     GAP or an `invalidate`.
     """
 
-    __slots__ = ("_next", "depth", "last_sequence", "last_update_id")
+    __slots__ = ("_behind", "_behind_at", "_next", "depth", "last_sequence", "last_update_id")
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
@@ -40,6 +43,8 @@ class BookSync:
         self.last_sequence = 0
         # The update id that continues the book; None while waiting for a snapshot.
         self._next: int | None = None
+        self._behind = 0  # updates out of order since the book stood at _behind_at
+        self._behind_at = 0
 
     @property
     def synced(self) -> bool:
@@ -68,6 +73,10 @@ class BookSync:
     def _judge_the_rest(self, update: BookUpdate) -> Verdict:
         update_id = update.update_id
         sequence = update.venue_sequence
+        if update_id == 1 == self._next and not update.snapshot and self.depth > 1:
+            # Behind a snapshot with id 0 this is no restart of the counter but its first delta.
+            self.last_update_id, self.last_sequence, self._next = 1, sequence, 2
+            return Verdict.DELTA
         if update.snapshot or update_id == 1:
             # One that took the place of others while it waited (conflated) is no repetition, whatever its id: the book
             # may have changed and the counter come back in between.
@@ -88,7 +97,14 @@ class BookSync:
         if self.depth > 1:
             if update_id == self.last_update_id:
                 return Verdict.DUPLICATE
-            if update_id < self.last_update_id and 0 < sequence <= self.last_sequence:
+            if update_id < self.last_update_id and 0 < sequence <= self.last_sequence and not self._too_far_behind():
                 return Verdict.OUT_OF_ORDER
         self.invalidate()
         return Verdict.GAP
+
+    def _too_far_behind(self) -> bool:
+        """Whether so many old updates came in a row that the venue must have started its counters again unsaid."""
+        if self._behind_at != self.last_update_id:
+            self._behind_at, self._behind = self.last_update_id, 0
+        self._behind += 1
+        return self._behind > MOST_OUT_OF_ORDER

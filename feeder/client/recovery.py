@@ -334,7 +334,9 @@ class PartitionBooks:
         pending, book.pending = book.pending, deque(maxlen=_PENDING_EVENTS)
         self._emit(BookChanged(view, True, ()))
         for event in pending:
-            if view.joined:
+            if event.sequence <= begin.books_sequence:
+                self.counters.events_old += 1
+            elif view.joined:
                 self._continue(book, event)
             else:
                 book.pending.append(event)

@@ -5,6 +5,7 @@ late, follows every line, notices what it lost and rebuilds it; a book it cannot
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from types import TracebackType
@@ -26,6 +27,8 @@ _TICK_SECONDS = 0.005  # how late a hole or a silence may be noticed
 BOOK_KINDS = (Kind.BOOKS, Kind.SNAPSHOTS, Kind.DEFINITIONS)
 
 E = TypeVar("E", bound=Event)
+
+_log = logging.getLogger("feeder.client")
 
 
 class Subscriber:
@@ -53,6 +56,7 @@ class Subscriber:
         self._callbacks: dict[type[object], list[Callable[[Event], None]]] = {}
         self._events: deque[Event] = deque()
         self._dropped = 0
+        self.callback_errors = 0
         self._waiter: asyncio.Future[None] | None = None
         self._iterated = False
         self._ticker: asyncio.Task[None] | None = None
@@ -90,7 +94,10 @@ class Subscriber:
         self._wake()
 
     def on(self, kind: type[E], callback: Callable[[E], None]) -> None:
-        """Call `callback` with each event of one class (feeder.client.events), right when it happens."""
+        """Call `callback` with each event of one class (feeder.client.events), right when it happens.
+
+        An exception it raises is logged and counted in `callback_errors`; the feed goes on.
+        """
         self._callbacks.setdefault(kind, []).append(cast(Callable[[Event], None], callback))
 
     async def __aiter__(self) -> AsyncIterator[Event]:
@@ -142,7 +149,11 @@ class Subscriber:
 
     def _emit(self, event: Event) -> None:
         for callback in self._callbacks.get(type(event), ()):
-            callback(event)
+            try:
+                callback(event)
+            except Exception:  # noqa: BLE001 - the user's error must not cost the books behind it in the packet, nor the ticker
+                self.callback_errors += 1
+                _log.exception("callback failed on %s", type(event).__name__)
         if self._iterated:
             if len(self._events) >= EVENT_BACKLOG:
                 self._events.popleft()

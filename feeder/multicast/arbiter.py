@@ -106,9 +106,6 @@ class Arbiter:
         if packet.session_id != self.session_id and not self._new_session(packet, now, out):
             return out
         self._last_heard = now
-        if self.silent:
-            self.silent = False
-            out.append(Heard())
         count = len(packet.frames)
         per_line = stats.lines.get(line)
         if per_line is None:
@@ -120,7 +117,7 @@ class Arbiter:
                 per_line.first += 1
                 self._deliver(packet, out)
                 if self._waiting:
-                    self._drain(out)
+                    self._drain(now, out)
             elif count:
                 stats.duplicates += 1
         elif packet.sequence not in self._waiting or not self._waiting[packet.sequence].frames:
@@ -132,6 +129,11 @@ class Arbiter:
             self._waiting[packet.sequence] = packet
         elif count:
             stats.duplicates += 1
+        if self.silent:
+            # What was sent meanwhile is gone; nobody is to be told that all is well before that is said.
+            self._give_up_all(now, out)
+            self.silent = False
+            out.append(Heard())
         if self._waiting:
             self._give_up_if_due(now, out)
         if packet.flags & PacketFlag.END_OF_SESSION and not self._ended:
@@ -180,9 +182,10 @@ class Arbiter:
         self.next_sequence = packet.sequence + len(packet.frames)
         out.append(Run(packet, skip))
 
-    def _drain(self, out: list[Output]) -> None:
-        """Deliver what waited and is in turn now; what is old by now is dropped."""
+    def _drain(self, now: float, out: list[Output]) -> None:
+        """Deliver what waited and is in turn now; what is old by now is dropped. The next hole gets its own window."""
         waiting = self._waiting
+        self._waiting_since = now
         for sequence in sorted(waiting):
             if sequence > self.next_sequence:
                 break
@@ -195,14 +198,13 @@ class Arbiter:
             self._give_up(now, out)
 
     def _give_up(self, now: float, out: list[Output]) -> None:
-        """Name the first hole and go on behind it; a later hole gets a window of its own."""
+        """Name the first hole and go on behind it."""
         first = min(self._waiting)
         out.append(Hole(self.next_sequence, first - 1))
         self.stats.holes += 1
         self.stats.lost += first - self.next_sequence
         self.next_sequence = self.run_start = first
-        self._waiting_since = now
-        self._drain(out)
+        self._drain(now, out)
 
     def _give_up_all(self, now: float, out: list[Output]) -> None:
         while self._waiting:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from feeder.book.checksum import checksum as book_checksum
 from feeder.book.order_book import OrderBook
 from feeder.market.instrument import Category, Instrument
 from feeder.market.status import BookStatus, StatusReason
@@ -74,10 +75,12 @@ class BookPublisher:
         levels = book.levels()
         messages += self._deltas(update, levels.bids, levels.asks, first=0, last=0)
         self.sequence += 1
-        self.state, self.reason = BookStatus.LIVE, StatusReason.SNAPSHOT
-        messages.append(
-            encoder.instrument_status(instrument.id, _LAST, self.sequence, BookStatus.LIVE, StatusReason.SNAPSHOT)
-        )
+        live = BookStatus.LIVE, StatusReason.SNAPSHOT
+        messages.append(encoder.instrument_status(instrument.id, _LAST, self.sequence, *live))
+        if self.state is not BookStatus.LIVE:  # the trades channel was told that it is not
+            said = encoder.instrument_status(instrument.id, _FIRST | _LAST, self.sequence, *live)
+            self._channels.trades.write(said)
+        self.state, self.reason = live
         self._book = book
         self.update = replace(update, bids=[], asks=[])  # ids and times are wanted later, a whole book's levels are not
         for message in messages:
@@ -148,10 +151,12 @@ class BookPublisher:
 
     # What the rotations ask for --------------------------------------------------------------------------------------
 
-    def publish_definition(self) -> None:
-        """The definition, on the definitions channel."""
+    def publish_reference(self) -> int:
+        """The definition, and the best bid and offer even if unchanged; bytes of the definition."""
         message = encoder.instrument_definition(self.instrument.id, _FIRST | _LAST, self._definition())
         self._channels.definitions.write(message)
+        self.publish_bbo(even_unchanged=True)
+        return len(message)
 
     def publish_bbo(self, *, even_unchanged: bool = False) -> None:
         """Best bid and offer, when they changed or it is asked for all the same."""
@@ -197,7 +202,7 @@ class BookPublisher:
         if self._book is not None and self.state is BookStatus.LIVE:
             levels = self._book.levels()
             bids, asks = levels.bids, levels.asks
-            checksum = self._book.checksum()
+            checksum = book_checksum(bids, asks)
         count = (len(bids) + len(asks)) >> 1
         fragments = _split(bids, asks, MAX_SNAPSHOT_LEVELS)
         definition = encoder.instrument_definition(instrument.id, _FIRST | _LAST, self._definition())

@@ -1,5 +1,6 @@
 """One channel's open packet: messages go in, whole packets go out on every line, one sequence for all."""
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -7,6 +8,8 @@ from typing import Protocol
 from feeder.clock import Clock
 from feeder.wire.messages import HEADER_LENGTH, MAX_MESSAGES, MAX_PACKET, PacketFlag
 from feeder.wire.packet import pack_header_into
+
+_log = logging.getLogger("feeder.multicast")
 
 HEARTBEAT_AFTER_DATA = 0.020  # seconds; shows a consumer that it lost the last packet
 HEARTBEAT_INTERVAL = 0.250  # seconds
@@ -34,7 +37,7 @@ class LineSender:
         self.bytes = 0
         self.refused = 0  # the send buffer was full (EAGAIN, ENOBUFS)
         self.errors = 0  # anything else, such as an interface that went down
-        self.last_error = ""
+        self._failing = False
         self._socket = sock
         self._send = sock.send
 
@@ -42,16 +45,27 @@ class LineSender:
         """Send one packet, or count why not."""
         try:
             self.bytes += self._send(packet)
-            self.packets += 1
-        except BlockingIOError:
+        except BlockingIOError as error:
             self.refused += 1
+            self._fail(error)
         except OSError as error:
             self.errors += 1
-            self.last_error = str(error)
+            self._fail(error)
+        else:
+            self.packets += 1
+            if self._failing:
+                self._failing = False
+                _log.info("line %s sends again", self.line)
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    def _fail(self, error: OSError) -> None:
+        """Said once until it works again; counted each time."""
+        if not self._failing:
+            self._failing = True
+            _log.warning("line %s cannot send: %s; packets are lost on it", self.line, error)
 
 
 class ChannelPublisher:

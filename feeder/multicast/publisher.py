@@ -4,10 +4,10 @@ No timer stands between a change and its packet: the first message written in a 
 behind the callbacks already waiting, so an idle channel sends at once and a busy one packs.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 
 from feeder.clock import SECOND_NS, Clock
-from feeder.errors import ConfigError
 from feeder.market.instrument import Instrument, InstrumentKey
 from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.channel import HEARTBEAT_INTERVAL, ChannelPublisher, Sender
@@ -16,9 +16,14 @@ from feeder.multicast.rotation import Rotation
 from feeder.wire import encoder
 from feeder.wire.messages import MULTICAST_KINDS, ChannelInfo, CycleEnd, Kind, LineInfo, PacketFlag
 
+SNAPSHOT_PERIOD = 1.0  # seconds a round of snapshots takes at least
 SNAPSHOT_BYTES_PER_SECOND = 4_000_000  # of all partitions together
-DEFINITION_PERIOD = 1.0  # seconds
+_SNAPSHOT_BURST = 200_000  # bytes at once after a stall
+DEFINITION_PERIOD = 0.95  # seconds; every second, a late loop included
 TICK_INTERVAL = 0.010  # seconds between calls of `tick`
+_MOST_VISITS = 64  # of a round in one tick
+
+_log = logging.getLogger("feeder.multicast")
 
 Defer = Callable[[Callable[[], None]], object]
 OpenSenders = Callable[[Channel], Sequence[Sender]]
@@ -45,7 +50,6 @@ class Partition:
         self.number = number
         self.mark_bbo = mark_bbo
         self.instruments: list[BookPublisher] = []
-        self.snapshot_bytes = 0  # of the last whole round
         self.channels = {kind: open_channel(plan.channel(number, kind)) for kind in MULTICAST_KINDS}
         self.books = self.channels[Kind.BOOKS]
         self.trades = self.channels[Kind.TRADES]
@@ -53,34 +57,49 @@ class Partition:
         self.snapshots = self.channels[Kind.SNAPSHOTS]
         self.definitions = self.channels[Kind.DEFINITIONS]
         self._plan = plan
-        self._snapshot_round = Rotation(1.0)
+        self._snapshot_round = Rotation(SNAPSHOT_PERIOD)
         self._definition_round = Rotation(DEFINITION_PERIOD)
-        self._bytes = 0
+        self._failed: set[BookPublisher] = set()
 
-    def tick(self, now: float, snapshot_period: float) -> None:
-        """Send what the rounds have due at `now`, monotonic seconds."""
+    def publish_snapshots(self, now: float, budget: float) -> float:
+        """Send the snapshots due at `now`, monotonic seconds, while there is a budget of bytes; what is left of it."""
         count = len(self.instruments)
-        for index in self._snapshot_round.take(now, count):
-            self._bytes += self.instruments[index].publish_snapshot()
+        for _ in range(_MOST_VISITS):
+            if budget <= 0 or (index := self._snapshot_round.take(now, count)) is None:
+                break
+            budget -= self._visit(self.instruments[index], BookPublisher.publish_snapshot)
         if self._snapshot_round.ended(now, count):
             self.snapshots.write(encoder.cycle_end(CycleEnd(int(self._snapshot_round.elapsed * SECOND_NS), count)))
-            self.snapshot_bytes, self._bytes = self._bytes, 0
-            self._snapshot_round.period = snapshot_period
+        return budget
+
+    def publish_definitions(self, now: float) -> None:
+        """Send the definitions, channel descriptions and unchanged best bids and offers due at `now`."""
         infos = len(MULTICAST_KINDS)
-        for index in self._definition_round.take(now, count + infos):
+        count = len(self.instruments) + infos
+        for _ in range(_MOST_VISITS):
+            if (index := self._definition_round.take(now, count)) is None:
+                break
             if index < infos:
                 self.definitions.write(encoder.channel_info(self._info(MULTICAST_KINDS[index])))
             else:
-                instrument = self.instruments[index - infos]
-                instrument.publish_definition()
-                instrument.publish_bbo(even_unchanged=True)
-        self._definition_round.ended(now, count + infos)
+                self._visit(self.instruments[index - infos], BookPublisher.publish_reference)
+        self._definition_round.ended(now, count)
+
+    def _visit(self, publisher: BookPublisher, publish: Callable[[BookPublisher], int]) -> int:
+        """Publish one instrument's part of a round; one that cannot be published must not silence the others."""
+        try:
+            return publish(publisher)
+        except Exception:  # noqa: BLE001 - whatever it is, it is of this instrument alone
+            if publisher not in self._failed:
+                self._failed.add(publisher)
+                _log.exception("instrument %s cannot be published in rounds", publisher.instrument.key)
+            return 0
 
     def _info(self, kind: Kind) -> ChannelInfo:
         channel = self._plan.channel(self.number, kind)
         return ChannelInfo(
             int(HEARTBEAT_INTERVAL * SECOND_NS),
-            int(self._snapshot_round.period * SECOND_NS),
+            int(max(SNAPSHOT_PERIOD, self._snapshot_round.elapsed) * SECOND_NS),
             0,
             channel.channel_id,
             kind,
@@ -104,14 +123,15 @@ class Publisher:
         self.plan = plan
         self.session_id = clock.wall_ns()
         self.flushes = 0
-        self.snapshot_period = 1.0  # seconds
         self._clock = clock
         self._defer = defer
         self._open: list[ChannelPublisher] = []  # channels with an unsent packet
         self._bbos: dict[BookPublisher, None] = {}  # a set that keeps its order
         self._scheduled = False
+        self._ticks = 0
+        self._last_tick = clock.monotonic()
+        self._snapshot_budget = 0.0  # bytes that may be sent now
         self._publishers: dict[InstrumentKey, BookPublisher] = {}
-        self._ids: dict[int, InstrumentKey] = {}
         extra = PacketFlag.TEST if test_data else PacketFlag(0)
 
         def open_channel(channel: Channel) -> ChannelPublisher:
@@ -127,17 +147,7 @@ class Publisher:
         self.partitions = [Partition(number, plan, open_channel, self._mark_bbo) for number in range(plan.partitions)]
 
     def add(self, instrument: Instrument, depth: int) -> BookPublisher:
-        """The publisher of a new instrument; its worker says what status it begins in.
-
-        Raises ConfigError when the instrument's id belongs to another one already.
-        """
-        other = self._ids.setdefault(instrument.id, instrument.key)
-        if other != instrument.key:
-            raise ConfigError(
-                "instrument_ids",
-                f"{instrument.key} and {other} have the same instrument id {instrument.id}",
-                "give one of them another id here",
-            )
+        """The publisher of a new instrument, whose id nobody else has; its worker says what status it begins in."""
         partition = self.partitions[self.plan.partition_of(instrument.id)]
         publisher = BookPublisher(instrument, depth, partition)
         self._publishers[instrument.key] = publisher
@@ -151,7 +161,6 @@ class Publisher:
 
     def flush(self) -> None:
         """Send every open packet, best bids and offers included."""
-        self._scheduled = False
         self.flushes += 1
         if self._bbos:
             bbos, self._bbos = self._bbos, {}
@@ -160,15 +169,21 @@ class Publisher:
         channels, self._open = self._open, []
         for channel in channels:
             channel.flush()
+        self._scheduled = False
 
     def tick(self, now: float) -> None:
         """Heartbeats and rounds; called every TICK_INTERVAL with monotonic seconds."""
-        total = sum(partition.snapshot_bytes for partition in self.partitions)
-        self.snapshot_period = max(1.0, total / SNAPSHOT_BYTES_PER_SECOND)
-        for partition in self.partitions:
-            partition.tick(now, self.snapshot_period)
+        elapsed = now - self._last_tick
+        self._last_tick = now
+        budget = min(self._snapshot_budget + elapsed * SNAPSHOT_BYTES_PER_SECOND, _SNAPSHOT_BURST)
+        self._ticks += 1
+        for turn in range(len(self.partitions)):  # each tick another one is first, so that none goes short
+            partition = self.partitions[(self._ticks + turn) % len(self.partitions)]
+            budget = partition.publish_snapshots(now, budget)
+            partition.publish_definitions(now)
             for channel in partition.channels.values():
                 channel.tick(now)
+        self._snapshot_budget = budget
 
     def end_session(self) -> None:
         """Say on every channel that the session is over."""

@@ -23,7 +23,14 @@ def open_sender(endpoint: Endpoint, *, ttl: int, loop: bool) -> socket.socket:
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, int(loop))
         _on_interface(sender, endpoint, socket.IP_MULTICAST_IF, "0.0.0.0")  # noqa: S104 - "any group" of ip_mreqn
-        sender.connect((endpoint.group, endpoint.port))
+        try:
+            sender.connect((endpoint.group, endpoint.port))
+        except OSError as error:
+            raise ConfigError(
+                f"multicast.lines.{endpoint.line}.interface",
+                f"no way to {endpoint.group} over {endpoint.interface}: {error.strerror}",
+                "see that the interface is up (`ip link`)",
+            ) from error
     except BaseException:
         sender.close()
         raise
@@ -51,7 +58,14 @@ def open_receiver(endpoint: Endpoint, *, receive_buffer: int) -> socket.socket:
             )
         # Without this a socket also hears groups that other programs on this machine have joined.
         receiver.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
-        receiver.bind((endpoint.group, endpoint.port))
+        try:
+            receiver.bind((endpoint.group, endpoint.port))
+        except OSError as error:
+            raise ConfigError(
+                "multicast.port",
+                f"cannot listen on {endpoint.group}:{endpoint.port}: {error.strerror}",
+                "see who holds the port (`ss -ulpn`), or move the feed to another one",
+            ) from error
         _on_interface(receiver, endpoint, socket.IP_ADD_MEMBERSHIP, endpoint.group)
     except BaseException:
         receiver.close()
@@ -68,7 +82,7 @@ def _on_interface(sock: socket.socket, endpoint: Endpoint, option: int, group: s
     except ipaddress.AddressValueError:
         try:
             index = socket.if_nametoindex(endpoint.interface)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
             names = ", ".join(name for _, name in socket.if_nameindex())
             raise ConfigError(
                 path, f"no interface {endpoint.interface!r}", f"give an IPv4 address of this machine or one of {names}"

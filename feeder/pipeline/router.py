@@ -197,9 +197,9 @@ class Router:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.critical("worker failed beyond recovery", error=repr(error), exc_info=error)
             self._fatal = error
             self._failed.set()
+            _log.critical("worker failed beyond recovery", error=repr(error), exc_info=error)
 
 
 def _counted(worker: Worker) -> Counter[str]:

@@ -123,16 +123,16 @@ class Worker:
         of the book being LIVE. The error is logged with its traceback, once per episode.
         """
         self.failures += 1
-        if "worker failed" not in self._logged:
-            self._logged.add("worker failed")
-            category, symbol = self.key
-            _log.error("worker failed", category=category, symbol=symbol, error=repr(error), exc_info=error)
         if self.status is BookStatus.DELISTED:
             self._sink.status(self.status, self.reason)
         else:
             self.reason = StatusReason.NONE
             self._lose(StatusReason.MALFORMED, generation=self.queue.generation)
             self._ask_for_snapshot(StatusReason.MALFORMED, self.queue.generation)
+        if "worker failed" not in self._logged:
+            self._logged.add("worker failed")
+            category, symbol = self.key
+            _log.error("worker failed", category=category, symbol=symbol, error=repr(error), exc_info=error)
 
     def _on_update(self, update: BookUpdate) -> None:
         verdict = self._sync.on_update(update)

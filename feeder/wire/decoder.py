@@ -89,6 +89,11 @@ def _text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("ascii")
 
 
+def _status(value: int) -> BookStatus:
+    """A status that only a later version knows is none to trade on."""
+    return _STATUS.get(value, BookStatus.STALE)
+
+
 def _instrument_definition(data: bytes, frame: Frame) -> InstrumentDefinition:
     symbol, tick, step, version, category, price, quantity, status = _root(Template.INSTRUMENT_DEFINITION, data, frame)
     return InstrumentDefinition(
@@ -98,7 +103,7 @@ def _instrument_definition(data: bytes, frame: Frame) -> InstrumentDefinition:
 
 def _instrument_status(data: bytes, frame: Frame) -> InstrumentStatus:
     sequence, status, reason = _root(Template.INSTRUMENT_STATUS, data, frame)
-    return InstrumentStatus(sequence, _STATUS[status], _REASON.get(reason, StatusReason.NONE))
+    return InstrumentStatus(sequence, _status(status), _REASON.get(reason, StatusReason.NONE))
 
 
 def _book_clear(data: bytes, frame: Frame) -> BookClear:
@@ -113,7 +118,7 @@ def _book_checksum(data: bytes, frame: Frame) -> BookChecksum:
 def _bbo(data: bytes, frame: Frame) -> Bbo:
     values = _root(Template.BBO, data, frame)
     prices = (None if value == NULL_MANTISSA else value for value in values[1:5])
-    return Bbo._make((values[0], *prices, *values[5:10], _STATUS[values[10]]))
+    return Bbo._make((values[0], *prices, *values[5:10], _status(values[10])))
 
 
 def _trade(data: bytes, frame: Frame) -> Trade:
@@ -127,7 +132,7 @@ def _trades_lost(data: bytes, frame: Frame) -> TradesLost:
 
 def _snapshot_begin(data: bytes, frame: Frame) -> SnapshotBegin:
     values = _root(Template.SNAPSHOT_BEGIN, data, frame)
-    status, reason = _STATUS[values[10]], _REASON.get(values[11], StatusReason.NONE)
+    status, reason = _status(values[10]), _REASON.get(values[11], StatusReason.NONE)
     return SnapshotBegin._make((*values[:10], status, reason, *values[12:]))
 
 

@@ -1,9 +1,8 @@
 """The programs as a stranger runs them: separate processes, addresses and ports of their own, ended by id."""
 
 import asyncio
-import itertools
 import json
-import os
+import socket
 import sys
 import tempfile
 import time
@@ -17,12 +16,21 @@ from typing import Any
 import yaml
 
 READY_SECONDS = 30.0
-_blocks = itertools.count()
+_reserved: list[socket.socket] = []
 
 
 def multicast_port() -> int:
-    """A base port whose block of 80 no other test of this or a parallel run uses."""
-    return 30000 + (os.getpid() % 40) * 800 + next(_blocks) % 10 * 80
+    """A base port whose block of 80 no other test of this or a parallel run uses: a bound TCP port says it is taken."""
+    for port in range(20480, 32000, 80):  # below the ports that systems hand out by themselves
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        _reserved.append(reservation)
+        return port
+    raise AssertionError("no block of multicast ports is free")
 
 
 def multicast_section(port: int | None = None) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from feeder.multicast.plan import Channel, Endpoint
 from feeder.multicast.receiver import Receiver
 from feeder.multicast.sockets import open_receiver, open_sender
 from feeder.wire.messages import Kind
+from tests.helpers.processes import multicast_port
 
-PORT = 21400
+PORT = multicast_port()
 
 
-def endpoint(group: str, interface: str = "127.0.0.1", port: int = PORT) -> Endpoint:
-    return Endpoint("A", group, port, interface)
+def endpoint(group: str, interface: str = "127.0.0.1") -> Endpoint:
+    return Endpoint("A", group, PORT, interface)
 
 
 @pytest.mark.parametrize("interface", ["127.0.0.1", "lo"])
@@ -39,6 +40,21 @@ async def test_a_receiver_hears_its_own_group_only_though_the_port_is_shared(int
     finally:
         receiver.close()
     assert sorted(heard) == [(0, b"239.77.9.1"), (1, b"239.77.9.2")]
+
+
+@pytest.mark.parametrize(("ttl", "loop"), [(0, True), (7, False)])
+def test_ttl_and_loop_are_those_configured(ttl, loop):
+    with open_sender(endpoint("239.77.9.7"), ttl=ttl, loop=loop) as sender:
+        assert sender.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL) == ttl
+        assert sender.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP) == loop
+
+
+def test_a_port_another_program_holds_is_named():
+    end = endpoint("239.77.9.8")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", PORT))  # without SO_REUSEADDR
+        with pytest.raises(ConfigError, match=f"multicast.port: cannot listen on 239.77.9.8:{PORT}"):
+            open_receiver(end, receive_buffer=65536)
 
 
 def test_two_programs_on_one_machine_both_hear():

@@ -24,14 +24,17 @@ def trade_on(feed: Feed, rng: random.Random) -> None:
         source.delta(side, [v for _ in range(levels) for v in (rng.randrange(101, 200), rng.randrange(3))])
 
 
-def check(feed: Feed, consumer: Consumer) -> int:
-    """Every LIVE view equals the feeder's book at the same instrument sequence; how many are LIVE."""
+def check(feed: Feed, consumer: Consumer, seen: dict[tuple[int, int], int]) -> int:
+    """Every LIVE view equals the feeder's book at the same instrument sequence, and never goes back; how many are."""
     live = 0
     history = feed.histories.get(consumer.feed.books._session_id, {})
     for source in feed.sources.values():
         view = consumer.view(source)
         if view.status is ViewStatus.LIVE:
             live += 1
+            place = consumer.feed.books._session_id, source.id
+            assert view.sequence >= seen.get(place, 0)
+            seen[place] = view.sequence
             assert levels_of(view) == history[source.id, view.sequence]
     return live
 
@@ -46,6 +49,7 @@ def test_no_wrong_live_book_whatever_the_network_does(seed, loss):
     consumer = Consumer(feed, list(feed.sources))
     held: list = []
     checked = 0
+    seen: dict[tuple[int, int], int] = {}
     for _ in range(1500):
         for _ in range(rng.randrange(4)):
             trade_on(feed, rng)
@@ -65,7 +69,7 @@ def test_no_wrong_live_book_whatever_the_network_does(seed, loss):
             if rng.random() < 0.05:
                 consumer.feed.on_datagram(*datagram)
         consumer.feed.on_time()
-        checked += check(feed, consumer)
+        checked += check(feed, consumer, seen)
         if rng.random() < 0.001:
             feed.start()
             for source in feed.sources.values():
@@ -74,4 +78,4 @@ def test_no_wrong_live_book_whatever_the_network_does(seed, loss):
     for source in feed.sources.values():
         source.restart([100, 1], [101, 1])
     feed.run(2.3, [consumer])
-    assert check(feed, consumer) == len(feed.sources)
+    assert check(feed, consumer, seen) == len(feed.sources)

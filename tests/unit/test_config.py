@@ -45,6 +45,13 @@ def test_flags_beat_environment_beats_file(tmp_path):
     assert config.multicast.lines["A"].group == "239.99.0.0"
 
 
+def test_one_key_of_a_line_leaves_the_other_keys_and_lines_at_their_defaults(tmp_path):
+    for text in (GOOD, GOOD + "multicast:\n", GOOD + "multicast: {lines: }\n"):
+        config = load(write(tmp_path, text), {"FEEDER_MULTICAST__LINES__A__GROUP": "239.99.0.0"})
+        assert config.multicast.lines["A"].group == "239.99.0.0"
+        assert config.multicast.lines["B"].group == "239.78.0.0"
+
+
 def test_variables_of_the_tests_and_of_others_are_not_configuration(tmp_path):
     load(write(tmp_path, GOOD), {"FEEDER_RECORDINGS": "/somewhere", "FEEDER_REQUIRE": "nft"})
 
@@ -54,6 +61,7 @@ def test_variables_of_the_tests_and_of_others_are_not_configuration(tmp_path):
     [
         ("[]", "(file)"),
         ("subscriptions: [", None),
+        ("[" * 3000 + "]" * 3000, None),
         ("colour: red", "colour"),
         ("multicast: {foo: 1}", "multicast.foo"),
         ("multicast: {lines: {A: {group: 239.1.0.0, interface: lo, ttl: 1}}}", "multicast.lines.A.ttl"),
@@ -91,6 +99,10 @@ def test_what_is_not_of_the_shape_is_named(tmp_path, text, path):
         ("exchange={environment: testnet, websocket_url: 'ws://a', rest_url: 'http://a'}", "exchange.environment"),
         ("exchange={websocket_url: 'http://a', rest_url: 'http://a'}", "exchange.websocket_url"),
         ("exchange={websocket_url: 'ws://a/v5/public/linear', rest_url: 'http://a'}", "exchange.websocket_url"),
+        ("exchange={websocket_url: 'ws://[bad', rest_url: 'http://a'}", "exchange.websocket_url"),
+        ("exchange={websocket_url: 'ws://a:99999', rest_url: 'http://a'}", "exchange.websocket_url"),
+        ("exchange={websocket_url: 'ws://a', rest_url: 'http://a:x'}", "exchange.rest_url"),
+        ("instrument_ids={'linear:A': 3683288332}", "instrument_ids.linear:A"),  # that of linear:BTCUSDT
         ("instrument_ids={BTCUSDT: 1}", "instrument_ids.BTCUSDT"),
         ("instrument_ids={'linear:A': 5, 'linear:B': 5}", "instrument_ids.linear:B"),
         ("instrument_ids={'linear:A': 4294967296}", "instrument_ids.linear:A"),

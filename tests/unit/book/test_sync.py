@@ -116,8 +116,23 @@ def test_update_id_one_restarts_the_book_whatever_its_type_says():
     ]
 
 
-def test_update_id_one_after_a_snapshot_of_id_zero_is_a_restart_too():
-    assert verdicts(BookSync(50), snapshot(0), delta(1)) == [Verdict.SNAPSHOT, Verdict.SNAPSHOT]
+def test_update_id_one_after_a_snapshot_of_id_zero_is_its_first_delta():
+    assert verdicts(BookSync(50), snapshot(0), delta(1), delta(2)) == [Verdict.SNAPSHOT, Verdict.DELTA, Verdict.DELTA]
+
+
+def test_counters_that_start_again_unsaid_are_a_gap_after_a_while_not_a_book_frozen_for_ever():
+    sync = BookSync(50)
+    judged = verdicts(sync, snapshot(5000, 5000), *(delta(n, n) for n in range(2, 200)))
+    assert judged.count(Verdict.OUT_OF_ORDER) == 100
+    assert judged[101] is Verdict.GAP
+    assert not sync.synced
+
+
+def test_old_updates_now_and_then_never_add_up_to_a_gap():
+    sync = BookSync(50)
+    verdicts(sync, snapshot(5000, 5000))
+    for n in range(5001, 5500):
+        assert verdicts(sync, delta(n, n), delta(n - 500, n - 500)) == [Verdict.DELTA, Verdict.OUT_OF_ORDER]
 
 
 def test_a_snapshot_of_a_negative_id_does_not_pass_for_waiting():

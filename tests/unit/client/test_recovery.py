@@ -13,7 +13,9 @@ from feeder.client.events import (
 from feeder.client.status import ViewStatus
 from feeder.market.update import Side, TradeUpdate
 from feeder.multicast.plan import ChannelPlan
+from feeder.wire.decoder import decode
 from feeder.wire.messages import Kind
+from feeder.wire.packet import parse
 from tests.helpers.feed import Consumer, Feed, levels_of
 
 BIDS, ASKS = [100, 5, 99, 6], [101, 7, 102, 8]
@@ -384,3 +386,130 @@ def test_a_snapshot_that_the_book_outran_while_it_came_in_is_not_loaded():
     consumer.feed.on_datagram(*end)
     assert consumer.view(source).status is ViewStatus.LIVE
     assert levels_of(consumer.view(source)) == source.levels()
+
+
+def test_a_returning_feeder_never_shows_an_old_book_as_live():
+    feed, consumer = live_feed()
+    (source,) = feed.sources.values()
+    for quantity in range(1, 50):  # an outage: nothing of this arrives
+        source.delta([100, quantity], [])
+        feed.clock.advance(0.1)
+        feed.send([consumer], keep=lambda _: False)
+        consumer.feed.on_time()
+    assert consumer.view(source).status is ViewStatus.FEEDER_LOST
+    seen = []
+    consumer.feed._emit = consumer.feed.books._emit = lambda _: seen.append(consumer.view(source).status)
+    source.delta([100, 99], [])
+    feed.send([consumer])
+    assert ViewStatus.LIVE not in seen
+    assert consumer.view(source).status is ViewStatus.JOINING
+
+
+def test_snapshots_of_the_old_session_are_not_taken_for_the_new_one():
+    feed, consumer = live_feed()
+    (old,) = feed.sources.values()
+    old.publisher.publish_snapshot()
+    feed.turn()
+    late = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS]
+    feed.wire.clear()
+    feed.clock.advance(0.1)
+    feed.start()
+    (source,) = feed.sources.values()
+    source.restart([50, 1], [51, 1])
+    feed.send([consumer], keep=lambda d: d[1] == Kind.BOOKS)
+    for datagram in late:
+        consumer.feed.on_datagram(*datagram)
+    assert consumer.view(source).status is ViewStatus.JOINING
+    feed.run(1.1, [consumer])
+    assert levels_of(consumer.view(source)) == source.levels()
+
+
+def test_an_instrument_defined_late_is_not_loaded_from_a_snapshot_older_than_that():
+    """In `all` mode its messages before the definition were passed over: a snapshot must contain them."""
+    feed = Feed(("BTCUSDT", "ETHUSDT"))
+    source = feed.sources["BTCUSDT"]
+    other = feed.sources["ETHUSDT"]
+    for each in (source, other):
+        each.restart(BIDS, ASKS)
+    feed.run(0.3, [])
+    consumer = Consumer(feed)
+    other.delta([100, 2], [])  # the consumer's run of the books channel begins here
+    feed.send([consumer], keep=lambda d: d[1] == Kind.BOOKS)
+    source.publisher.publish_snapshot()
+    feed.turn()
+    snapshot = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS]
+    source.delta([100, 3], [])  # seen by nobody: no definition yet
+    feed.send([consumer], keep=lambda d: d[1] == Kind.BOOKS)
+    for datagram in snapshot:
+        consumer.feed.on_datagram(*datagram)
+    assert consumer.view(source).status is ViewStatus.JOINING
+    feed.run(2.2, [consumer])
+    assert consumer.view(source).status is ViewStatus.LIVE
+    assert levels_of(consumer.view(source)) == source.levels()
+
+
+def test_a_snapshot_whose_levels_do_not_sum_up_is_not_believed():
+    feed = Feed()
+    (source,) = feed.sources.values()
+    source.restart(BIDS, ASKS)
+    feed.run(0.3, [])
+    consumer = Consumer(feed)
+    source.delta([100, 4], [])
+    feed.send([consumer])
+    source.publisher.publish_snapshot()
+    feed.turn()
+    wire, feed.wire[:] = list(feed.wire), []
+    for line, channel, data in wire:
+        if channel == Kind.SNAPSHOTS:
+            broken = bytearray(data)
+            broken[-32 - 16] ^= 1  # in the last level
+            consumer.feed.on_datagram(line, channel, bytes(broken))
+    assert consumer.view(source).status is ViewStatus.JOINING
+    assert consumer.feed.books.counters.checksum_mismatches == 1
+    feed.run(2.1, [consumer])
+    assert levels_of(consumer.view(source)) == source.levels()
+    assert consumer.view(source).is_live
+
+
+def test_an_event_that_cannot_be_understood_costs_one_snapshot_not_the_session():
+    feed, consumer = live_feed()
+    (source,) = feed.sources.values()
+    source.delta([100, 4], [])
+    feed.turn()
+    wire, feed.wire[:] = list(feed.wire), []
+    for line, channel, data in wire:
+        broken = bytearray(data)
+        if channel == Kind.BOOKS:
+            broken[32 + 16 + 52 + 2] = 99  # more levels than the frame holds
+        consumer.feed.on_datagram(line, channel, bytes(broken))
+    assert consumer.view(source).status is ViewStatus.JOINING
+    feed.run(1.2, [consumer])
+    assert consumer.view(source).status is ViewStatus.LIVE
+    assert levels_of(consumer.view(source)) == source.levels()
+
+
+def test_trades_count_anew_in_a_new_session():
+    feed, consumer = live_feed()
+    (old,) = feed.sources.values()
+    trade = TradeUpdate(100, 5, Side.SELL, "1", 9, 1, 2, 3)
+    old.publisher.trades([trade])
+    feed.send([consumer])
+    feed.clock.advance(0.1)
+    feed.start()
+    (source,) = feed.sources.values()
+    source.publisher.trades([trade] * 5)
+    feed.send([consumer], keep=lambda _: False)
+    source.publisher.trades([trade])
+    feed.send([consumer])
+    assert [(event.trade.trade_sequence, event.missed) for event in consumer.told(Traded)] == [(1, 0), (6, 0)]
+
+
+def test_a_trades_consumer_hears_that_a_book_is_live_again():
+    feed, _ = live_feed()
+    (source,) = feed.sources.values()
+    source.stale()
+    source.restart(BIDS, ASKS)
+    feed.turn()
+    packets = [parse(data) for line, channel, data in feed.wire if channel == Kind.TRADES and line == "A"]
+    told = [decode(p, frame).body.status.name for p in packets for frame in p.frames]  # type: ignore[union-attr]
+    assert told == ["STALE", "LIVE"]

@@ -155,3 +155,20 @@ def test_each_line_is_counted_by_itself():
     lines = arbiter.stats.lines
     assert (lines["A"].packets, lines["A"].first, lines["A"].missing) == (2, 2, 0)
     assert (lines["B"].packets, lines["B"].first, lines["B"].missing) == (2, 1, 1)
+
+
+def test_after_silence_the_hole_is_said_before_the_return():
+    arbiter = joined()
+    arbiter.on_time(1.0)
+    out = arbiter.on_packet("A", packet(500), 5.0)
+    assert [type(each) for each in out] == [Hole, Run, Heard]
+    assert out[0] == Hole(2, 499)
+
+
+def test_a_second_hole_that_opens_when_the_first_is_filled_gets_its_own_window():
+    arbiter = joined()
+    arbiter.on_packet("A", packet(3), 0.000)
+    arbiter.on_packet("A", packet(5), 0.009)
+    assert delivered(arbiter.on_packet("B", packet(2), 0.0095)) == [2, 3]
+    assert arbiter.on_time(0.011) == []
+    assert delivered(arbiter.on_packet("B", packet(4), 0.012)) == [4, 5]

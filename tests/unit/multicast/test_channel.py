@@ -1,14 +1,18 @@
 """Packing, numbering, heartbeats; one flush per turn however much was written."""
 
+import dataclasses
 import errno
+from itertools import pairwise
 
 from feeder.clock import ManualClock
 from feeder.market.instrument import instrument_id
 from feeder.market.status import BookStatus, StatusReason
 from feeder.multicast.channel import ChannelPublisher, LineSender
+from feeder.multicast.plan import ChannelPlan
+from feeder.multicast.publisher import Publisher
 from feeder.wire import encoder
 from feeder.wire.decoder import decode
-from feeder.wire.messages import BookChecksum, Kind, PacketFlag
+from feeder.wire.messages import BookChecksum, ChannelInfo, Kind, PacketFlag
 from feeder.wire.packet import Packet, parse
 from tests.helpers.feed import Feed
 
@@ -106,7 +110,7 @@ class Full:
         raise self.error
 
 
-def test_a_full_send_buffer_and_a_dead_interface_are_counted_not_raised():
+def test_a_full_send_buffer_and_a_dead_interface_are_counted_and_said_not_raised(caplog):
     full = LineSender("A", Full(BlockingIOError(errno.EAGAIN, "full")))  # type: ignore[arg-type]
     down = LineSender("B", Full(OSError(errno.ENETDOWN, "Network is down")))  # type: ignore[arg-type]
     healthy = Line("C")
@@ -114,7 +118,7 @@ def test_a_full_send_buffer_and_a_dead_interface_are_counted_not_raised():
     publisher.write(MESSAGE)
     publisher.flush()
     assert (full.refused, full.packets, down.errors) == (1, 0, 1)
-    assert "Network is down" in down.last_error
+    assert "line B cannot send: [Errno 100] Network is down" in caplog.text
     assert len(healthy.sent) == 1
 
 
@@ -209,3 +213,123 @@ def test_every_book_is_visited_once_per_cycle_evenly():
         assert set(window) == ids
         assert len(window) in range(49, 52)
     assert max(sum(t == at for t, _ in visits) for at, _ in visits) <= 2
+
+
+def frames(feed: Feed, kind: Kind) -> list:
+    """(template, event flags) of a channel's messages on line A."""
+    packets = [parse(data) for line, channel, data in feed.wire if channel == kind and line == "A"]
+    return [(frame.template, frame.event_flags) for packet in packets for frame in packet.frames]
+
+
+def test_a_definition_stands_in_a_restart_only_if_it_changed():
+    feed = Feed()
+    (source,) = feed.sources.values()
+    feed.turn()
+    shapes = []
+    for version in (1, 1, 2):
+        source.publisher.instrument = dataclasses.replace(source.publisher.instrument, definition_version=version)
+        feed.wire.clear()
+        source.restart([100, 1], [101, 1])
+        feed.turn()
+        shapes.append(frames(feed, Kind.BOOKS))
+    whole = [(1, 1), (11, 0), (10, 0), (2, 2)]  # definition, clear, levels, LIVE last
+    assert shapes == [whole, [(11, 1), (10, 0), (2, 2)], whole]
+
+
+def test_a_conflated_delta_of_many_messages_is_flagged_in_each():
+    feed = Feed()
+    (source,) = feed.sources.values()
+    source.restart([100, 1], [101, 1])
+    feed.turn()
+    feed.wire.clear()
+    source.delta([], [v for n in range(200, 400) for v in (n, 1)], conflated=True)
+    feed.turn()
+    assert frames(feed, Kind.BOOKS) == [(10, 0x09), (10, 0x08), (10, 0x0A)]
+
+
+def test_test_data_is_flagged_in_every_packet():
+    clock, sent = ManualClock(), []
+
+    class Anything:
+        line = "A"
+
+        def send(self, packet: memoryview) -> None:
+            sent.append(bytes(packet))
+
+    publisher = Publisher(ChannelPlan(1), lambda _: [Anything()], clock, lambda _: None, test_data=True)
+    for _ in range(3):
+        publisher.tick(clock.monotonic())
+        publisher.flush()
+        clock.advance(1)
+    publisher.end_session()
+    assert {packet[6] & ~0x80 for packet in sent} >= {0x02, 0x04, 0x10, 0x20}
+    assert all(packet[6] & 0x80 for packet in sent)
+
+
+def test_definitions_and_channel_descriptions_come_every_second():
+    feed = Feed(tuple(f"S{n}USDT" for n in range(30)))
+    seen: dict[object, list[float]] = {}
+    for _ in range(400):
+        feed.clock.advance(0.01)
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+        for line, channel, data in feed.wire:
+            if channel == Kind.DEFINITIONS and line == "A":
+                packet = parse(data)
+                for frame in packet.frames:
+                    body = decode(packet, frame).body  # type: ignore[union-attr]
+                    name = body.kind if isinstance(body, ChannelInfo) else body.symbol
+                    seen.setdefault(name, []).append(feed.clock.monotonic())
+        feed.wire.clear()
+    assert len(seen) == 30 + 5
+    assert all(len(times) >= 4 for times in seen.values())
+    assert all(later - sooner <= 1.0 for times in seen.values() for sooner, later in pairwise(times))
+
+
+def test_snapshots_keep_to_four_megabytes_a_second_even_when_all_books_grow_at_once():
+    feed = Feed(tuple(f"S{n}USDT" for n in range(300)))
+    feed.run(3.0, [])
+    for source in feed.sources.values():
+        source.restart([v for n in range(1000) for v in (5000 - n, 1)], [v for n in range(1000) for v in (5001 + n, 1)])
+    feed.turn()
+    feed.wire.clear()
+    sent = 0
+    visited: list[int] = []
+    for _ in range(400):
+        feed.clock.advance(0.01)
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+        for line, channel, data in feed.wire:
+            if channel == Kind.SNAPSHOTS and line == "A":
+                sent += len(data)
+                visited += [frame.instrument_id for frame in parse(data).frames if frame.template == 20]
+        feed.wire.clear()
+    assert sent / 4.0 < 4_300_000
+    assert len(set(visited)) == 300  # 9.7 MB: all of them within 4 s all the same
+
+
+def test_one_instrument_that_cannot_be_published_does_not_silence_the_others(caplog):
+    feed = Feed(("BTCUSDT", "ETHUSDT"))
+    for source in feed.sources.values():
+        source.restart([100, 1], [101, 1])
+    broken = feed.sources["BTCUSDT"].publisher
+    broken.instrument = dataclasses.replace(broken.instrument, quantity_step=10**19)
+    feed.turn()
+    feed.wire.clear()
+    for _ in range(120):
+        feed.clock.advance(0.01)
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+    assert caplog.text.count("cannot be published") == 1
+    assert [t for t, _ in frames(feed, Kind.SNAPSHOTS)].count(20) >= 1
+
+
+def test_a_turn_with_a_new_best_bid_is_flushed_once():
+    feed = Feed()
+    (source,) = feed.sources.values()
+    source.restart([100, 1], [101, 1])
+    feed.turn()
+    before = feed.publisher.flushes
+    source.delta([100, 2], [])
+    feed.turn()
+    assert feed.publisher.flushes == before + 1

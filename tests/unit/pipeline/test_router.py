@@ -146,8 +146,8 @@ async def test_a_worker_that_fails_goes_on_and_takes_no_other_with_it(router: Ro
         await router.drain()
     assert btc.events[1:] == [("restart", 5), ("STALE", "MALFORMED"), ("restart", 20)]
     assert eth.events[1:] == [("restart", 5), ("delta", 6, (100, 2), ())]
-    assert logs[0]["event"] == "worker failed"
-    assert isinstance(logs[0]["exc_info"], RuntimeError)
+    assert "worker failed" in [entry["event"] for entry in logs]
+    assert isinstance(next(e for e in logs if e["event"] == "worker failed")["exc_info"], RuntimeError)
     assert router.totals()["failures"] == 1
     assert router.totals()["resyncs_requested"] == 1
 

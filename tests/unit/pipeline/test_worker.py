@@ -330,8 +330,8 @@ def test_after_an_error_the_book_is_down_and_comes_back_by_snapshot():
             bench.handle(book_update(6, {100: 2}, generation=1))
         bench.worker.recover(caught.value)
         bench.worker.recover(caught.value)
-    assert [log["event"] for log in logs] == ["worker failed", "book stale"]
-    assert logs[0]["exc_info"] is caught.value
+    assert [log["event"] for log in logs] == ["book stale", "worker failed"]
+    assert logs[1]["exc_info"] is caught.value
     bench.handle(book_update(7, {100: 2}, generation=1), book_update(9, {100: 2}, snapshot=True, generation=1))
     assert bench.sink.events == [("STALE", "MALFORMED"), ("STALE", "MALFORMED"), ("restart", 9)]
     assert bench.resyncs == [(StatusReason.MALFORMED, 0)]

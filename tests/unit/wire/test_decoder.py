@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from feeder.errors import WireError
+from feeder.market.status import BookStatus
 from feeder.wire.decoder import decode
 from feeder.wire.messages import Message
 from feeder.wire.packet import parse
@@ -51,6 +52,15 @@ def test_group_entries_grown_by_a_later_version_are_skipped():
     assert decode(parsed, parsed.frames[0]).body == body  # type: ignore[union-attr]
 
 
+def test_header_bytes_appended_by_a_later_version_are_skipped():
+    body, data = SAMPLES[2]
+    whole = packet(data)
+    longer = bytearray(whole[:32] + b"\xcc" * 8 + whole[32:])
+    longer[3] = 40
+    parsed = parse(bytes(longer))
+    assert decode(parsed, parsed.frames[0]).body == body  # type: ignore[union-attr]
+
+
 def test_unknown_template_is_ignored_not_an_error():
     data = bytearray(SAMPLES[1][1])
     struct.pack_into("<H", data, 10, 999)
@@ -83,11 +93,15 @@ def test_bytes_behind_the_last_message_or_before_the_first_are_refused():
 
 
 def test_impossible_values_are_refused():
-    status = bytearray(SAMPLES[1][1])
-    status[24] = 200  # no such BookStatus
     delta = bytearray(SAMPLES[2][1])
     struct.pack_into("<H", delta, 70, 60)  # more levels than the frame holds
-    for data in [status, delta]:
-        parsed = parse(packet(bytes(data)))
-        with pytest.raises(WireError):
-            decode(parsed, parsed.frames[0])
+    parsed = parse(packet(bytes(delta)))
+    with pytest.raises(WireError):
+        decode(parsed, parsed.frames[0])
+
+
+def test_a_status_of_a_later_version_is_none_to_trade_on():
+    data = bytearray(SAMPLES[1][1])
+    data[24] = 200
+    parsed = parse(packet(bytes(data)))
+    assert decode(parsed, parsed.frames[0]).body.status is BookStatus.STALE  # type: ignore[union-attr]
