@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import uvloop
@@ -18,16 +18,20 @@ from feeder.multicast.sockets import open_sender
 from feeder.service import Service
 from feeder.simulator import command as simulator
 
+Result = TypeVar("Result")
 Stop = Callable[[Callable[[], object]], None]
 """Says what is to be called when the process is asked to end."""
 
 EXIT_FAILURE = 1
+EXIT_STOPPED = 130  # what was to be shown was not
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd is told not to restart on it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command and return its exit code."""
-    args = _parser().parse_args(argv)
+    args, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return 130
+        return EXIT_STOPPED
     return code
 
 
@@ -53,20 +57,20 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="follow the exchange and publish its books")
     _config_arguments(run)
-    run.set_defaults(run=_run)
+    run.set_defaults(parser=run, run=_run)
 
     check = commands.add_parser("check", help="look for mistakes in a configuration; exit 78 if there are any")
     _config_arguments(check)
     check.add_argument("--json", action="store_true", help="print the effective configuration and every channel")
-    check.set_defaults(run=_check)
+    check.set_defaults(parser=check, run=_check)
 
     demonstration = commands.add_parser("demo", help="simulator, feeder and consumer for a few seconds, books compared")
     demo.add_arguments(demonstration)
-    demonstration.set_defaults(run=lambda args: _serve(lambda _: demo.run(args)))
+    demonstration.set_defaults(parser=demonstration, run=_demonstrate)
 
     sim = commands.add_parser("sim", help="an imitation of the exchange: a seeded market, or recordings")
     simulator.add_arguments(sim)
-    sim.set_defaults(run=_simulate)
+    sim.set_defaults(parser=sim, run=_simulate)
     return parser
 
 
@@ -136,30 +140,42 @@ def _interface_problems(settings: config.Config) -> list[ConfigError]:
     return problems
 
 
+def _demonstrate(args: argparse.Namespace) -> int:
+    log.configure("warning", as_json=False)
+
+    async def run(on_stop: Stop) -> int:
+        code = await _until_stopped(demo.run(args), on_stop)
+        return EXIT_STOPPED if code is None else code
+
+    return _serve(run)
+
+
 def _simulate(args: argparse.Namespace) -> int:
     log.configure("warning")
 
     async def run(on_stop: Stop) -> int:
-        task = asyncio.ensure_future(simulator.serve(args))
-        on_stop(task.cancel)
-        try:
-            await task
-        except asyncio.CancelledError:
-            if not task.cancelled():
-                raise
+        await _until_stopped(simulator.serve(args), on_stop)
         return 0
 
     return _serve(run)
 
 
+async def _until_stopped(work: Coroutine[Any, Any, Result], on_stop: Stop) -> Result | None:
+    """What the work returns; None, with all of it put away, if the process is asked to end before."""
+    task = asyncio.ensure_future(work)
+    on_stop(task.cancel)
+    await asyncio.wait([task])
+    return None if task.cancelled() else task.result()
+
+
 def _serve(run: Callable[[Stop], Coroutine[Any, Any, int]]) -> int:
-    """Run to the end on uvloop; `run` is given a function that says what SIGTERM and SIGINT do."""
+    """Run to the end on uvloop; `run` is given a function that says what SIGTERM, SIGINT and SIGHUP do."""
 
     async def main_task() -> int:
         loop = asyncio.get_running_loop()
 
         def on_stop(stop: Callable[[], object]) -> None:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, stop)
 
         return await run(on_stop)

@@ -24,6 +24,13 @@ _ENVIRONMENTS = {
     "demo": ("wss://stream.bybit.com", "https://api.bybit.com"),  # demo trading has no public data of its own
 }
 _PREFIX = "FEEDER_"
+_CHOICES = {  # what a key with few values may be, for whoever gave another
+    "category": "spot, linear, inverse or option",
+    "symbols": "a list such as [BTCUSDT, ETHUSDT], or: all",
+    "environment": "mainnet, testnet or demo",
+    "level": "debug, info, warning or error",
+    "format": "auto, json or text",
+}
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +38,7 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Exchange(Section):
-    """Where the exchange is: an environment, or both addresses."""
+    """Where the exchange is: an environment, or both addresses, which stand over it."""
 
     environment: Literal["mainnet", "testnet", "demo"] | None = None
     websocket_url: str | None = None
@@ -40,7 +47,7 @@ class Exchange(Section):
     @property
     def addresses(self) -> tuple[str, str]:
         """(WebSocket, REST), without paths."""
-        if self.websocket_url is not None and self.rest_url is not None:
+        if self.websocket_url is not None and self.rest_url is not None:  # more particular than an environment
             return self.websocket_url, self.rest_url
         return _ENVIRONMENTS[self.environment or "mainnet"]
 
@@ -147,22 +154,23 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None, flags: Iter
 
 def parse_file(path: Path | str, environ: Mapping[str, str], flags: Iterable[str] = ()) -> Config:
     """As `load`, without asking what the keys mean. Raises ConfigError."""
-    return parse(_read(Path(path)), environ, flags)
-
-
-def parse(document: object, environ: Mapping[str, str], flags: Iterable[str] = ()) -> Config:
-    """Merge and type-check; what each key means is `problems`' affair. Raises ConfigError."""
+    document = _read(Path(path))
     if document is None:
         document = {}
     if not isinstance(document, dict):
-        raise ConfigError("(file)", f"holds a {type(document).__name__}", "begin with a key such as `subscriptions:`")
+        raise ConfigError(str(path), f"holds a {type(document).__name__}", "begin with a key such as `subscriptions:`")
+    return parse(document, environ, flags)
+
+
+def parse(document: dict[str, Any], environ: Mapping[str, str], flags: Iterable[str] = ()) -> Config:
+    """Merge and type-check; what each key means is `problems`' affair. Raises ConfigError."""
     for name, value in sorted(environ.items()):
         if name.startswith(_PREFIX) and ("__" in name or name.removeprefix(_PREFIX).lower() in _sections()):
             _set(document, _path_of(name), value, name)
     for flag in flags:
         dotted, equals, value = flag.partition("=")
-        if not equals:
-            raise ConfigError(dotted, "no value", "write --set section.key=value")
+        if not equals or not dotted:
+            raise ConfigError(f"--set {flag}", "not a key and a value", "write --set section.key=value")
         _set(document, dotted.split("."), value, f"--set {dotted}")
     _check_lines(document)
     try:
@@ -199,8 +207,6 @@ def _exchange_problems(exchange: Exchange) -> Iterator[ConfigError]:
     if len(given) == 1:
         missing = next(name for name in urls if name not in given)
         yield ConfigError(f"exchange.{missing}", "missing", f"give it together with exchange.{given[0]}")
-    if given and exchange.environment is not None:
-        yield ConfigError("exchange.environment", f"given together with {given[0]}", "leave one of them out")
     for name in given:
         try:
             url = urlsplit(getattr(exchange, name))
@@ -266,11 +272,25 @@ def _id_problems(config: Config) -> Iterator[ConfigError]:
 
 def _read(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "give --config FILE") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(str(path), f"is not YAML: {' '.join(str(error).split())}", "mend that line") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose mappings name each key once: of two, one would silently not count."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str):
+                if key in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key!r} twice", key_node.start_mark)
+                seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def _sections() -> set[str]:
@@ -326,7 +346,9 @@ def _config_error(error: msgspec.ValidationError, base: str = "") -> ConfigError
     missing = re.search(r"missing required field `(.*)`", message)
     if missing:
         return ConfigError(f"{path}.{missing[1]}" if path else missing[1], "missing", "see config/feeder.yaml")
-    return ConfigError(path or "(file)", message[0].lower() + message[1:], "see config/feeder.yaml for what it may be")
+    choices = _CHOICES.get(path.rpartition(".")[2])
+    remedy = f"use {choices}" if choices else "see config/feeder.yaml for what it may be"
+    return ConfigError(path or "(file)", message[0].lower() + message[1:], remedy)
 
 
 def _key(name: str) -> InstrumentKey:

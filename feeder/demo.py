@@ -33,6 +33,8 @@ from feeder.simulator.recording import Recording
 from feeder.wire.messages import Kind
 
 _RATE = 20  # book updates per second and symbol of the seeded market, on average
+_SECONDS = 5.0
+_SYMBOLS = 20
 _READY_SECONDS = 30.0
 _END_SECONDS = 10.0
 _LOOK_INTERVAL = 1.0  # seconds between comparisons on the way
@@ -42,10 +44,8 @@ _TRIES = 5  # a busy book may have left the simulator's memory by the time it is
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `feeder demo`."""
-    parser.add_argument("--seconds", type=_seconds, default=5.0, metavar="N", help="how long (default %(default)s)")
-    parser.add_argument(
-        "--symbols", type=_count_of_symbols, default=20, metavar="N", help="of the seeded market (default 20)"
-    )
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="how long (default 5, with --listen no end)")
+    parser.add_argument("--symbols", type=_count_of_symbols, metavar="N", help="of the seeded market (default 20)")
     parser.add_argument("--listen", action="store_true", help="open the listener on it; it ends when you quit (q)")
     parser.add_argument(
         "--replay", type=replay_argument, action="append", default=[], metavar="CATEGORY=FILE",
@@ -55,14 +55,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < 86400:
         raise argparse.ArgumentTypeError(f"{text} is not above 0 and below a day")
     return seconds
 
 
 def _count_of_symbols(text: str) -> int:
-    count = int(text)
+    count = int(text) if text.isdecimal() else 0
     if not 1 <= count <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
     return count
@@ -84,8 +87,20 @@ class Result:
     looks: int = 0
     looks_equal: int = 0
     ended_cleanly: bool = False
+    counting: bool = False
     latency: Histogram = field(default_factory=Histogram)
     problems: list[str] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Count from here."""
+        self.updates = self.trades = self.conflated = 0
+        self.latency = Histogram()
+        self.counting = True
+
+    def end(self, seconds: float) -> None:
+        """Count no more: comparing the books loads this process, and is no part of what was watched."""
+        self.counting = False
+        self.seconds = seconds
 
     @property
     def good(self) -> bool:
@@ -95,16 +110,20 @@ class Result:
             and self.looks == self.looks_equal
             and self.updates > 0
             and self.ended_cleanly
+            and not self.problems
         )
 
 
 async def run(args: argparse.Namespace) -> int:
     """The whole demonstration; 0 only if all books are equal."""
+    if args.replay and args.symbols is not None:
+        raise FeederError("--replay plays the symbols that were recorded; leave --symbols out, or --replay")
     result = Result()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="feeder-demo-")))
         source = [f"--replay={category}={path}" for category, path in args.replay]
-        source = source or [f"--symbols={args.symbols}", f"--updates-per-second={_RATE * args.symbols}"]
+        symbols = args.symbols or _SYMBOLS
+        source = source or [f"--symbols={symbols}", f"--updates-per-second={_RATE * symbols}"]
         simulator = await stack.enter_async_context(_process(folder, "sim", "--port=0", "--rest-port=0", *source))
         websocket_url, rest_url = await _addresses(simulator, folder / "sim.log")
         settings = _settings(folder, args, websocket_url, rest_url)
@@ -120,25 +139,33 @@ async def run(args: argparse.Namespace) -> int:
         views = [consumer.book(*key) for key in books]
         result.books = len(views)
         await _all_live(views, feeder, folder / "run.log")
+        seconds = args.seconds or (None if args.listen else _SECONDS)
         if not args.json:
-            print(f"{len(views)} books LIVE; watching for {args.seconds:g} s", flush=True)
-        result.updates = result.trades = result.conflated = 0
-        result.latency = Histogram()
+            port = settings["multicast"]["port"]
+            print(f"{len(views)} books LIVE; `feeder-listen --port {port}` would hear them too", flush=True)
+            print(f"watching for {seconds:g} s" if seconds else "watching until you quit the listener", flush=True)
+        result.begin()
         watching = asyncio.ensure_future(_watch(views, http, rest_url, result))
         start = SystemClock().monotonic()
         if args.listen:
-            await _listen(config)
+            await _listen(config, seconds, result)
         else:
-            await asyncio.sleep(args.seconds)
-        result.seconds = SystemClock().monotonic() - start
+            await asyncio.sleep(seconds or _SECONDS)
+        result.end(SystemClock().monotonic() - start)
         watching.cancel()
         await asyncio.wait([watching])
         if not watching.cancelled():
             watching.result()
         result.live = sum(view.is_live for view in views)
-        for view in views:
+        at_once = asyncio.Semaphore(_LOOKS)
+
+        async def compare(view: BookView) -> None:
+            async with at_once:
+                equal = await _compare(view, http, rest_url, result.problems)
+            result.equal += equal
             result.compared += 1
-            result.equal += await _compare(view, http, rest_url, result.problems)
+
+        await asyncio.gather(*map(compare, views))
         await _end(feeder, result)
         last_words = _last_words(folder / "run.log")
     _report(args, result, last_words)
@@ -239,10 +266,20 @@ async def _books_to_expect(args: argparse.Namespace, http: aiohttp.ClientSession
             return listed
 
 
-async def _listen(config: Path) -> None:
+async def _listen(config: Path, seconds: float | None, result: Result) -> None:
+    """The listener in this terminal, until its user quits or the time is over."""
     program = "import sys; from feeder.listen.cli import main; sys.exit(main())"
     listener = await asyncio.create_subprocess_exec(sys.executable, "-c", program, "--config", str(config))
-    await listener.wait()
+    try:
+        async with asyncio.timeout(seconds):
+            if await listener.wait():
+                result.problems.append("the listener could not be shown")
+    except TimeoutError:
+        pass
+    finally:
+        if listener.returncode is None:
+            listener.terminate()
+            await listener.wait()
 
 
 async def _end(feeder: asyncio.subprocess.Process, result: Result) -> None:
@@ -266,18 +303,16 @@ def _count(consumer: Subscriber, result: Result) -> None:
     wall_ns = SystemClock().wall_ns
 
     def on_book(event: BookChanged) -> None:
-        if event.deltas:
+        if event.deltas and result.counting:
             result.updates += 1
             result.conflated += event.view.conflated
             result.latency.record(wall_ns() - event.deltas[-1].receive_time_ns)
 
     def on_trade(_: Traded) -> None:
-        result.trades += 1
+        result.trades += result.counting
 
     def on_hole(event: PacketsLost) -> None:
-        result.holes += 1
-        if event.kind is Kind.BOOKS:
-            result.problems.append(f"hole in books of partition {event.partition}: {event.first} to {event.last}")
+        result.holes += event.kind is Kind.BOOKS
 
     def on_end(_: FeedEnded) -> None:
         result.ended_cleanly = True

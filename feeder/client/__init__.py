@@ -17,11 +17,13 @@ from feeder.client.events import (
     TradesGone,
 )
 from feeder.client.status import ViewStatus
-from feeder.client.subscriber import Subscriber
+from feeder.client.subscriber import BOOK_KINDS, Subscriber
+from feeder.market.fixed_point import format_fixed
 from feeder.multicast.plan import Line
 from feeder.wire.messages import Kind
 
 __all__ = [
+    "BOOK_KINDS",
     "BboChanged",
     "BookChanged",
     "BookView",
@@ -40,4 +42,5 @@ __all__ = [
     "Traded",
     "TradesGone",
     "ViewStatus",
+    "format_fixed",
 ]

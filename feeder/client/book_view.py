@@ -20,6 +20,7 @@ class PartitionHealth:
     hole_end: int = 0  # last channel sequence of the latest hole
     silent: bool = False
     ended: bool = False
+    closed: bool = False
 
 
 class BookView:
@@ -70,6 +71,8 @@ class BookView:
     def status(self) -> ViewStatus:
         """What the book is worth at this moment."""
         health = self._health
+        if health.closed:
+            return ViewStatus.CLOSED
         if health.ended:
             return ViewStatus.ENDED
         if health.silent:

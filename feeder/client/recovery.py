@@ -23,7 +23,7 @@ from feeder.client.events import (
     StatusChanged,
 )
 from feeder.client.snapshot import SnapshotAssembly
-from feeder.client.status import ViewStatus
+from feeder.client.status import FEEDER_STATUS, ViewStatus
 from feeder.clock import Clock
 from feeder.errors import WireError
 from feeder.market.status import BookStatus, StatusReason
@@ -374,8 +374,7 @@ class PartitionBooks:
         """Say a book's status, or the feeder's reason for it, when it is another than last said."""
         view = book.view
         status = view.status
-        own = status in {ViewStatus.JOINING, ViewStatus.SUSPECT, ViewStatus.FEEDER_LOST, ViewStatus.ENDED}
-        state = (status, StatusReason.NONE if own else view.reason)
+        state = (status, view.reason if status in FEEDER_STATUS.values() else StatusReason.NONE)
         if state != book.announced:
             book.announced = state
             self._emit(StatusChanged(view, *state))

@@ -9,7 +9,7 @@ class ViewStatus(enum.Enum):
     """What a consumer's book is worth right now. Only LIVE may be traded on.
 
     STALE, SYNCING and DELISTED are the feeder's own words: it lost, or does not yet have, the exchange. JOINING,
-    SUSPECT, FEEDER_LOST and ENDED are this consumer's: it has lost, or not yet had, the feeder.
+    SUSPECT, FEEDER_LOST, ENDED and CLOSED are this consumer's: it has lost, or not yet had, the feeder.
     """
 
     JOINING = "JOINING"  # no usable snapshot yet
@@ -20,6 +20,7 @@ class ViewStatus(enum.Enum):
     SUSPECT = "SUSPECT"  # packets were lost and nothing has proven this book since
     FEEDER_LOST = "FEEDER_LOST"  # no packet, not even a heartbeat, on any line
     ENDED = "ENDED"  # the feeder ended its session
+    CLOSED = "CLOSED"  # the subscription was closed by its user
 
 
 FEEDER_STATUS = {

@@ -5,11 +5,12 @@ late, follows every line, notices what it lost and rebuilds it; a book it cannot
 """
 
 import asyncio
+import inspect
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar, cast, get_args
 
 from feeder.client.book_view import BookView
 from feeder.client.events import Event, EventsDropped
@@ -22,6 +23,7 @@ from feeder.multicast.receiver import Receiver
 from feeder.wire.messages import Kind
 
 EVENT_BACKLOG = 100_000  # events kept for a slow `async for`; beyond it the oldest go, and it is said
+_CYCLES_TO_BE_SEEN = 2  # snapshot rounds after which an instrument of the feed is known
 _TICK_SECONDS = 0.005  # how late a hole or a silence may be noticed
 
 BOOK_KINDS = (Kind.BOOKS, Kind.SNAPSHOTS, Kind.DEFINITIONS)
@@ -34,14 +36,15 @@ _log = logging.getLogger("feeder.client")
 class Subscriber:
     """Follows a feeder's multicast.
 
-    instruments: (category, symbol) pairs, or None for all. lines, port, partitions: as the feeder's configuration has
-    them (`feeder check --json` prints them); an instrument id that the feeder overrides is given in instrument_ids.
+    instruments: (category, symbol) pairs or "category:SYMBOL" texts, or None for all. lines, port, partitions: as the
+    feeder's configuration has them (`feeder check --json` prints them); an instrument id that the feeder overrides is
+    given in instrument_ids.
     kinds: channels to join; books, snapshots and definitions go together.
     """
 
     def __init__(
         self,
-        instruments: Iterable[InstrumentKey] | None = None,
+        instruments: Iterable[InstrumentKey | str] | None = None,
         *,
         lines: Sequence[Line] = DEFAULT_LINES,
         port: int = DEFAULT_PORT,
@@ -60,9 +63,15 @@ class Subscriber:
         self._waiter: asyncio.Future[None] | None = None
         self._iterated = False
         self._ticker: asyncio.Task[None] | None = None
-        wanted = None if instruments is None else {self.instrument_id(*key) for key in instruments}
+        keys = None if instruments is None else [_key(each) for each in instruments]
+        wanted = None if keys is None else {self.instrument_id(*key) for key in keys}
         if wanted is not None and not wanted:
             raise FeedError("no instrument wanted; name at least one (category, symbol), or give None for all")
+        if set(kinds) & set(BOOK_KINDS) and not set(kinds) >= set(BOOK_KINDS):
+            raise FeedError("books need the channels books, snapshots and definitions together (BOOK_KINDS)")
+        self._names = {self.instrument_id(*key): ":".join(key) for key in keys or ()}
+        self._warned: set[int] = set()  # partitions whose missing instruments were named
+        self._failure: FeedError | None = None
         self.feeds: dict[int, PartitionFeed] = {}
         channels: list[Channel] = []
         for partition in range(partitions):
@@ -85,8 +94,10 @@ class Subscriber:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leave the groups; an `async for` that is waiting ends."""
+        """Leave the groups; every view is CLOSED from here, and an `async for` that is waiting ends."""
         self._receiver.close()
+        for feed in self.feeds.values():
+            feed.books.health.closed = True
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.cancel()
@@ -96,12 +107,20 @@ class Subscriber:
     def on(self, kind: type[E], callback: Callable[[E], None]) -> None:
         """Call `callback` with each event of one class (feeder.client.events), right when it happens.
 
-        An exception it raises is logged and counted in `callback_errors`; the feed goes on.
+        It is an ordinary function. An exception it raises is logged and counted in `callback_errors`; the feed goes on.
+        Raises FeedError for what is no event class or cannot be called at once.
         """
+        if kind not in get_args(Event):
+            raise FeedError(f"{kind!r} is no event class; see feeder.client.events")
+        if not callable(callback) or inspect.iscoroutinefunction(callback):
+            raise FeedError(f"{callback!r} is no ordinary function; use `async for` to await what follows an event")
         self._callbacks.setdefault(kind, []).append(cast(Callable[[Event], None], callback))
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """Every event from the first iteration on. Slower than the feed? The oldest go, and EventsDropped says so."""
+        """Every event from the first iteration on. Slower than the feed? The oldest go, and EventsDropped says so.
+
+        Raises FeedError when the subscription turns out not to fit the feed.
+        """
         self._iterated = True
         events = self._events
         while True:
@@ -111,6 +130,8 @@ class Subscriber:
             while events and not self._dropped:
                 yield events.popleft()
             if not events:
+                if self._failure is not None:
+                    raise self._failure
                 if self._ticker is None:
                     return
                 self._waiter = asyncio.get_running_loop().create_future()
@@ -171,3 +192,29 @@ class Subscriber:
             await asyncio.sleep(_TICK_SECONDS)
             for feed in self.feeds.values():
                 feed.on_time()
+                self._check(feed)
+
+    def _check(self, feed: PartitionFeed) -> None:
+        """Say, once, what will never come: a feed cut differently, instruments it does not carry."""
+        books = feed.books
+        if self._failure is None and books.partitions not in (None, self._plan.partitions):
+            self._failure = FeedError(
+                f"the feeder has {books.partitions} partitions, {self._plan.partitions} are followed; give partitions="
+            )
+            _log.error("%s", self._failure)
+            self._wake()
+        if books.cycles >= _CYCLES_TO_BE_SEEN and feed.partition not in self._warned:
+            self._warned.add(feed.partition)
+            for number, view in books.views.items():
+                if view.definition is None:
+                    _log.warning("%s is not published by the feeder", self._names.get(number, number))
+
+
+def _key(instrument: InstrumentKey | str) -> InstrumentKey:
+    """(category, symbol) of either way to name an instrument."""
+    if isinstance(instrument, str):
+        category, colon, symbol = instrument.partition(":")
+        if not colon:
+            raise FeedError(f"{instrument!r} names no instrument; write (category, symbol) or 'category:SYMBOL'")
+        return category, symbol
+    return instrument

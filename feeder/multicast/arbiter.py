@@ -95,6 +95,7 @@ class Arbiter:
         self.silent = False
         self._ended = False
         self._last_heard: float | None = None
+        self._listening_since: float | None = None
         self._waiting: dict[int, Packet] = {}
         self._waiting_since = 0.0
 
@@ -147,12 +148,10 @@ class Arbiter:
         out: list[Output] = []
         if self._waiting:
             self._give_up_if_due(now, out)
-        if (
-            self._last_heard is not None
-            and not self.silent
-            and not self._ended
-            and now - self._last_heard >= SILENCE_SECONDS
-        ):
+        if self._listening_since is None:
+            self._listening_since = now
+        heard = self._listening_since if self._last_heard is None else self._last_heard
+        if not self.silent and not self._ended and now - heard >= SILENCE_SECONDS:
             self.silent = True
             out.append(Silent())
         return out

@@ -127,5 +127,5 @@ def _check(partitions: int, port: int, lines: Sequence[Line]) -> None:
                 raise ConfigError(
                     f"{path}.group",
                     f"{line.group} shares Ethernet addresses (the low 23 bits) with line {other}",
-                    "choose a group further away, such as 239.78.0.0",
+                    "choose one with another second octet",
                 )
