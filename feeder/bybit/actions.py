@@ -11,7 +11,7 @@ class Phase(enum.Enum):
 
     WANTED = enum.auto()  # not asked for on this connection yet
     SUBSCRIBING = enum.auto()  # asked for
-    ACTIVE = enum.auto()  # a snapshot came (trades: data or an ack)
+    ACTIVE = enum.auto()  # a snapshot came (trades: data or an ack); see Topic.granted
     RESYNC_DUE = enum.auto()  # subscribed, but what comes is worthless; waits for its backoff and the budget
     UNSUBSCRIBING = enum.auto()  # to be asked for again once the venue has let go of it, if still wanted
     REFUSED = enum.auto()  # the venue will not have it; asked for again much later
@@ -30,6 +30,10 @@ class Topic:
     failures: int = 0  # resyncs since it was last healthy
     refusals: int = 0
     active_since: float = 0.0
+    request: str = ""  # req_id of the last request it was in: no other's answer is about it
+    granted: bool = False  # the venue said yes to that request; an ACTIVE topic without is asked for again
+    unsure: bool = False  # the venue may be sending it although nothing here counts on it
+    unanswered: int = 0  # requests about it since the venue last answered one
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,15 @@ Sans-IO: inputs come with the monotonic time, outputs are actions that the calle
 
 Whatever happens to the connection, a wanted topic stays wanted: a disconnect only sends it back to WANTED. An ack never
 gates data (the venue sends first snapshots before it), and a book is ACTIVE by its snapshot, never by an ack.
+
+Data in flight from an older subscription may look like the new one's, so it proves no grant: an ACTIVE topic whose
+request was not acked by the deadline is asked for again, and "already subscribed" is an ack as well. Nothing else would
+notice a quiet trade topic that the venue does not send. Likewise what the venue may be sending although it is not
+wanted or not counted on (`unsure`) is let go of, again until the venue has answered.
 """
 
-import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import msgspec
@@ -21,14 +25,16 @@ from feeder.market.status import StatusReason
 
 from .actions import Action, Phase, Reconnect, Refused, Reset, Send, Topic
 from .counters import Counters
+from .deadlines import Deadlines
+from .heartbeat import Heartbeat
 from .messages import CommandResponse, Message
-from .outbox import SUBSCRIBE, UNSUBSCRIBE, Outbox, Request
+from .outbox import SUBSCRIBE, UNSUBSCRIBE, Outbox, Request, Unanswered
 from .pacing import Timing, TokenBucket, backoff_delay
 from .topics import pack
 
 PING = '{"op":"ping"}'
 
-_WORD = re.compile(r"[\w.\-]+")  # the venue names the topic it refuses somewhere in a sentence
+_WORD = re.compile(r"[\w./\-]+")  # the venue names the topic it refuses somewhere in a sentence
 
 
 class Session:
@@ -52,14 +58,11 @@ class Session:
         self._counters = counters
         self._connected_at = 0.0
         self._reconnects = 0  # since the connection was last healthy
-        self._ping_at = 0.0
-        self._pong_by: float | None = None
+        self._heartbeat = Heartbeat(timing.ping_interval, timing.pong_deadline)
         self._outbox = Outbox()
         self._send_at = 0.0  # no request before
-        self._requests: dict[str, Request] = {}  # unanswered, by req_id, oldest first
-        self._request_id = 0
-        self._timers: list[tuple[float, int, Topic]] = []  # stale entries are skipped: see _set_deadline
-        self._timer_id = 0
+        self._requests = Unanswered()
+        self._deadlines = Deadlines()
         self._budget = TokenBucket(timing.resync_burst, timing.resync_rate, 0.0)
 
     # What is wanted
@@ -73,6 +76,8 @@ class Session:
         elif not topic.wanted:
             topic.wanted = True
             topic.generation = self._next_generation()
+            if topic.unanswered > 1:  # patience has grown long while nobody wanted it: see _patience
+                self._outbox.groups.append((UNSUBSCRIBE, [name]))
         return topic
 
     def unwant(self, name: str) -> None:
@@ -81,7 +86,7 @@ class Session:
         topic.wanted = False
         if topic.phase is Phase.UNSUBSCRIBING:
             return
-        if topic.phase in (Phase.WANTED, Phase.REFUSED):
+        if topic.phase in (Phase.WANTED, Phase.REFUSED) and not topic.unsure:
             self._forget(topic)
         else:
             self._unsubscribe(topic)
@@ -92,14 +97,13 @@ class Session:
         """The socket is open: ask for all that is wanted, but for what the venue refused not long ago."""
         self.connected = True
         self._connected_at = now
-        self._ping_at = now + self._timing.ping_interval
-        self._pong_by = None
+        self._heartbeat.start(now)
         self._send_at = now
         for topic in self.topics.values():
             if topic.phase is Phase.WANTED:
                 self._outbox.subscribe[topic.name] = None
             elif topic.deadline is not None:
-                self._set_deadline(topic, topic.deadline)
+                self._deadlines.set(topic, topic.deadline)
         return self.pump(now)
 
     def on_disconnected(self, now: float) -> list[Action]:
@@ -111,9 +115,10 @@ class Session:
             self._reconnects = 0
         self._outbox.clear()
         self._requests.clear()
-        self._timers.clear()
+        self._deadlines.clear()
         actions: list[Action] = []
         for topic in list(self.topics.values()):
+            topic.request, topic.granted, topic.unsure, topic.unanswered = "", False, False, 0
             if not topic.wanted:
                 del self.topics[topic.name]
             elif topic.phase is not Phase.REFUSED:
@@ -143,14 +148,14 @@ class Session:
     def on_response(self, message: Message, now: float) -> list[Action]:
         """An ack, a failure or a pong."""
         if message.is_pong:
-            self._pong_by = None
+            self._heartbeat.heard()
             return []
         actions: list[Action] = []
-        identity = self._identify(message)
-        request = self._requests.pop(identity, None) if identity is not None else None
+        request = self._answered(message)
         if request is not None:
+            del self._requests[request.identity]
             if message.success:
-                for topic in self._concerned(request.operation, request.names):
+                for topic in list(self._awaiting(request)):
                     self._granted(topic, now)
             else:
                 self._failed(request, message.ret_msg, now, actions)
@@ -167,18 +172,15 @@ class Session:
             topic = self.topics.get(name)
             if topic is None:
                 continue
-            if topic.phase is Phase.SUBSCRIBING:
-                self._refuse(topic, response.ret_msg or "in failTopics", now, actions)
+            if topic.phase in (Phase.SUBSCRIBING, Phase.ACTIVE):
+                self._refuse(topic, response.ret_msg or "in failTopics", now, actions, unsure=True)
             elif topic.phase is Phase.UNSUBSCRIBING:
                 self._unsubscribed(topic)
         judged = {*failed, *granted}
-        if not judged and not response.success and self._requests:
-            oldest = self._requests.pop(next(iter(self._requests)))
+        if not judged and not response.success and (oldest := self._requests.oldest(SUBSCRIBE)) is not None:
+            del self._requests[oldest.identity]
             self._failed(oldest, response.ret_msg, now, actions)
-        for identity, request in list(self._requests.items()):
-            request.names = [name for name in request.names if name not in judged]
-            if not request.names:
-                del self._requests[identity]
+        self._requests.strike(judged)
         return actions + self.pump(now)
 
     # What the books say
@@ -196,7 +198,7 @@ class Session:
     def release(self, topic: Topic, now: float) -> list[Action]:
         """Go on with a resync that was held."""
         if topic.phase is Phase.RESYNC_DUE:
-            self._set_deadline(topic, now)
+            self._deadlines.set(topic, now)
         return self.on_timer(now)
 
     # Time
@@ -205,36 +207,26 @@ class Session:
         """When to call `on_timer` at the latest; None while there is no connection."""
         if not self.connected:
             return None
-        soonest = self._ping_at if self._pong_by is None else min(self._ping_at, self._pong_by)
+        soonest = self._heartbeat.soonest()
         if self._outbox:
             soonest = min(soonest, self._send_at)
-        while self._timers and self._timers[0][2].deadline != self._timers[0][0]:
-            heapq.heappop(self._timers)
-        if self._timers:
-            soonest = min(soonest, self._timers[0][0])
-        return soonest
+        due = self._deadlines.soonest()
+        return soonest if due is None else min(soonest, due)
 
     def on_timer(self, now: float) -> list[Action]:
         """Do what is due. Calling it early or often does no harm."""
         if not self.connected:
             return []
-        if self._pong_by is not None and now >= self._pong_by:
+        if self._heartbeat.is_dead(now):
             self._counters.pong_timeouts += 1
-            self._pong_by = None
-            return [Reconnect(f"no pong within {self._timing.pong_deadline:g} s")]
+            self._heartbeat.start(now)
+            return [Reconnect(f"no pong within {self._heartbeat.patience:g} s")]
         actions: list[Action] = []
-        if now >= self._ping_at:
-            self._ping_at = now + self._timing.ping_interval
-            if self._pong_by is None:
-                self._pong_by = now + self._timing.pong_deadline
+        if self._heartbeat.beats(now):
             actions.append(Send(PING))
-        while self._timers and self._timers[0][0] <= now:
-            when, _, topic = heapq.heappop(self._timers)
-            if topic.deadline == when:
-                topic.deadline = None
-                self._on_deadline(topic, now, actions)
-        for identity in [identity for identity, request in self._requests.items() if request.deadline <= now]:
-            del self._requests[identity]
+        for topic in self._deadlines.due(now):
+            self._on_deadline(topic, now, actions)
+        self._requests.expire(now)
         return actions + self.pump(now)
 
     def pump(self, now: float) -> list[Action]:
@@ -244,12 +236,9 @@ class Session:
             request = self._next_request(now)
             if request is None:
                 continue
-            self._request_id += 1
-            identity = str(self._request_id)
-            self._requests[identity] = request
             self._send_at = now + self._timing.request_interval
             self._counters.requests += 1
-            body = {"op": request.operation, "args": request.names, "req_id": identity}
+            body = {"op": request.operation, "args": request.names, "req_id": request.identity}
             actions.append(Send(msgspec.json.encode(body).decode()))
         return actions
 
@@ -266,58 +255,73 @@ class Session:
             names = next(pack(self._category, queue))
             for name in names:
                 del queue[name]
-        topics = list(self._concerned(operation, names))
-        for topic in topics:
-            if operation == SUBSCRIBE:
-                topic.phase = Phase.SUBSCRIBING
-                self._set_deadline(topic, now + self._timing.snapshot_deadline)
-            else:
-                self._set_deadline(topic, now + self._timing.unsubscribe_deadline)
+        topics = [
+            topic for name in names if (topic := self.topics.get(name)) is not None and _may_ask(operation, topic)
+        ]
         if not topics:
             return None
-        return Request(operation, [topic.name for topic in topics], now + self._timing.request_deadline)
+        request = self._requests.open(operation, [topic.name for topic in topics], now + self._timing.request_deadline)
+        for topic in topics:
+            topic.request = request.identity
+            topic.unanswered += 1
+            if operation == SUBSCRIBE and topic.phase is not Phase.ACTIVE:
+                topic.phase = Phase.SUBSCRIBING
+            self._deadlines.set(topic, now + self._patience(topic))
+        return request
 
-    def _concerned(self, operation: str, names: Iterable[str]) -> Iterator[Topic]:
-        """The topics among these for which the operation still matters: not those that data has made ACTIVE since."""
-        phases = (Phase.WANTED, Phase.SUBSCRIBING) if operation == SUBSCRIBE else (Phase.UNSUBSCRIBING,)
-        for name in names:
+    def _patience(self, topic: Topic) -> float:
+        """Seconds until a request about a topic counts as unanswered; ever longer where nobody waits for the answer."""
+        timing = self._timing
+        if topic.phase is Phase.SUBSCRIBING:
+            return timing.snapshot_deadline
+        if topic.phase is Phase.UNSUBSCRIBING and topic.wanted:
+            return timing.unsubscribe_deadline
+        first = timing.snapshot_deadline if topic.phase is Phase.ACTIVE else timing.unsubscribe_deadline
+        return backoff_delay(topic.unanswered, first, timing.refused_cap, self._random)
+
+    def _awaiting(self, request: Request) -> Iterator[Topic]:
+        """The topics for which the answer to this request still matters."""
+        for name in request.names:
             topic = self.topics.get(name)
-            if topic is not None and topic.phase in phases:
+            if topic is not None and topic.request == request.identity and _may_ask(request.operation, topic):
                 yield topic
 
-    def _identify(self, message: Message) -> str | None:
-        """The req_id of the request a response answers, however little the response says about it.
+    def _answered(self, message: Message) -> Request | None:
+        """The request a response answers.
 
-        The venue leaves req_id out of some failures: then the request that holds the topic it names, else the oldest
-        one of that operation.
+        The venue echoes req_id in every success, but leaves it out of some failures. Such a failure is of the request
+        that holds the topic it names; if it names none, of the oldest subscribe, as the venue answers in order. A wrong
+        guess costs a retry. A success without req_id is believed for no topic: that would cost the topic.
         """
         if message.req_id:
-            return message.req_id
+            return self._requests.get(message.req_id)
+        if message.success:
+            return None
         words = set(_WORD.findall(message.ret_msg))
-        for identity, request in self._requests.items():
-            if not words.isdisjoint(request.names):
-                return identity
-        for identity, request in self._requests.items():
-            if message.op in ("", request.operation):
-                return identity
-        return None
+        request = self._requests.holding(words, message.op)
+        if request is None and message.op in ("", SUBSCRIBE) and words.isdisjoint(self.topics):
+            request = self._requests.oldest(SUBSCRIBE)
+        return request
 
     def _granted(self, topic: Topic, now: float) -> None:
         """The venue has done what was asked."""
-        if topic.phase is Phase.SUBSCRIBING:
-            topic.refusals = 0
-            if not topic.is_book:
-                self._activate(topic, now)
-        elif topic.phase is Phase.UNSUBSCRIBING:
+        if topic.phase is Phase.UNSUBSCRIBING:
             self._unsubscribed(topic)
+        elif topic.phase in (Phase.SUBSCRIBING, Phase.ACTIVE):
+            topic.granted, topic.unsure = True, False
+            topic.refusals = topic.unanswered = 0
+            if topic.phase is Phase.ACTIVE:
+                topic.deadline = None
+            elif not topic.is_book:
+                self._activate(topic, now)
 
     def _failed(self, request: Request, text: str, now: float, actions: list[Action]) -> None:
         """One topic the venue will not have fails its whole request: find it, and ask for the others again."""
         self._counters.failed_requests += 1
         words = set(_WORD.findall(text))
         named = words.intersection(request.names)
-        topics = list(self._concerned(request.operation, request.names))
-        # The topic named may be one that data has made ACTIVE since: then nobody left in the request is to blame.
+        topics = list(self._awaiting(request))
+        # The topic named may have gone another way since: then nobody left in the request is to blame.
         culprits = [topic for topic in topics if topic.name in named] if named or len(topics) > 1 else topics
         others = [topic.name for topic in topics if topic not in culprits]
         for topic in culprits:
@@ -326,24 +330,24 @@ class Session:
             elif "already subscribed" in text:
                 self._granted(topic, now)
             else:
-                self._refuse(topic, text, now, actions)
+                self._refuse(topic, text, now, actions, unsure=not named)
         # Nobody named: halve, until what the venue dislikes stands alone or the request is short enough.
         middle = 0 if named else len(others) // 2
         for group in (others[:middle], others[middle:]):
             if group:
                 self._outbox.groups.append((request.operation, group))
 
-    def _refuse(self, topic: Topic, text: str, now: float, actions: list[Action]) -> None:
-        if not topic.wanted:
-            self._forget(topic)
-            return
+    def _refuse(self, topic: Topic, text: str, now: float, actions: list[Action], *, unsure: bool) -> None:
+        """The venue will not have it; `unsure` if that is a guess, or may be because it has it already."""
         topic.refusals += 1
+        topic.unanswered = 0
+        topic.granted, topic.unsure = False, unsure
         self._counters.refused_topics += 1
         delay = backoff_delay(topic.refusals, self._timing.refused_first, self._timing.refused_cap, self._random)
         # Never sooner than promised: here the jitter stretches.
         delay = max(delay, self._timing.refused_first)
         topic.phase = Phase.REFUSED
-        self._set_deadline(topic, now + delay)
+        self._deadlines.set(topic, now + delay)
         topic.generation = self._next_generation()
         actions.append(Refused(topic, topic.generation, text, delay))
 
@@ -358,7 +362,7 @@ class Session:
             delay = backoff_delay(topic.failures, self._timing.resync_first, self._timing.resync_cap, self._random)
         topic.failures += 1
         topic.phase = Phase.RESYNC_DUE
-        self._set_deadline(topic, now + (self._timing.hold_deadline if hold else delay))
+        self._deadlines.set(topic, now + (self._timing.hold_deadline if hold else delay))
         self._counters.resyncs[reason] += 1
         self._renew(topic, reason, actions)
 
@@ -369,39 +373,57 @@ class Session:
             case Phase.RESYNC_DUE:
                 wait = self._budget.take(now)
                 if wait:
-                    self._set_deadline(topic, now + wait)
+                    self._deadlines.set(topic, now + wait)
                 else:
                     self._unsubscribe(topic)
+            case Phase.UNSUBSCRIBING if topic.wanted:
+                self._unsubscribed(topic, unsure=True)
             case Phase.UNSUBSCRIBING:
-                self._unsubscribed(topic)
+                self._outbox.groups.append((UNSUBSCRIBE, [topic.name]))
+            case Phase.REFUSED if topic.unsure:
+                topic.phase = Phase.UNSUBSCRIBING
+                self._outbox.groups.append((UNSUBSCRIBE, [topic.name]))
             case Phase.REFUSED:
                 topic.phase = Phase.WANTED
                 self._outbox.groups.append((SUBSCRIBE, [topic.name]))
-            case Phase.WANTED | Phase.ACTIVE:
+            case Phase.ACTIVE:
+                self._outbox.groups.append((SUBSCRIBE, [topic.name]))
+            case Phase.WANTED:
                 raise AssertionError(f"{topic.name} has a deadline while {topic.phase.name}")
 
     def _activate(self, topic: Topic, now: float) -> None:
         topic.phase = Phase.ACTIVE
-        topic.deadline = None
+        if topic.granted:
+            topic.deadline = None
         topic.refusals = 0
         topic.active_since = now
 
     def _unsubscribe(self, topic: Topic) -> None:
         topic.phase = Phase.UNSUBSCRIBING
         topic.deadline = None  # it runs from the moment of sending
+        topic.granted = False
+        topic.unanswered = 0
+        self._outbox.subscribe.pop(topic.name, None)
         self._outbox.unsubscribe[topic.name] = None
 
-    def _unsubscribed(self, topic: Topic) -> None:
+    def _unsubscribed(self, topic: Topic, *, unsure: bool = False) -> None:
+        """The venue has let go of it; or may have, and is asked for it all the same."""
         if not topic.wanted:
             self._forget(topic)
             return
         topic.phase = Phase.WANTED
         topic.deadline = None
-        self._outbox.subscribe[topic.name] = None
+        topic.granted, topic.unsure = False, unsure
+        topic.unanswered = 0
+        if topic.refusals:
+            self._outbox.groups.append((SUBSCRIBE, [topic.name]))
+        else:
+            self._outbox.subscribe[topic.name] = None
 
     def _forget(self, topic: Topic) -> None:
         topic.deadline = None
         self._outbox.subscribe.pop(topic.name, None)
+        self._outbox.unsubscribe.pop(topic.name, None)
         del self.topics[topic.name]
 
     def _renew(self, topic: Topic, reason: StatusReason, actions: list[Action]) -> None:
@@ -409,8 +431,9 @@ class Session:
         if topic.is_book:
             actions.append(Reset(topic, topic.generation, reason))
 
-    def _set_deadline(self, topic: Topic, when: float) -> None:
-        """Set the one deadline of a topic. An older entry in the heap no longer equals it, and is skipped."""
-        topic.deadline = when
-        self._timer_id += 1
-        heapq.heappush(self._timers, (when, self._timer_id, topic))
+
+def _may_ask(operation: str, topic: Topic) -> bool:
+    """Whether a request of this kind makes sense for a topic as it is now."""
+    if operation == UNSUBSCRIBE:
+        return topic.phase is Phase.UNSUBSCRIBING
+    return topic.phase in (Phase.WANTED, Phase.SUBSCRIBING) or (topic.phase is Phase.ACTIVE and not topic.granted)

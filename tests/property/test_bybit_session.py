@@ -8,7 +8,7 @@ import json
 from random import Random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from feeder.bybit.actions import Action, Phase, Reconnect, Send
@@ -32,6 +32,7 @@ class Venue:
         self.subscribed: set[str] = set()
         self.behaves = False
         self.names_culprits = True
+        self.moods: set[str] = set()  # refused for the time being
 
     def answer(self, request: dict[str, Any]) -> tuple[list[str], Message | CommandResponse | None]:
         """The topics a snapshot is sent for, and the answer, or None if that gets lost."""
@@ -39,10 +40,11 @@ class Venue:
         assert limit is None or len(request["args"]) <= limit
         assert request["args"], "an empty request"
         known = request["op"] == "subscribe"
+        refused = BAD if self.behaves else BAD | self.moods
         bad = [
             name
             for name in request["args"]
-            if (name in BAD or name in self.subscribed if known else name not in self.subscribed)
+            if (name in refused or name in self.subscribed if known else name not in self.subscribed)
         ]
         good = [name for name in request["args"] if name not in bad]
         if bad and self.category != "option":
@@ -124,7 +126,7 @@ class Play:
 
     def step(self) -> None:
         """Something happens, good or bad."""
-        match self.draw.randrange(9):
+        match self.draw.randrange(11):
             case 0:
                 self.session.want(name := self.draw.choice(BOOKS + TRADES), is_book=name in BOOKS)
                 self.carry_out(self.session.pump(self.now))
@@ -142,10 +144,22 @@ class Play:
                 self.deliver(sorted(self.venue.subscribed), is_snapshot=False)
             case 6:
                 self.venue.names_culprits = not self.venue.names_culprits
+            case 7:
+                self.venue.moods ^= {self.draw.choice(BOOKS + TRADES)}
+            case 8:  # in flight, of a subscription that is over
+                self.deliver([self.draw.choice(BOOKS + TRADES)], is_snapshot=self.draw.random() < 0.5)
             case _:
                 self.wait(self.draw.choice([0.01, 0.3, 3, 30]))
 
 
+# Trade topics ACTIVE that the venue never granted, by a misread ack or data in flight; books REFUSED for ever because
+# the venue had them already and did not say so; topics let go of in a request whose failure was lost.
+@example("linear", 624171900, 16)
+@example("linear", 336046897, 23)
+@example("spot", 2596037685, 18)
+@example("linear", 1192145567, 15)
+@example("spot", 3134873750, 36)
+@example("option", 2252289775, 41)
 @settings(max_examples=150, deadline=None)
 @given(category=st.sampled_from(["spot", "linear", "option"]), seed=st.integers(0, 1 << 32), steps=st.integers(0, 60))
 def test_whatever_happened_all_is_live_once_the_venue_behaves(category: str, seed: int, steps: int) -> None:
@@ -162,5 +176,7 @@ def test_whatever_happened_all_is_live_once_the_venue_behaves(category: str, see
     assert all(topic.wanted for topic in topics.values())
     assert {name for name, topic in topics.items() if topic.phase is not Phase.ACTIVE} <= BAD
     assert play.venue.subscribed == {name for name, topic in topics.items() if topic.phase is Phase.ACTIVE}
-    assert not play.session._outbox
-    assert not play.session._requests or {n for r in play.session._requests.values() for n in r.names} <= BAD
+    outbox = play.session._outbox
+    waiting = {*outbox.subscribe, *outbox.unsubscribe, *(name for _, names in outbox.groups for name in names)}
+    assert waiting <= BAD
+    assert {name for request in play.session._requests.values() for name in request.names} <= BAD

@@ -205,7 +205,8 @@ def test_refusal_naming_a_topic_that_data_made_active_blames_nobody_else() -> No
 def test_refused_topic_is_asked_for_again_alone_after_a_second_then_ever_later() -> None:
     session, sent = connected("linear", "orderbook.50.BAD")
     asked = []
-    actions = session.on_response(failure("no", sent[0]), NOW)
+    refusal = "error:handler not found,topic:orderbook.50.BAD"
+    actions = session.on_response(failure(refusal, sent[0]), NOW)
     for _ in range(14):
         assert refusals(actions) == ["orderbook.50.BAD"]
         start = actions[0].topic.deadline - actions[0].delay_seconds  # type: ignore[union-attr, operator]
@@ -214,9 +215,39 @@ def test_refused_topic_is_asked_for_again_alone_after_a_second_then_ever_later()
         )
         asked.append(round(when - start))
         assert request["args"] == ["orderbook.50.BAD"]
-        session._pong_by = None
-        actions = session.on_response(failure("no", request), when)
+        session.on_response(Message(op="pong"), when)
+        actions = session.on_response(failure(refusal, request), when)
     assert asked == [*(2**n for n in range(12)), 3600, 3600]
+
+
+def until_request(session: Session, until: float) -> tuple[float, dict[str, Any]]:
+    """The next request the session makes, and when; the venue answers pings meanwhile."""
+    for when, actions in run(session, until):
+        if Send(PING) in actions:
+            session.on_response(Message(op="pong"), when)
+        for request in requests(actions):
+            return when, request
+    raise AssertionError("no request")
+
+
+def test_topic_refused_without_its_name_is_let_go_of_before_it_is_asked_for_again() -> None:
+    # The venue may be sending it: the refusal may have meant that, or another request.
+    session, sent = connected("linear", "orderbook.50.A")
+    assert refusals(session.on_response(failure("error", sent[0]), NOW)) == ["orderbook.50.A"]
+    when, unsubscribe = until_request(session, NOW + 5)
+    assert (unsubscribe["op"], unsubscribe["args"]) == ("unsubscribe", ["orderbook.50.A"])
+    session.on_response(failure("error:not subscribed", unsubscribe), when)
+    assert until_request(session, when + 5)[1]["op"] == "subscribe"
+
+
+def test_topic_refused_on_a_guess_and_then_unwanted_is_let_go_of() -> None:
+    session, sent = connected("linear", "orderbook.50.A")
+    session.on_response(failure("error", sent[0]), NOW)
+    session.unwant("orderbook.50.A")
+    (request,) = requests(session.pump(NOW + 1))
+    assert (request["op"], request["args"]) == ("unsubscribe", ["orderbook.50.A"])
+    session.on_response(ack(request), NOW + 1)
+    assert session.topics == {}
 
 
 def test_refused_topic_stays_refused_over_a_reconnect() -> None:
@@ -241,6 +272,90 @@ def test_option_unsubscribe_is_matched_by_its_topics() -> None:
     session.resync(session.topics["orderbook.25.BTC-27NOV26-90000-C"], StatusReason.GAP, NOW + 1)
     (again,) = requests(session.on_command_response(decode_command_response(payload("option-ack")), NOW + 2))
     assert again["op"] == "subscribe"
+
+
+# Answers and what they are about
+
+
+def test_success_without_req_id_grants_nothing() -> None:
+    session, _ = connected("linear", "publicTrade.A")
+    session.on_response(Message(success=True, op="subscribe"), NOW)
+    assert session.topics["publicTrade.A"].phase is Phase.SUBSCRIBING
+
+
+def test_answer_is_about_the_last_request_a_topic_was_in_and_no_older_one() -> None:
+    session, sent = connected("linear", "publicTrade.A", "publicTrade.B")
+    session.unwant("publicTrade.A")
+    (unsubscribe,) = requests(session.pump(NOW + 1))
+    session.want("publicTrade.A", is_book=False)
+    (again,) = requests(session.on_response(ack(unsubscribe), NOW + 2))
+    assert again["args"] == ["publicTrade.A"]
+    session.on_response(ack(sent[0]), NOW + 2.1)
+    assert session.topics["publicTrade.B"].phase is Phase.ACTIVE
+    assert session.topics["publicTrade.A"].phase is Phase.SUBSCRIBING
+
+
+def test_trade_topic_made_active_by_old_data_is_asked_for_again_with_the_request_that_failed() -> None:
+    # One topic the venue will not have fails the whole request, so this one is not granted, whatever came of it before.
+    session, sent = connected("linear", "publicTrade.A", "orderbook.50.BAD")
+    assert delta(session, "publicTrade.A")
+    actions = session.on_response(failure("error:handler not found,topic:orderbook.50.BAD", sent[0]), NOW + 1)
+    assert [request["args"] for request in requests(actions)] == [["publicTrade.A"]]
+    assert delta(session, "publicTrade.A"), "what comes meanwhile passes"
+
+
+@pytest.mark.parametrize("name", ["publicTrade.A", "orderbook.50.A"])
+def test_topic_that_is_active_but_was_never_acked_is_asked_for_until_the_venue_says_it_has_it(name: str) -> None:
+    session, _ = connected("linear", name)
+    assert snapshot(session, name)
+    when, request = until_request(session, NOW + 11)
+    assert (when, request["op"], request["args"]) == (NOW + 10, "subscribe", [name])
+    when, request = until_request(session, when + 21)
+    assert when == NOW + 30, "ever later"
+    session.on_response(failure(f"error:already subscribed,topic:{name}", request), when)
+    assert session.topics[name].phase is Phase.ACTIVE
+    with pytest.raises(AssertionError, match="no request"):
+        until_request(session, when + 10_000)
+
+
+def test_topic_that_is_active_and_refused_after_all_is_refused() -> None:
+    session, sent = connected("linear", "orderbook.50.A")
+    assert snapshot(session, "orderbook.50.A"), "in flight from an older subscription"
+    actions = session.on_response(failure("error:handler not found,topic:orderbook.50.A", sent[0]), NOW + 1)
+    assert refusals(actions) == ["orderbook.50.A"]
+
+
+def test_option_topic_that_is_active_and_fails_after_all_is_refused() -> None:
+    session, _ = connected("option", "orderbook.25.BTC-NOSUCH", "publicTrade.BTC")
+    assert snapshot(session, "orderbook.25.BTC-NOSUCH")
+    actions = session.on_command_response(decode_command_response(payload("option-ack-failed")), NOW)
+    assert refusals(actions) == ["orderbook.25.BTC-NOSUCH"]
+
+
+def test_topic_nobody_wants_is_let_go_of_until_the_venue_answers() -> None:
+    session = live()
+    session.unwant("orderbook.50.A")
+    asked = [request for _, actions in run(session, NOW + 1) for request in requests(actions)]
+    when = NOW
+    for expected in (5, 15, 35):
+        when, request = until_request(session, NOW + 40)
+        assert (round(when - NOW), request["op"], request["args"]) == (expected, "unsubscribe", ["orderbook.50.A"])
+        asked.append(request)
+    session.on_response(ack(asked[-1]), when)
+    assert session.topics == {}
+
+
+def test_topic_wanted_again_after_a_long_silence_does_not_wait_for_that_to_end() -> None:
+    session = live()
+    session.unwant("orderbook.50.A")
+    for _, _ in zip(range(6), iter(lambda: until_request(session, NOW + 10_000), None), strict=False):
+        pass
+    now = session._send_at
+    session.want("orderbook.50.A", is_book=True)
+    (unsubscribe,) = requests(session.pump(now))
+    assert unsubscribe["op"] == "unsubscribe"
+    when, request = until_request(session, now + 6)
+    assert (round(when - now), request["op"]) == (5, "subscribe")
 
 
 def test_response_to_nothing_is_ignored() -> None:
