@@ -18,7 +18,10 @@ from feeder.market.status import StatusReason
 from feeder.multicast.plan import ChannelPlan
 from feeder.wire.messages import Kind
 
-OWN_STATUSES = frozenset({ViewStatus.JOINING, ViewStatus.SUSPECT, ViewStatus.FEEDER_LOST, ViewStatus.ENDED})
+OWN_STATUSES = frozenset(
+    {ViewStatus.JOINING, ViewStatus.SUSPECT, ViewStatus.FEEDER_LOST, ViewStatus.ENDED, ViewStatus.CLOSED}
+)
+NOT_PUBLISHED = "NOT PUBLISHED"
 
 _SAMPLE_SECONDS = 0.19  # every other tick of the screens
 _WINDOW_SAMPLES = 11  # rates are means over the last two seconds
@@ -78,7 +81,13 @@ class Board:
 
     def is_absent(self, view: BookView) -> bool:
         """Whether the feeder does not publish this instrument: a whole snapshot cycle went by without it."""
-        return view.definition is None and self.feed_of(view.instrument_id).books.cycles >= 2
+        waited = view.definition is None and self.feed_of(view.instrument_id).books.cycles >= 2
+        return waited and view.status is ViewStatus.JOINING  # what a feeder has that is lost, nobody knows
+
+    def told(self, view: BookView) -> str:
+        """What a book is, in a word or two: "LIVE", "STALE: GAP", "FEEDER LOST", "NOT PUBLISHED"."""
+        status = view.status
+        return NOT_PUBLISHED if self.is_absent(view) else status_text(status, reason_of(view, status))
 
     # Sampled ---------------------------------------------------------------------------------------------------------
 

@@ -2,20 +2,21 @@
 
 import enum
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from feeder.client.book_view import BookView
 from feeder.client.status import ViewStatus
 from feeder.listen import hints
-from feeder.listen.board import Board, reason_of, status_text
+from feeder.listen.board import NOT_PUBLISHED, Board, status_text
 from feeder.listen.decimals import NOTHING, DecimalColumn, age_text, fixed, rate_text
-from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out
+from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out, wrapped
 from feeder.listen.status import SEVERITY, TONES
 from feeder.market.instrument import InstrumentKey
 
-_HEADER = 2  # lines above the books
 _SORT_SECONDS = 1.0  # how long an order stands, so that a list sorted by rate can be read
 _GAP = "  "
+_ESSENTIAL = 2  # the greatest rank of a column that stands as long as it fits without its comfort
 
 
 class Order(enum.Enum):
@@ -25,6 +26,11 @@ class Order(enum.Enum):
     RATE = "upd/s"
     AGE = "age"
     STATUS = "status"
+
+    @property
+    def descends(self) -> bool:
+        """Whether it shows the greatest first, unless turned round: the busiest, the oldest, the worst."""
+        return self is not Order.NAME
 
 
 class _Column(NamedTuple):
@@ -49,6 +55,7 @@ class BookList:
         self._count = 0
         self._top = 0
         self._page = 1
+        self._header = 2  # lines above the books, as painted last
         self._follow = False  # bring the cursor into view at the next painting
         self._symbol = 8
         self._bid = DecimalColumn(10)
@@ -90,8 +97,8 @@ class BookList:
 
     def select_row(self, row: int) -> None:
         """Put the cursor on a line of the screen, if a book is there."""
-        index = self._top + row - _HEADER
-        if row >= _HEADER and index < len(self._shown):
+        index = self._top + row - self._header
+        if row >= self._header and index < len(self._shown):
             self._chosen = self._shown[index]
 
     def _begin_again(self) -> None:
@@ -105,16 +112,18 @@ class BookList:
         """The whole screen but its last line."""
         books = self.board.books()
         self._arrange(books)
-        self._page = max(1, height - _HEADER)
+        head = self._summary(books, width)
+        self._header = len(head) + 1
+        self._page = max(1, height - self._header)
         self._scroll()
         selected = self.selected
         shown = self._shown[self._top : self._top + self._page]
         cells = [self._cells(key, books[key]) for key in shown]
-        columns = self._columns(width)
-        lines = [self._summary(books, width), self._heads(columns)]
+        columns, gap = self._columns(width, cells)
+        lines = [*head, self._heads(columns, gap)]
         for key, texts in zip(shown, cells, strict=True):
             ground = Ground.CURSOR if key == selected else Ground.NONE
-            lines.append(self._row(columns, texts, books[key].status, ground))
+            lines.append(self._row(columns, gap, texts, books[key].status, ground))
         if not books or not self.board.heard():
             lines += [line(), *hints.listening(self.board, width)]
         elif not shown:
@@ -126,12 +135,13 @@ class BookList:
         books = self.board.books()
         self._arrange(books)
         cells = [self._cells(key, books[key]) for key in self._shown]
-        columns = [column for column in self._columns(1000) if column.head != "upd/s"]  # nobody watched long enough
+        columns, gap = self._columns(1000, cells)
+        columns = [column for column in columns if column.head != "upd/s"]  # nobody watched long enough
         rows = [
-            self._row(columns, texts, books[key].status, Ground.NONE)
+            self._row(columns, gap, texts, books[key].status, Ground.NONE)
             for key, texts in zip(self._shown, cells, strict=True)
         ]
-        return [self._heads(columns), *rows]
+        return [self._heads(columns, gap), *rows]
 
     def _arrange(self, books: dict[InstrumentKey, BookView]) -> None:
         now = self.board.clock.monotonic()
@@ -161,8 +171,10 @@ class BookList:
         self._follow = False
         self._top = max(0, min(self._top, len(self._shown) - self._page))
 
-    def _columns(self, width: int) -> list[_Column]:
-        """The columns that fit, widths as the numbers painted so far need them."""
+    def _columns(self, width: int, cells: list[dict[str, str]]) -> tuple[list[_Column], str]:
+        """The columns that fit, widths as the numbers painted so far need them, and the gap between them."""
+        # Without reasons, but each in full.
+        told = max([11, *(len(_without_reason(row["status"])) for row in cells)])
         columns = [
             _Column("category", 8, True, 5),
             _Column("symbol", self._symbol, True, 0, Order.NAME),
@@ -174,13 +186,32 @@ class BookList:
             _Column("age", 4, False, 4, Order.AGE),
             _Column("update id", 14, False, 7),
         ]
-        while _needed(columns) > width and len(columns) > 1:
-            wide = next((i for i, column in enumerate(columns) if column.head == "status" and column.width > 11), None)
-            if wide is not None and _needed(columns) - 9 <= width:
-                columns[wide] = columns[wide]._replace(width=11)
+        while (over := _needed(columns, _GAP) - width) > 0:
+            status = next(column for column in columns if column.head == "status")
+            least = max(columns, key=lambda column: column.rank)
+            if 0 < over <= status.width - told:
+                columns[columns.index(status)] = status._replace(width=told)
+            elif least.rank > _ESSENTIAL:
+                columns.remove(least)
             else:
-                columns.remove(max(columns, key=lambda column: column.rank))
-        return columns
+                return self._tight_columns(columns, width, cells), " "
+        return columns, _GAP
+
+    def _tight_columns(self, columns: list[_Column], width: int, cells: list[dict[str, str]]) -> list[_Column]:
+        """The essential columns as narrow as what is to be seen; bid and ask go together."""
+        decimals = {"bid": self._bid, "ask": self._ask}
+        tight = []
+        for column in columns:
+            if column.head in decimals:
+                needs = decimals[column.head].needed
+            else:
+                needs = max([0, *(len(_without_reason(row[column.head])) for row in cells)])
+            head = len(column.head) + (column.order is self.order)
+            tight.append(column._replace(width=max(head, needs)))
+        while _needed(tight, " ") > width and len(tight) > 1:
+            rank = max(column.rank for column in tight)
+            tight = [column for column in tight if column.rank < rank]
+        return tight
 
     def _cells(self, key: InstrumentKey, view: BookView) -> dict[str, str]:
         bid, ask = view.best_bid(), view.best_ask()
@@ -191,12 +222,10 @@ class BookList:
         self._bid.note(bid_text)
         self._ask.note(ask_text)
         self._spread_column.note(spread)
-        status = view.status
-        told = "NOT IN FEED" if self.board.is_absent(view) else status_text(status, reason_of(view, status))
         return {
             "category": key[0],
             "symbol": key[1],
-            "status": told,
+            "status": self.board.told(view),
             "bid": bid_text,
             "ask": ask_text,
             "spread": spread,
@@ -205,53 +234,67 @@ class BookList:
             "update id": str(view.venue_update_id),
         }
 
-    def _row(self, columns: list[_Column], texts: dict[str, str], status: ViewStatus, ground: Ground) -> Line:
+    def _row(self, columns: list[_Column], gap: str, texts: dict[str, str], status: ViewStatus, ground: Ground) -> Line:
         decimals = {"bid": self._bid, "ask": self._ask, "spread": self._spread_column}
         live = status is ViewStatus.LIVE
         spans = [Span(" ")]
         for column in columns:
             text = texts[column.head]
             if column.head in decimals:
-                text = decimals[column.head].cell(text)
+                text = decimals[column.head].cell(text)[-column.width :]
             if len(text) > column.width:
-                text = text.partition(":")[0][: column.width]  # the status without its reason
+                text = _without_reason(text)[: column.width]
             cell = text.ljust(column.width) if column.left else text.rjust(column.width)
             tone = {"status": TONES[status], "bid": Tone.BID, "ask": Tone.ASK}.get(column.head, Tone.TEXT)
-            spans.append(Span(cell + _GAP, tone if live or column.head in {"status", "symbol"} else Tone.DIM))
+            spans.append(Span(cell + gap, tone if live or column.head in {"status", "symbol"} else Tone.DIM))
         return Line(tuple(spans), ground)
 
-    def _heads(self, columns: list[_Column]) -> Line:
+    def _heads(self, columns: list[_Column], gap: str) -> Line:
         spans = [Span(" ")]
         for column in columns:
             sorted_by = column.order is self.order
-            text = column.head + ("▲" if self.reverse else "▼") * sorted_by
+            text = column.head + ("▼" if self.order.descends != self.reverse else "▲") * sorted_by
             text = text.ljust(column.width) if column.left else text.rjust(column.width)
-            spans.append(Span(text[-column.width :] + _GAP, Tone.STRONG if sorted_by else Tone.DIM))
+            spans.append(Span(text[-column.width :] + gap, Tone.STRONG if sorted_by else Tone.DIM))
         return Line(tuple(spans))
 
-    def _summary(self, books: dict[InstrumentKey, BookView], width: int) -> Line:
+    def _summary(self, books: dict[InstrumentKey, BookView], width: int) -> list[Line]:
+        """Counts and rates in one line, as many as fit; a feed that is cut differently is told below it."""
         board = self.board
-        counts = Counter(view.status for view in books.values())
-        left = [Span(f" {len(books)} instruments"), Span(f"{_GAP}{counts[ViewStatus.LIVE]} live", Tone.GOOD)]
-        left += [
+        absent = sum(board.is_absent(view) for view in books.values())
+        counts = Counter(view.status for view in books.values() if not board.is_absent(view))
+        live = counts.pop(ViewStatus.LIVE, 0)
+        other = [
             Span(f"{_GAP}{counts[status]} {status_text(status).lower()}", TONES[status])
             for status in sorted(counts, key=SEVERITY.__getitem__)
-            if status is not ViewStatus.LIVE
         ]
+        if absent:
+            other.append(Span(f"{_GAP}{absent} {NOT_PUBLISHED.lower()}", Tone.WARN))
         if self.filter:
-            left.append(Span(f"{_GAP}{len(self._shown)} contain {self.filter!r}", Tone.STRONG))
-        other = hints.wrong_partitions(board)
-        if other is not None:
-            left.append(Span(_GAP + other, Tone.BAD))
+            other.append(Span(f"{_GAP}{len(self._shown)} contain {self.filter!r}", Tone.STRONG))
         holes = board.holes()
+        rates = f"{rate_text(board.packet_rate())} packets/s{_GAP}{rate_text(board.total_rate())} updates/s"
         right = [
-            Span(f"{rate_text(board.packet_rate())} packets/s{_GAP}{rate_text(board.total_rate())} updates/s{_GAP}"),
-            Span(f"{holes} hole{'' if holes == 1 else 's'}", Tone.BAD if holes else Tone.TEXT),
-            *(Span(f"{_GAP}{name} {'✓' if ok else '✗'}", Tone.GOOD if ok else Tone.BAD) for name, ok in board.lines()),
-            Span(" "),
+            [Span(rates)],
+            [Span(f"{_GAP}{holes} hole{'' if holes == 1 else 's'}", Tone.BAD if holes else Tone.TEXT)],
+            [Span(f"{_GAP}{name} {'✓' if ok else '✗'}", Tone.GOOD if ok else Tone.BAD) for name, ok in board.lines()],
         ]
-        return spread_out(left, right, width, Ground.HEAD)
+        right[-1].append(Span(" "))
+        whole = [Span(f" {len(books)} instruments"), Span(f"{_GAP}{live} live", Tone.GOOD), *other]
+        short = [Span(f" {live}/{len(books)} live", Tone.GOOD), *other]
+        left = whole if _length(whole) + sum(map(_length, right[1:])) < width else short
+        lines = [spread_out(left, right, width, Ground.HEAD)]
+        wrong = hints.wrong_partitions(board)
+        return lines + ([] if wrong is None else wrapped(wrong, width, Tone.BAD))
 
 
-def _needed(columns: list[_Column]) -> int:
-    return 1 + sum(column.width + len(_GAP) for column in columns) - len(_GAP)
+def _needed(columns: list[_Column], gap: str) -> int:
+    return 1 + sum(column.width + len(gap) for column in columns) - len(gap)
+
+
+def _length(spans: Iterable[Span]) -> int:
+    return sum(len(span.text) for span in spans)
+
+
+def _without_reason(text: str) -> str:
+    return text.partition(":")[0]

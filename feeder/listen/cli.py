@@ -22,9 +22,9 @@ from feeder.listen.ladder import Ladder
 from feeder.listen.notices import Notices
 from feeder.listen.options import Options
 from feeder.listen.output import LineWriter
-from feeder.listen.paint import as_text
+from feeder.listen.paint import Line, Tone, as_text, wrapped
 from feeder.listen.roll_call import RollCall
-from feeder.listen.stats import StatsMeter, paint_stats
+from feeder.listen.stats import StatsMeter, fit_stats, paint_stats
 from feeder.wire.messages import MULTICAST_KINDS
 
 OK, FAILURE, USAGE, BAD_CONFIG = 0, 1, 2, 78
@@ -41,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = options.parse(arguments)
     except ConfigError as error:
         return _fail(str(error), BAD_CONFIG)
-    screens = not (asked.as_json or asked.once or asked.stats)
-    if screens and (problem := _no_screens()) is not None:
-        return _fail(problem, FAILURE)
+    if asked.as_json or asked.once or asked.stats:
+        if sys.stdout is None:
+            return _unwritable("it is closed")
+    elif (missing := _no_screens()) is not None:
+        return _fail(*missing)
     notices = Notices()
     log = logging.getLogger("feeder")
     log.addHandler(notices)
@@ -51,12 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         listener = Listener(asked, notices)
         code = asyncio.run(listener.run())
-        sys.stdout.write(listener.printed)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has left, which is its right. What Python still holds for it must not fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        if listener.printed:
+            code = max(code, _print(listener.printed))
     except KeyboardInterrupt:  # while printing, when the loop's own handler is gone
         return OK
     except ConfigError as error:
@@ -92,7 +90,7 @@ class Listener:
         wanted = {key: self._feed.instrument_id(*key) for key in asked.instruments}
         self._board = Board(self._feed.feeds, asked.plan, self._clock, wanted or None)
         self._stop = asyncio.Event()
-        self._said: set[str] = set()
+        self._said: dict[str, str] = {}
         self.printed = ""
         self.problem = ""
 
@@ -147,9 +145,16 @@ class Listener:
                 if self._asked.as_json:
                     for line in lines.stats(meter):
                         writer.write(line)
+                elif terminal:
+                    # What standard error said is cleared away with the table before, so it is repeated here.
+                    width, height = _size()
+                    said = [
+                        part for text in (*self._notices.texts, *self._said.values()) for part in _say_in(text, width)
+                    ]
+                    table = fit_stats(meter, width, max(2, height - 1 - len(said)))
+                    writer.write(f"{_CLEAR_SCREEN}{as_text((*said, *table)[: height - 1])}".encode())
                 else:
-                    table = as_text(paint_stats(meter, _width()))
-                    writer.write(f"{_CLEAR_SCREEN if terminal else ''}{table}\n".encode())
+                    writer.write(f"{as_text(paint_stats(meter, _size()[0]))}\n".encode())
                 self._say_if_quiet()
         writer.close()
         return self._end_of(writer)
@@ -159,10 +164,11 @@ class Listener:
         async with self._feed:
             await self._stopped(_STATS_ONCE_SECONDS)
             meter.sample()
-        if self._asked.as_json:
-            self.printed = b"".join(JsonLines(self._board).stats(meter)).decode()
-        else:
-            self.printed = as_text(paint_stats(meter, _width()))
+            # While it listens: afterwards every book is CLOSED.
+            if self._asked.as_json:
+                self.printed = b"".join(JsonLines(self._board).stats(meter)).decode()
+            else:
+                self.printed = as_text(paint_stats(meter, _size()[0]))
         if self._board.heard():
             return OK
         self.problem = "\n".join(hints.nothing_heard(self._board))
@@ -223,12 +229,12 @@ class Listener:
 
     def _say(self, subject: str, text: str) -> None:
         if subject not in self._said:
-            self._said.add(subject)
+            self._said[subject] = text
             _fail(text, FAILURE)
 
     @staticmethod
     def _end_of(writer: LineWriter) -> int:
-        return OK if writer.error is None else _fail(f"cannot write: {writer.error}", FAILURE)
+        return OK if writer.error is None else _unwritable(writer.error.strerror)
 
 
 def _kinds(asked: Options) -> Collection[Kind]:
@@ -237,19 +243,42 @@ def _kinds(asked: Options) -> Collection[Kind]:
     return BOOK_KINDS if asked.once else (*BOOK_KINDS, Kind.TRADES)
 
 
-def _no_screens() -> str | None:
-    """Why the live screens cannot be had, if so."""
+def _no_screens() -> tuple[str, int] | None:
+    """Why the live screens cannot be had, if so, and the exit code."""
     if importlib.util.find_spec("textual") is None:
         return (
-            "the live screens need textual: pip install 'feeder[tui]'; without it there are --json, --once and --stats"
+            "the live screens need textual: pip install 'feeder[tui]'; without it there are --json, --once and --stats",
+            FAILURE,
         )
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return "the live screens need a terminal; elsewhere use --json, --once or --stats"
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        return "the live screens need a terminal; elsewhere use --json, --once or --stats", USAGE
     return None
 
 
-def _width() -> int:
-    return shutil.get_terminal_size((200, 24)).columns
+def _size() -> tuple[int, int]:
+    """Columns and lines."""
+    size = shutil.get_terminal_size((200, 24))
+    return size.columns, size.lines
+
+
+def _say_in(text: str, width: int) -> list[Line]:
+    return [part for each in text.splitlines() for part in wrapped(each, width, Tone.WARN)]
+
+
+def _print(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What Python still holds must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader may leave when it has seen enough.
+        return OK if isinstance(error, BrokenPipeError) else _unwritable(error.strerror)
+    return OK
+
+
+def _unwritable(why: str | None) -> int:
+    return _fail(f"standard output cannot be written: {why}", FAILURE)
 
 
 def _fail(problem: str, code: int) -> int:

@@ -31,7 +31,12 @@ class DecimalColumn:
     @property
     def width(self) -> int:
         """Of every cell from now on."""
-        return max(self._least, self._whole + self._fraction)
+        return max(self._least, self.needed)
+
+    @property
+    def needed(self) -> int:
+        """The width that the texts noted so far need, and no more."""
+        return self._whole + self._fraction
 
     def note(self, text: str) -> None:
         """Make room for `text`."""

@@ -28,8 +28,9 @@ from feeder.market.update import pairs
 SCHEMA = """\
 Each object has `event`, `time` (ISO 8601, UTC) and `time_ns`: when this listener saw it. Prices and quantities
 are exact decimals in strings; levels are [price, quantity], best first; other times are nanoseconds since the
-epoch. Events of an instrument have `category`, `symbol` (both null until it is defined), `instrument_id`,
-`partition`.
+epoch. Integers such as time_ns exceed 2^53: readers whose numbers are double-precision (JavaScript, jq before
+1.7) round them; take `time`, or a reader with 64-bit integers. Events of an instrument have `category`, `symbol`
+(both null until it is defined), `instrument_id`, `partition`.
   book         status, reason, instrument_sequence, venue_update_id, venue_sequence, conflated, match_time_ns,
                send_time_ns, receive_time_ns, bids, asks (as they are after it).
                In the stream also cleared, changed_bids, changed_asks: begin with an empty book if cleared,
@@ -46,8 +47,8 @@ epoch. Events of an instrument have `category`, `symbol` (both null until it is 
   feeder_lost  partition: nothing on any line; each of its books is FEEDER_LOST until feeder_heard or session
   feeder_heard, ended    partition; ended: the feeder closed its session
   events_dropped         count: whoever reads this was too slow. Books after it are right, changes are missing
-Statuses: LIVE; SYNCING, STALE, DELISTED (the feeder's word); JOINING, SUSPECT, FEEDER_LOST, ENDED (the
-listener's own). With --stats: one `channel` per channel and one `partition` per partition, each second."""
+Statuses: LIVE; SYNCING, STALE, DELISTED (the feeder's word); JOINING, SUSPECT, FEEDER_LOST, ENDED,
+CLOSED (the listener's own). With --stats: one `channel` per channel and one `partition` per partition, each second."""
 
 STREAM_LEVELS = 10  # of each side in a `book` of the stream, unless told otherwise
 

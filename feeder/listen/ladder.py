@@ -8,14 +8,13 @@ from feeder.client.book_view import BookView
 from feeder.client.events import Traded, TradesGone
 from feeder.client.status import ViewStatus
 from feeder.listen import hints
-from feeder.listen.board import Board, reason_of, status_text
+from feeder.listen.board import NOT_PUBLISHED, Board
 from feeder.listen.decimals import age_text, clock_text, duration_text, fixed, middle, rate_text
-from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out
+from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out, wrapped
 from feeder.listen.status import GROUNDS, MEANINGS, TONES
 from feeder.market.instrument import InstrumentKey
 from feeder.market.update import Side, pairs
 
-_HEADER = 3  # lines above the levels and their heads
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WIDEST_BAR = 60
 _NARROWEST_WITH_TRADES = 72  # columns of the screen
@@ -40,12 +39,13 @@ class Ladder:
         if view is None:
             return [line(Span(f" {self.key[0]} {self.key[1]} is not there any more", Tone.BAD))]
         status = view.status
-        header = [*self._title(view, status, width), self._banner(view, status, width)]
+        header = [*self._title(view, status, width), *self._banner(view, status, width)]
+        below = height - len(header)
         if not board.heard():
             return [*header, line(), *hints.listening(board, width)]
-        trades = self._trades(view, width, height - _HEADER)
+        trades = self._trades(view, width, below)
         room = width - max((len(t.text) for t in trades), default=0) - 3 if trades else width
-        body = self._levels_of(view, status, room, height - _HEADER)
+        body = self._levels_of(view, status, room, below)
         widest = self._columns() + len(_GAP) + _WIDEST_BAR
         return header + (_beside(body, trades, min(room, widest)) if trades else body)
 
@@ -56,7 +56,7 @@ class Ladder:
         most = max(len(levels.bids), len(levels.asks)) // 2
         title, ids = self._title(view, view.status, 0)
         rows = self._levels_of(view, view.status, 60, 2 * min(most, self._levels or most) + 2)
-        return [title, ids, *([] if view.is_live else [self._banner(view, view.status, 0)]), line(), *rows]
+        return [title, ids, *([] if view.is_live else self._banner(view, view.status, 100)), line(), *rows]
 
     # Header ----------------------------------------------------------------------------------------------------------
 
@@ -64,11 +64,13 @@ class Ladder:
         board = self.board
         category, symbol = self.key
         name = [Span(f" {category} "), Span(symbol, Tone.STRONG), Span(_GAP)]
-        told = Span(status_text(status, reason_of(view, status)), TONES[status])
+        told = Span(board.told(view), TONES[status])
         partition = board.plan.partition_of(view.instrument_id)
-        right = [Span(f"age {age_text(view.age_seconds):>4}"), Span(_GAP + "lines")]
-        for number, heard in board.lines(partition):
-            right.append(Span(f" {number} {'✓' if heard else '✗'}", Tone.GOOD if heard else Tone.BAD))
+        lines = [
+            Span(f" {number} {'✓' if heard else '✗'}", Tone.GOOD if heard else Tone.BAD)
+            for number, heard in board.lines(partition)
+        ]
+        right = [[Span(f"age {age_text(view.age_seconds):>4}")], [Span(_GAP + "lines")], [*lines, Span(" ")]]
         ids = [Span(f" seq {view.sequence}  update {view.venue_update_id}")]
         if width:
             ids.append(Span(f"  {rate_text(board.rate(view))}/s"))
@@ -81,24 +83,27 @@ class Ladder:
         if latency is not None:
             times.append(f"feed {duration_text(latency)}")
         return [
-            spread_out([*name, told], [*right, Span(" ")], width, Ground.HEAD),
-            spread_out(ids, [Span(_GAP.join(times) + " ", Tone.DIM)], width),
+            spread_out([*name, told], right, width, Ground.HEAD),
+            spread_out(ids, [[Span(f" {text} ", Tone.DIM)] for text in times], width),
         ]
 
-    def _banner(self, view: BookView, status: ViewStatus, width: int) -> Line:
-        """Over the whole width what is wrong; nothing when the book is LIVE."""
+    def _banner(self, view: BookView, status: ViewStatus, width: int) -> list[Line]:
+        """Over the whole width what is wrong; an empty line when the book is LIVE."""
         other = hints.wrong_partitions(self.board)
         if status is ViewStatus.LIVE:
-            return line()
+            return [line()]
         if not self.board.heard():
             text = "NO MULTICAST HEARD"
         elif other is not None:
             text = other
         elif self.board.is_absent(view):
-            text = f"NOT PUBLISHED: the feeder has no {self.key[0]} {self.key[1]}"
+            text = f"{NOT_PUBLISHED}: the feeder has no {self.key[0]} {self.key[1]}"
         else:
-            text = f"{status_text(status, reason_of(view, status))} - {MEANINGS[status]}"
-        return line(Span(f" {text}".ljust(width), Tone.STRONG), ground=GROUNDS[TONES[status]])
+            text = f"{self.board.told(view)} - {MEANINGS[status]}"
+        ground = GROUNDS[TONES[status]]
+        return [
+            line(Span(part.text.ljust(width), Tone.STRONG), ground=ground) for part in wrapped(text, width, Tone.STRONG)
+        ]
 
     # Levels ----------------------------------------------------------------------------------------------------------
 
@@ -143,7 +148,7 @@ class Ladder:
     def _spread(self, view: BookView, status: ViewStatus) -> Line:
         """The spread and the mid price; what the book is instead, when it is not LIVE."""
         if status is not ViewStatus.LIVE:
-            return line(Span(f" {'':─>{self._price}} {status_text(status, reason_of(view, status))} ", TONES[status]))
+            return line(Span(f" {'':─>{self._price}} {self.board.told(view)} ", TONES[status]))
         bid, ask = view.best_bid(), view.best_ask()
         if bid is None or ask is None:
             sides = [name for name, best in (("bids", bid), ("asks", ask)) if best is None]
@@ -155,7 +160,10 @@ class Ladder:
         tone = Tone.STRONG if spread > 0 else Tone.BAD
         return line(
             Span(f" {mid:>{self._price + finer}}", tone),
-            Span(f"{_GAP}spread {fixed(spread, exponent)}{ticks_text(view, spread)}", Tone.DIM if spread > 0 else tone),
+            Span(
+                f"{_GAP}mid  spread {fixed(spread, exponent)}{ticks_text(view, spread)}",
+                Tone.DIM if spread > 0 else tone,
+            ),
         )
 
     # Trades ----------------------------------------------------------------------------------------------------------

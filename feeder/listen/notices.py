@@ -3,6 +3,8 @@
 import logging
 import sys
 
+from feeder.errors import FeedError
+
 
 class Notices(logging.Handler):
     """Keeps each different warning, and writes it to standard error unless a screen is in the way."""
@@ -14,6 +16,8 @@ class Notices(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by logging."""
+        if isinstance(record.args, tuple) and any(isinstance(argument, FeedError) for argument in record.args):
+            return  # a subscription that does not fit the feed: the listener says so itself, and which flag mends it
         text = record.getMessage()
         if text not in self.texts:
             self.texts.append(text)

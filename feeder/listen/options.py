@@ -2,17 +2,27 @@
 
 import argparse
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from feeder import __version__
 from feeder.errors import ConfigError
 from feeder.listen.json_lines import SCHEMA, STREAM_LEVELS
+from feeder.listen.stats import column_meanings
 from feeder.market.instrument import Category, InstrumentKey
 from feeder.multicast.plan import DEFAULT_LINES, DEFAULT_PARTITIONS, DEFAULT_PORT, ChannelPlan, Line
 
 _DEFAULT_CATEGORY = Category.LINEAR
 _LINES_SHOWN = ", ".join(f"{line.name}={line.group}@{line.interface}" for line in DEFAULT_LINES)
+_TIMEOUT_SECONDS = 10.0
+_WIDTH = 110  # of what --help has below the flags
+_STATS = "\n".join(
+    textwrap.fill(
+        f"{name:<27}{meaning}", _WIDTH, initial_indent="  ", subsequent_indent=" " * 29, break_on_hyphens=False
+    )
+    for name, meaning in column_meanings()
+)
 
 _EPILOG = f"""\
 examples:
@@ -28,7 +38,11 @@ keys of the screens:
   up down page-up page-down home end   move         Enter   ladder of the book        Esc b   back
   n r a t   sort by symbol, rate, age, status       /       filter     s   statistics     ?   help     q Ctrl-C   quit
 
-exit codes: 0 ok, 1 failure (--once: books missing after --timeout), 2 usage, 78 a --config that cannot be used
+exit codes: 0 ok, 1 failure (--once: books missing after --timeout), 2 usage (also live screens without a terminal),
+            78 a --config that cannot be used
+
+--stats, counts since it started; B's columns are as A's:
+{_STATS}
 
 --json:
 {SCHEMA}
@@ -47,7 +61,7 @@ class Options:
     once: bool = False
     stats: bool = False
     levels: int | None = None
-    timeout: float = 10.0
+    timeout: float = _TIMEOUT_SECONDS  # of --once
 
 
 def parse(arguments: Sequence[str] | None) -> Options:
@@ -59,6 +73,11 @@ def parse(arguments: Sequence[str] | None) -> Options:
     args = parser.parse_args(arguments)
     if args.config is not None and (args.line or args.port is not None or args.partitions is not None):
         parser.error("--config says lines, port and partitions; give either it or --line, --port, --partitions")
+    if args.timeout is not None and not args.once:
+        parser.error("--timeout is how long --once waits; without --once there is no end to wait for")
+    names = [line.name for line in args.line or ()]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        parser.error(f"--line {name} is given {names.count(name)} times; each line has a name of its own")
     ids: dict[InstrumentKey, int] = {}
     if args.config is not None:
         # Only whoever gives a file needs what reads it. What the feeder follows is its own affair and not looked at.
@@ -84,7 +103,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         once=args.once,
         stats=args.stats,
         levels=args.levels,
-        timeout=args.timeout,
+        timeout=_TIMEOUT_SECONDS if args.timeout is None else args.timeout,
     )
 
 
@@ -112,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"at most N levels of each side (--json: {STREAM_LEVELS} unless given; --once: all; ladder: as fit)",
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="S", help="how long --once waits (%(default)g seconds)"
+        "--timeout", type=_seconds, metavar="S", help=f"how long --once waits ({_TIMEOUT_SECONDS:g} seconds)"
     )
     feed = parser.add_argument_group("where the feed is (`feeder check --json` prints it)")
     feed.add_argument("--config", metavar="FILE", help="the feeder's configuration: lines, port, partitions, ids")

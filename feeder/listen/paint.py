@@ -55,12 +55,16 @@ def line(*spans: Span, ground: Ground = Ground.NONE) -> Line:
     return Line(spans, ground)
 
 
-def spread_out(left: Iterable[Span], right: Iterable[Span], width: int, ground: Ground = Ground.NONE) -> Line:
-    """`left` at the left edge and `right` at the right one; what does not fit goes, the first of `right` first."""
-    left, right = tuple(left), tuple(right)
-    while (room := width - sum(len(span.text) for span in (*left, *right))) < 1 and right:
-        right = right[1:]
-    return Line((*left, Span(" " * room), *right) if right else left, ground)
+def spread_out(left: Iterable[Span], right: Iterable[Iterable[Span]], width: int, ground: Ground = Ground.NONE) -> Line:
+    """`left` at the left edge, `right` at the right one; of `right` whole groups go until it fits, the first first."""
+    left, groups = tuple(left), [tuple(group) for group in right]
+    used = sum(len(span.text) for span in left)
+    while groups and used + sum(len(span.text) for group in groups for span in group) >= width:
+        del groups[0]
+    if not groups:
+        return Line(left, ground)
+    spans = [span for group in groups for span in group]
+    return Line((*left, Span(" " * (width - used - sum(len(span.text) for span in spans))), *spans), ground)
 
 
 def wrapped(text: str, width: int, tone: Tone = Tone.TEXT) -> list[Line]:
@@ -74,6 +78,16 @@ def wrapped(text: str, width: int, tone: Tone = Tone.TEXT) -> list[Line]:
         break_on_hyphens=False,
     )
     return [line(Span(part, tone)) for part in texts]
+
+
+def explained(name: Span, meaning: str, indent: int, width: int) -> list[Line]:
+    """A name and what it means, wrapped from column `indent` on; below the name where little room is beside it."""
+    room = width - 1 - indent
+    if room < 24:
+        return [line(name), *wrapped(f"   {meaning}", width, Tone.DIM)]
+    texts = textwrap.wrap(meaning, room, break_on_hyphens=False)
+    lines = [line(name, Span(" " * (indent - len(name.text)) + texts[0], Tone.DIM))]
+    return lines + [line(Span(" " * indent + text, Tone.DIM)) for text in texts[1:]]
 
 
 def as_text(lines: Iterable[Line]) -> str:

@@ -3,7 +3,7 @@
 Screens are painted on a timer from what the board says, never per event, and only lines that changed are drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -17,15 +17,34 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from feeder.listen.board import Board
+from feeder.listen.board import NOT_PUBLISHED, Board
 from feeder.listen.book_list import BookList, Order
 from feeder.listen.ladder import Ladder
-from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out
-from feeder.listen.stats import StatsMeter, paint_stats
+from feeder.listen.paint import Ground, Line, Span, Tone, explained, line, spread_out, wrapped
+from feeder.listen.stats import StatsMeter, column_meanings, paint_stats
 from feeder.listen.status import MEANINGS, TONES
 from feeder.market.instrument import InstrumentKey
 
 _TICK_SECONDS = 0.1
+
+_KEYS = {
+    "up down, page-up page-down": "move; home and end to the ends",
+    "Enter": "the ladder of the book under the cursor",
+    "n r a t": "sort by symbol, updates per second, age, status; the same again turns the order round",
+    "/": "filter by a part of category:SYMBOL",
+    "Esc b": "back; in the list, show all again",
+    "s": "channels, lines and books in numbers",
+    "q Ctrl-C": "quit",
+}
+_COLUMNS = {
+    "▲ ▼": "sorted by this column, the least or the greatest first; of statuses the worst is the greatest",
+    "upd/s": "updates of the book per second, over the last two seconds",
+    "age": "since the book last changed",
+    "mid": "half of best bid and best ask together; no price of a level",
+    "exchange": "from the exchange's matching engine to the feeder; their clocks' difference is part of it",
+    "feed": "from the feeder's receipt to this listener, median",
+    "A B": "whether each line has brought packets in the last second",
+}
 
 _TONES = {
     Tone.TEXT: Style(color="#d0d7de"),
@@ -125,8 +144,13 @@ class Page(Screen[None]):
         raise NotImplementedError
 
     def foot(self, width: int) -> Line:
-        """The last line: keys."""
-        return spread_out([Span(f" {self.keys}", Tone.DIM)], [Span("feeder-listen ", Tone.DIM)], width, Ground.HEAD)
+        """The last line: keys; where not all fit, the first and the last ones."""
+        keys = self.keys.split("  ")
+        while len("  ".join(keys)) + 1 > width and len(keys) > 2:
+            del keys[-3 if len(keys) > 3 else 0]
+        return spread_out(
+            [Span(f" {'  '.join(keys)}", Tone.DIM)], [[Span("feeder-listen ", Tone.DIM)]], width, Ground.HEAD
+        )
 
 
 class ListPage(Page):
@@ -249,8 +273,8 @@ class TextPage(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll(-1)"),
         Binding("down,j", "scroll(1)"),
-        Binding("pageup", "scroll(-20)"),
-        Binding("pagedown,space", "scroll(20)"),
+        Binding("pageup", "page(-1)"),
+        Binding("pagedown,space", "page(1)"),
     ]
 
     def __init__(self, board: Board) -> None:
@@ -266,6 +290,10 @@ class TextPage(Page):
     def whole(self, width: int) -> list[Line]:
         """All of it."""
         raise NotImplementedError
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by screens; a line of the one before stays."""
+        self.action_scroll(pages * max(1, self.canvas.size.height - 2))
 
     def action_scroll(self, lines: int) -> None:
         """Scroll."""
@@ -285,38 +313,35 @@ class StatsPage(TextPage):
 
     def whole(self, width: int) -> list[Line]:
         """The tables."""
-        warnings = [line(Span(f" {text}", Tone.WARN)) for text in self._warnings]
+        warnings = [part for text in self._warnings for part in wrapped(text, width, Tone.WARN)]
         return [*paint_stats(self._meter, width), *([line()] if warnings else []), *warnings]
 
 
 class HelpPage(TextPage):
-    """Keys and statuses."""
+    """Keys, statuses and columns."""
 
     def whole(self, width: int) -> list[Line]:
         """The text."""
-        keys = {
-            "up down page-up page-down home end": "move",
-            "Enter": "the ladder of the book under the cursor",
-            "n r a t": "sort by symbol, updates per second, age, status; again turns the order round",
-            "/": "filter by a part of category:SYMBOL",
-            "Esc b": "back; in the list, show all again",
-            "s": "channels, lines and books in numbers",
-            "q Ctrl-C": "quit",
+        statuses = [
+            (Span(f"  {status.value.replace('_', ' ')}", TONES[status]), text) for status, text in MEANINGS.items()
+        ]
+        statuses.append((Span(f"  {NOT_PUBLISHED}", Tone.WARN), "the feeder has no such instrument"))
+        parts: dict[str, list[tuple[Span, str]]] = {
+            "keys": _entries(_KEYS.items()),
+            "statuses": statuses,
+            "columns of the list, and above the ladder": _entries(_COLUMNS.items()),
+            "columns of the statistics; counts are since this listener started": _entries(column_meanings()),
         }
-        lines = [line(), line(Span(" keys", Tone.STRONG))]
-        lines += [line(Span(f"  {key:36}"), Span(text, Tone.DIM)) for key, text in keys.items()]
-        lines += [line(), line(Span(" statuses", Tone.STRONG))]
-        for status, meaning in MEANINGS.items():
-            name = status.value.replace("_", " ")
-            lines.append(line(Span(f"  {name:13}", TONES[status]), Span(meaning, Tone.DIM)))
-        lines += [line(), line(Span(" columns", Tone.STRONG))]
-        columns = {
-            "age": "since the last change of the book was applied here",
-            "exchange": "from the exchange's matching engine to the feeder; their clocks' difference is part of it",
-            "feed": "from the feeder's receipt to this listener, median",
-            "A B": "whether each line has brought packets in the last second",
-        }
-        return lines + [line(Span(f"  {name:13}"), Span(text, Tone.DIM)) for name, text in columns.items()]
+        lines = []
+        for title, entries in parts.items():
+            lines += [line(), *wrapped(title, width, Tone.STRONG)]
+            indent = max(len(name.text) for name, _ in entries) + 2
+            lines += [part for name, text in entries for part in explained(name, text, indent, width)]
+        return lines
+
+
+def _entries(texts: Iterable[tuple[str, str]]) -> list[tuple[Span, str]]:
+    return [(Span(f"  {name}"), text) for name, text in texts]
 
 
 class ListenApp(App[None]):

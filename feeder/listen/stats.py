@@ -2,19 +2,72 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from feeder.client.recovery import RecoveryCounters
 from feeder.client.status import ViewStatus
 from feeder.listen.board import Board
 from feeder.listen.decimals import rate_text
-from feeder.listen.paint import Ground, Line, Span, Tone, line
+from feeder.listen.paint import Line, Span, Tone, line
 from feeder.multicast.arbiter import ChannelStats, LineStats
 from feeder.wire.messages import Kind
 
-_GAP = 2
 _SAMPLE_SECONDS = 0.9  # rates are means over the last second or so
+_KEYS = 3  # columns that name a channel
 
-_BAD = ("holes", "lost", "malformed", "breaks", "checksum errors", "missing")  # anything but 0 is bad
+
+class _Column(NamedTuple):
+    """A column of the tables. `rank`: columns of a high rank go first when there is no room for all."""
+
+    head: str
+    meaning: str
+    short: str = ""  # where there is little room
+    rank: int = 0
+    bad: bool = False  # whether anything but 0 is bad
+
+    def label(self, short: bool) -> str:
+        return self.short if short and self.short else self.head
+
+    def of(self, line_name: str) -> "_Column":
+        """The same of one line."""
+        return self._replace(head=f"{line_name} {self.head}", short=f"{line_name} {self.short}")
+
+
+_CHANNEL = (
+    _Column("part", "partition: instruments are spread over them", "p"),
+    _Column("kind", "what the channel carries"),
+    _Column("channel", "channel id", "ch"),
+    _Column("packets/s", "packets per second, each line's copy counted", "pkt/s", 5),
+    _Column("messages/s", "messages per second, each counted once", "msg/s", 4),
+    _Column("holes", "gaps in the sequence that no line filled in time", rank=1, bad=True),
+    _Column("lost", "messages in those holes", rank=2, bad=True),
+    _Column("duplicates", "packets that brought nothing new: one of every two when two lines are sound", "dup", 10),
+    _Column("reordered", "packets that came before their turn, and waited for it", "reord", 8),
+    _Column("old session", "packets of a feeder's past session, ignored", "old", 9),
+    _Column("sessions", "sessions followed: one more whenever the feeder starts anew", "sess", 7),
+    _Column("malformed", "datagrams that are no packets of this channel", "bad", 6, bad=True),
+)
+_LINE = (
+    _Column("packets", "packets that the line brought, heartbeats too", "pkts", 11),
+    _Column(
+        "first",
+        "those that it brought before any other line. A heartbeat has no message and is never first, and of each packet"
+        " one line is: less than packets is no loss",
+        "first",
+        12,
+    ),
+    _Column("missing", "messages that the line did not bring, whether or not another one did", "miss", 3, bad=True),
+)
+_BOOKS = (
+    _Column("part", "", "p"),
+    _Column("instruments", "defined by the feeder, or of those that were asked for", "instr", 1),
+    _Column("live", "how many of them are LIVE"),
+    _Column("applied", "updates of books applied", rank=4),
+    _Column("breaks", "how often a book missed an update and had to wait for a snapshot", rank=2, bad=True),
+    _Column("snapshots", "snapshots loaded, the first of each book included", "snaps", 5),
+    _Column("refused", "snapshots not loaded: older than the book, or too old to join what followed", rank=6),
+    _Column("checksum errors", "how often a book differed from the feeder's checksum", "bad sums", 3, bad=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,37 +180,48 @@ def partition_object(row: PartitionRow) -> dict[str, object]:
     }
 
 
+def column_meanings(line_name: str = "A") -> list[tuple[str, str]]:
+    """Each column's head, the short one with it, and its meaning."""
+    columns = (*_CHANNEL, *(column.of(line_name) for column in _LINE), *_BOOKS[1:])
+    return [(f"{c.head}, {c.short}" if c.short not in {"", c.head} else c.head, c.meaning) for c in columns]
+
+
 def paint_stats(meter: StatsMeter, width: int) -> list[Line]:
-    """Tables of channels, lines and books; channels and lines in one table where there is room."""
-    channels = meter.channels()
+    """Tables of channels, lines and books, as many as it takes to show every column."""
     names = [feed_line.name for feed_line in meter.board.plan.lines]
-    head = ["part", "kind", "channel"]
-    own = [
-        "packets/s", "messages/s", "holes", "lost", "duplicates", "reordered", "old session", "sessions", "malformed",
-    ]  # fmt: skip
-    keys = [[str(row.partition), row.kind.name.lower(), str(row.channel_id)] for row in channels]
-    counts = [_counts(row) for row in channels]
-    lines_head = [f"{name} {what}" for name in names for what in ("packets", "first", "missing")]
-    per_line = [_line_counts(row, names) for row in channels]
-    wide = _table([*head, *own, *lines_head], [[*a, *b, *c] for a, b, c in zip(keys, counts, per_line, strict=True)])
-    if max(len(row.text) for row in wide) <= width:
-        tables = [wide]
-    else:
-        tables = [
-            _table([*head, *own], [[*a, *b] for a, b in zip(keys, counts, strict=True)], width),
-            _table([*head, *lines_head], [[*a, *c] for a, c in zip(keys, per_line, strict=True)], width),
-        ]
-    tables.append(
-        _table(
-            ["part", "instruments", "live", "applied", "breaks", "snapshots", "refused", "checksum errors"],
-            [_book_counts(row) for row in meter.partitions()],
-            width,
-        )
-    )
-    return [painted for table in tables for painted in (*table, line())][:-1]
+    per_line = [column.of(name) for name in names for column in _LINE]
+    channels = [(_channel_cells(row), _line_cells(row, names)) for row in meter.channels()]
+    books = _Table(_BOOKS, [_book_cells(row) for row in meter.partitions()])
+    whole = _Table((*_CHANNEL, *per_line), [[*own, *lines] for own, lines in channels])
+    if whole.width() <= width:
+        return [*whole.paint(width, short=False), line(), *books.paint(width, short=False)]
+    tables = [
+        _Table(_CHANNEL, [own for own, _ in channels]),
+        _Table((*_CHANNEL[:_KEYS], *per_line), [[*own[:_KEYS], *lines] for own, lines in channels]),
+    ]
+    short = any(table.width() > width for table in (*tables, books))
+    tables = [part for table in tables for part in table.split(width, short, _KEYS)] + books.split(width, short, 1)
+    return [painted for table in tables for painted in (*table.paint(width, short=short), line())][:-1]
 
 
-def _counts(row: ChannelRow) -> list[str]:
+def fit_stats(meter: StatsMeter, width: int, height: int) -> list[Line]:
+    """All of it if it fits; else one line per channel and partition with the columns that matter most."""
+    whole = paint_stats(meter, width)
+    if len(whole) <= height:
+        return whole
+    names = [feed_line.name for feed_line in meter.board.plan.lines]
+    per_line = [column.of(name) for name in names for column in _LINE]
+    rows = [[*_channel_cells(row), *_line_cells(row, names)] for row in meter.channels()]
+    channels = _Table((*_CHANNEL, *per_line), rows).narrowed(width)
+    books = _Table(_BOOKS, [_book_cells(row) for row in meter.partitions()]).narrowed(width)
+    lines = [*channels.paint(width, short=True), line(), *books.paint(width, short=True)]
+    if len(lines) > height:
+        more = f" {len(lines) - height + 1} more lines: --once has all"
+        lines = [*lines[: height - 1], line(Span(more[:width], Tone.DIM))]
+    return lines
+
+
+def _channel_cells(row: ChannelRow) -> list[str]:
     stats = row.stats
     counts: Iterable[int] = (
         stats.holes,
@@ -168,15 +232,16 @@ def _counts(row: ChannelRow) -> list[str]:
         stats.sessions,
         stats.malformed,
     )
-    return [rate_text(row.packets_per_second), rate_text(row.messages_per_second), *map(str, counts)]
+    rates = [rate_text(row.packets_per_second), rate_text(row.messages_per_second)]
+    return [str(row.partition), row.kind.name.lower(), str(row.channel_id), *rates, *map(str, counts)]
 
 
-def _line_counts(row: ChannelRow, names: Iterable[str]) -> list[str]:
+def _line_cells(row: ChannelRow, names: Iterable[str]) -> list[str]:
     seen = [row.lines[name] for name in names]
     return [str(count) for one in seen for count in (one.packets, one.first, one.missing)]
 
 
-def _book_counts(row: PartitionRow) -> list[str]:
+def _book_cells(row: PartitionRow) -> list[str]:
     counters = row.counters
     counts = (
         row.partition,
@@ -191,40 +256,60 @@ def _book_counts(row: PartitionRow) -> list[str]:
     return [str(count) for count in counts]
 
 
-# Heads that a narrow screen has no room for.
-_SHORT = {
-    "packets/s": "pkt/s", "messages/s": "msg/s", "duplicates": "dup", "reordered": "reord", "old session": "old",
-    "sessions": "sess", "malformed": "bad", "channel": "ch", "part": "p",
-}  # fmt: skip
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> list[Line]:
+class _Table:
     """A head and rows; kinds to the left, numbers to the right; numbers that should be 0 and are not stand out."""
-    labels = list(heads)
-    widths = _widths(labels, rows)
-    if width is not None and sum(widths) + _GAP * len(widths) > width:
-        labels = [_SHORT.get(head, head) for head in heads]
-        widths = _widths(labels, rows)
-    gap = " " * (1 if width is not None and sum(widths) + _GAP * len(widths) > width else _GAP)
-    painted = [
-        line(*(Span(_set(text, w, head) + gap, Tone.DIM) for head, text, w in zip(heads, labels, widths, strict=True)))
-    ]
-    for row in rows:
-        spans = [
-            Span(_set(text, w, head) + gap, Tone.BAD if _is_bad(head) and text != "0" else Tone.TEXT)
-            for head, text, w in zip(heads, row, widths, strict=True)
+
+    def __init__(self, columns: Sequence[_Column], rows: Sequence[Sequence[str]]) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def width(self, short: bool = False, gap: str = "  ") -> int:
+        """Columns of the screen that it takes."""
+        return sum(self._widths(short)) + len(gap) * (len(self._columns) - 1)
+
+    def split(self, width: int, short: bool, keys: int) -> "list[_Table]":
+        """Tables of `width` with all columns; each begins with the first `keys` of them."""
+        taken = list(range(keys))
+        tables = []
+        for index in range(keys, len(self._columns)):
+            if len(taken) > keys and self._of([*taken, index]).width(short, " ") > width:
+                tables.append(self._of(taken))
+                taken = list(range(keys))
+            taken.append(index)
+        return [*tables, self._of(taken)]
+
+    def narrowed(self, width: int) -> "_Table":
+        """One table of `width` with short heads and the columns that matter most."""
+        taken = list(range(len(self._columns)))
+        while self._of(taken).width(True, " ") > width and (rank := max(self._columns[i].rank for i in taken)):
+            taken = [index for index in taken if self._columns[index].rank < rank]
+        return self._of(taken)
+
+    def paint(self, width: int, *, short: bool) -> list[Line]:
+        """Its lines, on a screen of `width`."""
+        labels, widths = [column.label(short) for column in self._columns], self._widths(short)
+        gap = "  " if self.width(short) <= width else " "
+        painted = [line(*(Span(cell + gap, Tone.DIM) for cell in self._set(labels, widths)))]
+        for row in self._rows:
+            tones = [
+                Tone.BAD if column.bad and text != "0" else Tone.TEXT
+                for column, text in zip(self._columns, row, strict=True)
+            ]
+            cells = self._set(row, widths)
+            painted.append(line(*(Span(cell + gap, tone) for cell, tone in zip(cells, tones, strict=True))))
+        return painted
+
+    def _of(self, taken: Sequence[int]) -> "_Table":
+        return _Table([self._columns[i] for i in taken], [[row[i] for i in taken] for row in self._rows])
+
+    def _widths(self, short: bool) -> list[int]:
+        return [
+            max([len(column.label(short)), *(len(row[i]) for row in self._rows)])
+            for i, column in enumerate(self._columns)
         ]
-        painted.append(Line(tuple(spans), Ground.NONE))
-    return painted
 
-
-def _widths(labels: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max([len(labels[i]), *(len(row[i]) for row in rows)]) for i in range(len(labels))]
-
-
-def _set(text: str, width: int, head: str) -> str:
-    return text.ljust(width) if head == "kind" else text.rjust(width)
-
-
-def _is_bad(head: str) -> bool:
-    return head.endswith(_BAD)
+    def _set(self, texts: Sequence[str], widths: Sequence[int]) -> list[str]:
+        return [
+            text.ljust(width) if column.head == "kind" else text.rjust(width)
+            for column, text, width in zip(self._columns, texts, widths, strict=True)
+        ]

@@ -12,6 +12,7 @@ TONES = {
     ViewStatus.STALE: Tone.BAD,
     ViewStatus.ENDED: Tone.BAD,
     ViewStatus.FEEDER_LOST: Tone.BAD,
+    ViewStatus.CLOSED: Tone.DIM,
 }
 
 GROUNDS = {Tone.WARN: Ground.WARN, Tone.DIM: Ground.WARN, Tone.BAD: Ground.BAD, Tone.GOOD: Ground.NONE}
@@ -25,6 +26,7 @@ MEANINGS = {
     ViewStatus.SUSPECT: "packets were lost on every line; nothing has proven this book since",
     ViewStatus.FEEDER_LOST: "no packet, not even a heartbeat, on any line",
     ViewStatus.ENDED: "the feeder ended its session",
+    ViewStatus.CLOSED: "this listener has stopped listening",
 }
 
 # Worst first, as a list sorted by status shows them.
@@ -34,6 +36,7 @@ SEVERITY = {
         (
             ViewStatus.FEEDER_LOST,
             ViewStatus.ENDED,
+            ViewStatus.CLOSED,
             ViewStatus.STALE,
             ViewStatus.SUSPECT,
             ViewStatus.JOINING,

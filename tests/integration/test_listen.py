@@ -215,6 +215,27 @@ async def test_a_reader_that_does_not_read_does_not_keep_a_signal_from_ending_it
             assert await process.wait() == 0
 
 
+@pytest.mark.parametrize("arguments", [("--once", "--json"), ("--once",), ("--json",), ("--stats",)])
+async def test_an_output_that_cannot_be_written_is_not_blamed_on_the_network(arguments):
+    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device, which never blocks
+        async with feeding(), started(*arguments, stdout=full) as process:
+            _, error = await process.communicate()
+    assert process.returncode == 1
+    assert error.decode() == "feeder-listen: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("mode", ["--json", "--stats"])
+async def test_a_name_that_the_feeder_does_not_publish_is_told_once_and_listened_for(mode):
+    async with feeding(), started(mode, "NOSUCH", "BTCUSDT", stdout=asyncio.subprocess.DEVNULL) as process:
+        assert process.stderr is not None
+        said = await process.stderr.readline()
+        assert said.startswith(b"feeder-listen: linear:NOSUCH is not published")
+        with pytest.raises(TimeoutError):  # nothing more is said, and it goes on
+            await asyncio.wait_for(process.stderr.readline(), 3.5)
+        process.terminate()
+        assert await process.wait() == 0
+
+
 async def test_stats_once_has_every_channel_and_line():
     async with feeding():
         code, objects, _ = await listen("--stats", "--once", "--json")
@@ -243,27 +264,57 @@ async def test_everything_but_the_screens_works_without_textual():
         assert json.loads(out)["status"] == "LIVE"
 
 
+class Terminal:
+    """A pseudo-terminal of 80 by 24 and what was written to it."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.shown = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.master, lambda: self.shown.extend(os.read(self.master, 65536)))
+
+    def close(self) -> None:
+        self._loop.remove_reader(self.master)
+        os.close(self.master)
+        os.close(self.slave)
+
+    def streams(self) -> dict[str, Any]:
+        environment = os.environ | {"TERM": "xterm-256color"}
+        return {"stdin": self.slave, "stdout": self.slave, "stderr": self.slave, "env": environment}
+
+
+@pytest.fixture
+async def terminal() -> AsyncIterator[Terminal]:
+    opened = Terminal()
+    yield opened
+    opened.close()
+
+
+async def test_statistics_are_redrawn_in_place_on_a_terminal_and_never_scroll_it(terminal):
+    async with feeding(), started("--stats", **terminal.streams()) as process:
+        await until(lambda: terminal.shown.count(b"\x1b[H") >= 3)
+        process.terminate()
+        assert await process.wait() == 0
+    _, *tables, _ = terminal.shown.decode().split("\x1b[H\x1b[J")
+    for table in tables:
+        lines = table.splitlines()
+        assert 10 < len(lines) < 24
+        assert max(map(len, lines)) <= 80
+        assert lines[0].split()[:3] == ["p", "kind", "ch"]
+        assert lines[1].split()[:3] == ["0", "books", "0"]
+
+
 @pytest.mark.parametrize("way", ["q", "SIGTERM", "SIGINT"])
-async def test_the_screens_show_the_feed_and_leave_the_terminal_as_it_was(way):
+async def test_the_screens_show_the_feed_and_leave_the_terminal_as_it_was(way, terminal):
     pytest.importorskip("textual")
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    before = termios.tcgetattr(slave)
-    environment = os.environ | {"TERM": "xterm-256color"}
-    shown = bytearray()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(master, lambda: shown.extend(os.read(master, 65536)))
-    try:
-        async with feeding(), started(stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
-            await until(lambda: b"DOGEUSDT" in shown and b"5 live" in shown)
-            if way == "q":
-                os.write(master, b"q")
-            else:
-                process.send_signal(signal.Signals[way])
-            assert await process.wait() == 0
-            await until(lambda: b"\x1b[?1049l" in shown)  # out of the alternate screen
-        assert termios.tcgetattr(slave) == before
-    finally:
-        loop.remove_reader(master)
-        os.close(master)
-        os.close(slave)
+    before = termios.tcgetattr(terminal.slave)
+    async with feeding(), started(**terminal.streams()) as process:
+        await until(lambda: b"DOGEUSDT" in terminal.shown and b"5 live" in terminal.shown)
+        if way == "q":
+            os.write(terminal.master, b"q")
+        else:
+            process.send_signal(signal.Signals[way])
+        assert await process.wait() == 0
+        await until(lambda: b"\x1b[?1049l" in terminal.shown)  # out of the alternate screen
+    assert termios.tcgetattr(terminal.slave) == before

@@ -2,9 +2,14 @@
 
 import pytest
 
+from feeder.client.status import FEEDER_STATUS, ViewStatus
+from feeder.listen import hints
+from feeder.listen.board import OWN_STATUSES
 from feeder.listen.book_list import BookList, Order
 from feeder.listen.paint import Ground, Line
+from feeder.listen.status import MEANINGS, SEVERITY, TONES
 from feeder.market.status import BookStatus, StatusReason
+from feeder.multicast.plan import ChannelPlan
 from tests.unit.listen.feeds import Watched, texts
 
 
@@ -22,13 +27,14 @@ def under_cursor(lines: list[Line]) -> list[str]:
 
 def test_a_line_tells_status_best_prices_spread_rate_age_and_update_id():
     watched = Watched("ETHUSDT", "BTCUSDT")
+    watched.source("BTCUSDT").delta([6425010, 6], [])
     watched.run(3.0)
     watched.source("BTCUSDT").stale()
     watched.source("ETHUSDT").delta([6425010, 7], [])
     watched.run(0.5)
     assert painted(BookList(watched.board))[1:] == [
-        " category  symbol▼   status                       bid         ask  spread   upd/s   age       update id",
-        " linear    BTCUSDT   STALE: GAP             64,250.10   64,250.20    0.10       0  4.2s               1",
+        " category  symbol▲   status                       bid         ask  spread   upd/s   age       update id",
+        " linear    BTCUSDT   STALE: GAP             64,250.10   64,250.20    0.10       0  3.5s               2",
         " linear    ETHUSDT   LIVE                   64,250.10   64,250.20    0.10     0.5  0.5s               2",
     ]
 
@@ -59,7 +65,7 @@ def test_sorted_by_symbol_rate_age_or_status_and_the_other_way_round():
     books.sort(Order.NAME)
     books.sort(Order.NAME)
     assert symbols(books) == ["XRPUSDT", "ETHUSDT", "BTCUSDT"]
-    assert "symbol▲" in painted(books)[1]
+    assert "symbol▼" in painted(books)[1]
 
 
 def test_an_order_by_rate_stands_for_a_second_so_that_it_can_be_read():
@@ -143,6 +149,39 @@ def test_a_click_puts_the_cursor_on_a_book_and_nowhere_else():
         assert books.selected == ("linear", "ETHUSDT")
 
 
+def test_a_small_screen_keeps_counts_status_and_best_prices():
+    watched = Watched(*(f"S{number:03}USDT" for number in range(200)))
+    watched.source("S000USDT").stale()
+    watched.run(0.1)
+    shown = painted(BookList(watched.board), 40, 9)
+    assert shown[0].startswith(" 199/200 live  1 stale")
+    assert shown[0].endswith("A ✓  B ✓")
+    assert shown[1:4] == [
+        " symbol▲  status       bid       ask",
+        " S000USDT STALE  64,250.10 64,250.20",
+        " S001USDT LIVE   64,250.10 64,250.20",
+    ]
+
+
+def test_a_feed_cut_into_another_number_of_partitions_is_told_in_full():
+    watched = Watched()
+    watched.board.plan = ChannelPlan(partitions=2)
+    books = BookList(watched.board)
+    shown = painted(books, 40)
+    assert " ".join(" ".join(shown[1:3]).split()) == hints.wrong_partitions(watched.board)
+    books.select_row(3)  # the heads
+    books.select_row(4)
+    assert books.selected == ("linear", "BTCUSDT")
+
+
+@pytest.mark.parametrize("status", ViewStatus)
+def test_every_status_there_is_has_its_look_its_meaning_and_its_rank(status):
+    assert status in TONES
+    assert status in MEANINGS
+    assert status in SEVERITY
+    assert (status in OWN_STATUSES) != (status in FEEDER_STATUS.values())
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
 def test_columns_of_less_weight_go_first_where_there_is_no_room(width):
     watched = Watched("BTCUSDT", "1000000BABYDOGEUSDT")
@@ -168,7 +207,13 @@ def test_a_status_is_never_cut_in_the_middle_of_its_reason():
 def test_a_book_that_is_not_published_says_so():
     watched = Watched(wanted=("BTCUSDT", "NOPEUSDT"))
     watched.run(2.0)
-    assert "NOT IN FEED" in painted(BookList(watched.board))[3]
+    for width in (40, 60, 80, 110):
+        assert any("NOT PUBLISHED" in text for text in painted(BookList(watched.board), width)), width
+    head = painted(BookList(watched.board))[0]
+    assert "1 live  1 not published" in head
+    assert "joining" not in head
+    watched.silence(1.0)
+    assert "FEEDER LOST" in painted(BookList(watched.board))[3]
 
 
 def test_the_table_without_screens_holds_every_book():

@@ -35,7 +35,7 @@ def test_a_whole_book_is_exact_in_strings_and_carries_its_checksum():
         "conflated": False,
         "match_time_ns": 2,
         "send_time_ns": 3,
-        "receive_time_ns": 4,
+        "receive_time_ns": view.receive_time_ns,
         "bids": [["64250.10", "1.500"], ["64250.00", "0.020"]],
         "asks": [["64250.20", "0.003"], ["64250.50", "0.070"]],
         "checksum": view.checksum(),

@@ -1,8 +1,11 @@
 """The ladder, character by character."""
 
 from feeder.client.book_view import BookView
+from feeder.client.status import ViewStatus
 from feeder.listen.ladder import Ladder
 from feeder.listen.paint import Ground, Line, Tone
+from feeder.listen.status import MEANINGS
+from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import Side
 from tests.unit.listen.feeds import ASKS, BIDS, Watched, texts
 
@@ -26,7 +29,7 @@ def test_asks_stand_above_bids_and_the_spread_between_them():
         "",
         "  64,250.50       0.070         0.073  █▎",
         "  64,250.20       0.003         0.003",
-        "  64,250.15  spread 0.10 (1 tick)",
+        "  64,250.15  mid  spread 0.10 (1 tick)",
         "  64,250.10       1.500         1.500  ██████████████████████████▋",
         "  64,250.00       0.020         1.520  ███████████████████████████",
     ]
@@ -48,12 +51,13 @@ def test_a_book_that_is_not_live_says_so_over_the_whole_width_and_its_levels_are
     watched.source().stale()
     watched.run(0.1)
     painted = ladder(watched)
-    assert painted[2].ground is Ground.BAD
-    assert painted[2].text.startswith(" STALE: GAP - ")
-    assert len(painted[2].spans[0].text) >= 66
+    banner = painted[2:4]
+    assert [line.ground for line in banner] == [Ground.BAD] * 2
+    assert " ".join(" ".join(texts(banner)).split()) == f"STALE: GAP - {MEANINGS[ViewStatus.STALE]}", "wrapped, not cut"
+    assert all(len(line.spans[0].text) == 66 for line in banner)
     spread = next(line for line in painted if "─" in line.text)
     assert spread.text == " ────────── STALE: GAP"
-    levels = [line for line in painted[4:] if line.text and line is not spread]
+    levels = [line for line in painted[5:] if line.text and line is not spread]
     assert len(levels) == 4
     assert all(tones(line) == {Tone.DIM} for line in levels)
 
@@ -69,7 +73,12 @@ def test_a_lost_feeder_is_unmistakable():
 def test_a_book_that_the_feeder_does_not_publish_is_not_waited_for_in_silence():
     watched = Watched("ETHUSDT", wanted=("BTCUSDT",))
     watched.run(2.0)
-    assert ladder(watched)[2].text == " NOT PUBLISHED: the feeder has no linear BTCUSDT"
+    painted = texts(ladder(watched))
+    assert painted[0].startswith(" linear BTCUSDT  NOT PUBLISHED")
+    assert painted[2] == " NOT PUBLISHED: the feeder has no linear BTCUSDT"
+    assert not any("JOINING" in text for text in painted)
+    watched.silence(1.0)
+    assert ladder(watched)[2].text.startswith(" FEEDER LOST - "), "what a lost feeder has, nobody knows"
 
 
 def test_where_nothing_is_heard_the_ladder_says_what_to_check():
@@ -88,7 +97,7 @@ def test_one_sided_and_crossed_books_are_shown_as_they_are():
     watched.source().delta([6425100, 1], [6425050, 5])
     watched.run(0.1)
     spread = next(line for line in ladder(watched) if "spread" in line.text)
-    assert spread.text == "  64,250.75  spread -0.50 (-5 ticks)"
+    assert spread.text == "  64,250.75  mid  spread -0.50 (-5 ticks)"
     assert tones(spread) == {Tone.BAD}
 
 
@@ -102,7 +111,7 @@ def test_a_mid_price_with_a_digit_more_keeps_its_point_below_the_others():
     watched.source().delta([6425011, 5], [])
     watched.run(0.1)
     spread = next(text for text in texts(ladder(watched)) if "spread" in text)
-    assert spread == "  64,250.155  spread 0.09 (0.9 ticks)"
+    assert spread == "  64,250.155  mid  spread 0.09 (0.9 ticks)"
     assert spread.index(".") == texts(ladder(watched))[5].index(".")
 
 
@@ -133,6 +142,18 @@ def test_missed_trades_are_told_where_they_are_missing():
         "4 trades given up by the feeder",
         "22:13:20.001 B 64,250.20      0.100",
     ]
+
+
+def test_a_small_screen_keeps_all_numbers_and_both_lines():
+    watched = Watched()
+    painted = ladder(watched, 40, 9)
+    assert max(len(text) for text in texts(painted)) <= 40
+    assert painted[0].text.startswith(" linear BTCUSDT  LIVE")
+    assert painted[0].text.endswith("A ✓ B ✓")
+    watched.source().publisher.status(BookStatus.STALE, StatusReason.DISCONNECTED)
+    watched.run(0.1)
+    title = ladder(watched, 40, 9)[0].text
+    assert ("A ✓" in title) == ("B ✓" in title), "one line alone would look like the only one"
 
 
 def test_every_size_of_screen_is_kept():

@@ -2,6 +2,7 @@ import pytest
 
 from feeder.errors import ConfigError
 from feeder.listen import options
+from feeder.listen.stats import column_meanings
 from feeder.multicast.plan import DEFAULT_LINES, Line
 
 
@@ -41,6 +42,8 @@ def test_lines_port_and_partitions_are_the_feeders():
         (["--levels", "0"], "1 or more"),
         (["--timeout", "-1"], "seconds above 0"),
         (["--timeout", "nan"], "seconds above 0"),
+        (["--json", "--timeout", "5"], "--timeout is how long --once waits"),
+        (["--line", "A=239.1.0.0@lo", "--line", "A=239.2.0.0@lo"], "--line A is given 2 times"),
         (["--config", "x.yaml", "--port", "31000"], "--config says lines"),
     ],
 )
@@ -79,5 +82,8 @@ def test_help_shows_examples_keys_and_the_schema(capsys):
         options.parse(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    for part in ("feeder-listen linear:BTCUSDT", "keys of the screens", "instrument_sequence", "exit codes"):
+    for part in ("feeder-listen linear:BTCUSDT", "keys of the screens", "instrument_sequence", "exit codes", "2^53"):
         assert part in text
+    together = " ".join(text.split())
+    for name, meaning in column_meanings():
+        assert f"{name} {meaning}" in together

@@ -10,6 +10,7 @@ pytest.importorskip("textual")
 from textual.pilot import Pilot
 
 from feeder.listen.screens import HelpPage, LadderPage, ListenApp, ListPage, Page, StatsPage
+from feeder.listen.stats import column_meanings
 from feeder.market.instrument import InstrumentKey
 from tests.unit.listen.feeds import Watched
 
@@ -88,9 +89,26 @@ async def test_keys_sort_the_list():
     async with screens(Watched("BTCUSDT", "ETHUSDT")) as (app, pilot):
         await pilot.press("n")
         assert [text.split()[1] for text in seen(app)[2:4]] == ["ETHUSDT", "BTCUSDT"]
-        for key, head in (("r", "upd/s▼"), ("a", "age▼"), ("t", "status▼"), ("n", "symbol▼")):
+        for key, head in (("r", "upd/s▼"), ("a", "age▼"), ("t", "status▼"), ("n", "symbol▲"), ("n", "symbol▼")):
             await pilot.press(key)
             assert head in seen(app)[1]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 10)])
+async def test_help_is_wrapped_never_cut_and_explains_every_column(size):
+    async with screens(Watched()) as (app, pilot):
+        await pilot.resize_terminal(*size)
+        await pilot.press("question_mark")
+        page = app.screen
+        assert isinstance(page, HelpPage)
+        whole = [line.text for line in page.whole(size[0])]
+        assert max(map(len, whole)) <= size[0]
+        together = " ".join(" ".join(whole).split())
+        for name, meaning in column_meanings():
+            assert name in together
+            assert " ".join(meaning.split()) in together
+        assert "? help" in seen(app)[-1]
+        assert "q quit" in seen(app)[-1]
 
 
 async def test_statistics_and_help_open_over_any_screen_once():

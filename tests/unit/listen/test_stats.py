@@ -1,10 +1,11 @@
+import itertools
 import json
 
 import pytest
 
 from feeder.listen.json_lines import JsonLines
 from feeder.listen.paint import Tone
-from feeder.listen.stats import StatsMeter, paint_stats
+from feeder.listen.stats import StatsMeter, fit_stats, paint_stats
 from feeder.wire.messages import Kind
 from tests.helpers.feed import Datagram
 from tests.unit.listen.feeds import Watched, texts
@@ -66,6 +67,39 @@ def test_one_table_where_there_is_room_and_two_where_there_is_not():
     assert len(narrow) == 16
     assert max(len(text) for text in narrow) <= 80
     assert [text.split()[1] for text in wide[1:6]] == ["books", "trades", "bbo", "snapshots", "definitions"]
+
+
+def test_both_tables_have_the_same_heads_and_a_narrow_screen_has_more_tables_with_every_column():
+    watched = Watched()
+    meter = StatsMeter(watched.board)
+    for width, tables in ((220, 2), (110, 3), (80, 3), (40, 6)):
+        shown = texts(paint_stats(meter, width))
+        assert max(len(text) for text in shown) <= width
+        heads = [shown[0], *(after for before, after in itertools.pairwise(shown) if not before)]
+        assert len(heads) == tables, width
+        short = {head.split()[0] for head in heads} == {"p"}
+        assert short or {head.split()[0] for head in heads} == {"part"}
+        every = " ".join(heads)
+        for what in ("holes", "lost", "A first", "B first", "live", "refused"):
+            assert what in every
+
+
+def test_a_terminal_too_low_for_all_has_one_line_per_channel_with_what_matters_most():
+    watched = Watched()
+    lossy(watched)
+    meter = StatsMeter(watched.board)
+    assert texts(fit_stats(meter, 80, 30)) == texts(paint_stats(meter, 80))
+    low = texts(fit_stats(meter, 80, 9))
+    assert len(low) == 9
+    assert low[0].split()[:6] == ["p", "kind", "ch", "pkt/s", "msg/s", "holes"]
+    assert "A miss" in low[0]
+    assert "B miss" in low[0]
+    assert [text.split()[1] for text in low[1:6]] == ["books", "trades", "bbo", "snapshots", "definitions"]
+    lower = texts(fit_stats(meter, 40, 5))
+    assert len(lower) == 5
+    assert max(map(len, lower)) <= 40
+    assert lower[-1].startswith(" 5 more lines")
+    assert "holes" in lower[0]
 
 
 def test_what_should_be_nothing_and_is_not_stands_out():
