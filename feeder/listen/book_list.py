@@ -205,7 +205,9 @@ class BookList:
             if column.head in decimals:
                 needs = decimals[column.head].needed
             else:
-                needs = max([0, *(len(_without_reason(row[column.head])) for row in cells)])
+                # A row without prices has room for its status in their place.
+                full = [row for row in cells if column.head != "status" or {row["bid"], row["ask"]} != {NOTHING}]
+                needs = max([0, *(len(_without_reason(row[column.head])) for row in full)])
             head = len(column.head) + (column.order is self.order)
             tight.append(column._replace(width=max(head, needs)))
         while _needed(tight, " ") > width and len(tight) > 1:
@@ -240,6 +242,9 @@ class BookList:
         spans = [Span(" ")]
         for column in columns:
             text = texts[column.head]
+            if column.head == "status" and len(_without_reason(text)) > column.width:
+                spans.append(Span(_without_reason(text), TONES[status]))  # over the prices that there are not
+                break
             if column.head in decimals:
                 text = decimals[column.head].cell(text)[-column.width :]
             if len(text) > column.width:

@@ -90,7 +90,7 @@ class Listener:
         wanted = {key: self._feed.instrument_id(*key) for key in asked.instruments}
         self._board = Board(self._feed.feeds, asked.plan, self._clock, wanted or None)
         self._stop = asyncio.Event()
-        self._said: dict[str, str] = {}
+        self._said: set[str] = set()
         self.printed = ""
         self.problem = ""
 
@@ -146,18 +146,23 @@ class Listener:
                     for line in lines.stats(meter):
                         writer.write(line)
                 elif terminal:
-                    # What standard error said is cleared away with the table before, so it is repeated here.
-                    width, height = _size()
-                    said = [
-                        part for text in (*self._notices.texts, *self._said.values()) for part in _say_in(text, width)
-                    ]
-                    table = fit_stats(meter, width, max(2, height - 1 - len(said)))
-                    writer.write(f"{_CLEAR_SCREEN}{as_text((*said, *table)[: height - 1])}".encode())
+                    writer.write(f"{_CLEAR_SCREEN}{as_text(self._stats_screen(meter))}".encode())
                 else:
                     writer.write(f"{as_text(paint_stats(meter, _size()[0]))}\n".encode())
                 self._say_if_quiet()
         writer.close()
         return self._end_of(writer)
+
+    def _stats_screen(self, meter: StatsMeter) -> list[Line]:
+        """As much as the terminal holds. What standard error says is cleared away with it, so it is here too."""
+        width, height = _size()
+        height -= 1  # the cursor stands below it
+        if hints.quiet(self._board):
+            return hints.listening(self._board, width)[:height]
+        wrong = hints.wrong_partitions(self._board)
+        warnings = [*self._notices.texts, *([] if wrong is None else [wrong])]
+        said = [part for text in warnings for part in wrapped(text, width, Tone.WARN)]
+        return [*said, *fit_stats(meter, width, max(2, height - len(said)))][:height]
 
     async def _stats_once(self) -> int:
         meter = StatsMeter(self._board)
@@ -229,7 +234,7 @@ class Listener:
 
     def _say(self, subject: str, text: str) -> None:
         if subject not in self._said:
-            self._said[subject] = text
+            self._said.add(subject)
             _fail(text, FAILURE)
 
     @staticmethod
@@ -259,10 +264,6 @@ def _size() -> tuple[int, int]:
     """Columns and lines."""
     size = shutil.get_terminal_size((200, 24))
     return size.columns, size.lines
-
-
-def _say_in(text: str, width: int) -> list[Line]:
-    return [part for each in text.splitlines() for part in wrapped(each, width, Tone.WARN)]
 
 
 def _print(text: str) -> int:

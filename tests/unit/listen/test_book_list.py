@@ -208,7 +208,9 @@ def test_a_book_that_is_not_published_says_so():
     watched = Watched(wanted=("BTCUSDT", "NOPEUSDT"))
     watched.run(2.0)
     for width in (40, 60, 80, 110):
-        assert any("NOT PUBLISHED" in text for text in painted(BookList(watched.board), width)), width
+        shown = painted(BookList(watched.board), width)
+        assert "NOT PUBLISHED" in shown[3], width
+        assert "64,250.10" in shown[2], width
     head = painted(BookList(watched.board))[0]
     assert "1 live  1 not published" in head
     assert "joining" not in head
