@@ -51,8 +51,8 @@ _LINE = (
     _Column("packets", "packets that the line brought, heartbeats too", "pkts", 11),
     _Column(
         "first",
-        "those that it brought before any other line. A heartbeat has no message and is never first, and of each packet"
-        " one line is: less than packets is no loss",
+        "packets with messages that it brought before any other line. Fewer than packets is no loss: only one line is"
+        " first with each, and heartbeats, which have no messages, never are",
         "first",
         12,
     ),
