@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from feeder.book.order_book import OrderBook
 from feeder.client.status import FEEDER_STATUS, ViewStatus
-from feeder.clock import Clock
+from feeder.clock import SECOND_NS, Clock
 from feeder.market.instrument import InstrumentKey
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import Levels
@@ -90,7 +90,7 @@ class BookView:
 
     @property
     def age_seconds(self) -> float | None:
-        """Seconds since a change was applied here; None before the first."""
+        """Seconds since the book last changed; None before the first change."""
         return None if self._updated is None else self._clock.monotonic() - self._updated
 
     def top(self, count: int = 1) -> Levels:
@@ -149,6 +149,10 @@ class BookView:
         self.sequence = begin.instrument_sequence
         self.feeder_status, self.reason = begin.status, begin.reason
         self.conflated = False
+        # What a snapshot tells may be old: its age counts from when the feeder got it, by this machine's clock.
+        self._updated = self._clock.monotonic() - max(0, self._clock.wall_ns() - begin.receive_time_ns) / SECOND_NS
+        if not begin.receive_time_ns:
+            self._updated = None
         self.joined = True
 
     def _take_over(self, message: BookDelta | SnapshotBegin) -> None:

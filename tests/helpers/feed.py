@@ -38,8 +38,9 @@ class Recorder:
 class Source:
     """One instrument's worker, reduced to what the publisher sees of it; remembers the book at every sequence."""
 
-    def __init__(self, publisher: BookPublisher, history: dict[tuple[int, int], Levels]) -> None:
+    def __init__(self, publisher: BookPublisher, history: dict[tuple[int, int], Levels], clock: ManualClock) -> None:
         self.publisher = publisher
+        self._clock = clock
         self.book = OrderBook(1000)
         self.update_id = 0
         self._history = history
@@ -68,7 +69,9 @@ class Source:
 
     def _update(self, *, snapshot: bool = False, conflated: bool = False) -> BookUpdate:
         self.update_id += 1
-        return BookUpdate(snapshot, [], [], self.update_id, self.update_id, 1, 2, 3, 4, 0, conflated)
+        return BookUpdate(
+            snapshot, [], [], self.update_id, self.update_id, 1, 2, 3, self._clock.wall_ns(), 0, conflated
+        )
 
     def _remember(self) -> None:
         self._history[self.id, self.publisher.sequence] = self.levels()
@@ -97,7 +100,9 @@ class Feed:
 
         self.publisher = Publisher(self.plan, open_senders, self.clock, self.deferred.append)
         history = self.histories.setdefault(self.publisher.session_id, {})
-        self.sources = {symbol: Source(self.publisher.add(instrument(symbol), 50), history) for symbol in self.symbols}
+        self.sources = {
+            symbol: Source(self.publisher.add(instrument(symbol), 50), history, self.clock) for symbol in self.symbols
+        }
         for source in self.sources.values():
             source.publisher.status(BookStatus.SYNCING, StatusReason.SUBSCRIBED)
 

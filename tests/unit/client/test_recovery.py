@@ -513,3 +513,16 @@ def test_a_trades_consumer_hears_that_a_book_is_live_again():
     packets = [parse(data) for line, channel, data in feed.wire if channel == Kind.TRADES and line == "A"]
     told = [decode(p, frame).body.status.name for p in packets for frame in p.frames]  # type: ignore[union-attr]
     assert told == ["STALE", "LIVE"]
+
+
+def test_a_late_joiners_stale_book_is_as_old_as_the_feeders():
+    feed = Feed()
+    (source,) = feed.sources.values()
+    source.restart(BIDS, ASKS)
+    source.stale()
+    feed.run(20.0, [])
+    late = Consumer(feed)
+    feed.run(1.1, [late])
+    age = late.view(source).age_seconds
+    assert age is not None
+    assert 20.9 < age < 21.2
