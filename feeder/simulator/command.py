@@ -8,6 +8,8 @@ from feeder.errors import FeederError
 from feeder.simulator.server import Simulator, SimulatorConfig
 from feeder.simulator.venue import CATEGORIES
 
+MOST_SYMBOLS = 5_000  # several times what the real exchange lists; each takes memory from the start
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `feeder sim`, on its own parser."""
@@ -16,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rest-port", type=_port, default=9444, help="REST port, 0 picks one (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default %(default)s)")
     market = parser.add_argument_group("a seeded market")
-    market.add_argument("--symbols", type=_positive, metavar="N", help="how many symbols are listed (default 20)")
+    market.add_argument(
+        "--symbols", type=_symbols, metavar="N", help=f"how many are listed (default 20, at most {MOST_SYMBOLS})"
+    )
     market.add_argument(
         "--categories", type=_categories, metavar="LIST", help="over which they are spread (default linear)"
     )
@@ -76,10 +80,10 @@ def _port(text: str) -> int:
     return port
 
 
-def _positive(text: str) -> int:
+def _symbols(text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if not 1 <= number <= MOST_SYMBOLS:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {MOST_SYMBOLS}")
     return number
 
 

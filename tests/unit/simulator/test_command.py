@@ -41,6 +41,8 @@ def test_recordings_may_be_several_and_have_a_speed() -> None:
         ["--port", "70000"],
         ["--rest-port", "x"],
         ["--symbols", "0"],
+        ["--symbols", "5001"],
+        ["--symbols", "100000000"],
         ["--updates-per-second", "0"],
         ["--updates-per-second", "nan"],
         ["--categories", "futures"],
@@ -54,6 +56,13 @@ def test_a_bad_argument_is_a_usage_error(arguments: list[str], capsys: pytest.Ca
         _config(*arguments)
     assert caught.value.code == 2
     assert arguments[-2] in capsys.readouterr().err
+
+
+def test_the_most_symbols_there_may_be_are_named_when_more_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _config("--symbols", "5000").symbols == 5000
+    with pytest.raises(SystemExit):
+        _config("--symbols", "5001")
+    assert "between 1 and 5000" in capsys.readouterr().err
 
 
 def test_two_markets_at_once_are_refused() -> None:
