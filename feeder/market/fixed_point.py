@@ -7,6 +7,13 @@ from feeder.errors import FinerThanScale, FixedPointError
 
 INT64_MAX = (1 << 63) - 1
 FINEST_EXPONENT = -18  # below it, a 64-bit integer holds no useful range
+FINER_DIGITS = 6
+"""How many digits finer than its scale a number may make an instrument.
+
+A scale is the same for all numbers of an instrument, so every digit takes a factor of ten from the largest that fits.
+int64 holds 9.2e18; the largest real numbers at the venue's own scales (1e5 at 10^-2, 1e12 at 10^0) leave six digits. A
+number finer than that is a fault of one message, and must not cost the instrument all others.
+"""
 
 _POWERS: tuple[int, ...] = tuple(10**n for n in range(40))
 
@@ -70,5 +77,8 @@ def format_fixed(value: int, exponent: int) -> str:
 
 
 def rescale(value: int, exponent: int, finer: int) -> int:
-    """`value` at 10^exponent, expressed at the finer (or equal) exponent."""
-    return value * _POWERS[exponent - finer]
+    """`value` at 10^exponent, expressed at the finer (or equal) exponent. Raises FixedPointError over 64 bits."""
+    rescaled = value * _POWERS[exponent - finer]
+    if rescaled > INT64_MAX:
+        raise FixedPointError(f"{format_fixed(value, exponent)} at 10^{finer} exceeds 64 bits")
+    return rescaled
