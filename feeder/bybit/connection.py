@@ -58,7 +58,7 @@ class MarketSink(Protocol):
         ...
 
     def on_definition(self, instrument: Instrument) -> None:
-        """The instrument's scale or steps changed. Its book was reset before; what follows is at the new scale."""
+        """The instrument as it is now. If its scale is another, the book was reset before; what follows is at that."""
         ...
 
 
@@ -85,6 +85,7 @@ class Connection:
         clock: Clock,
         counters: Counters,
         request_scale: Callable[[Market, int, int], None],
+        check_listing: Callable[[Market], None],
     ) -> None:
         self.name = name
         self.category = category
@@ -95,6 +96,7 @@ class Connection:
         self._clock = clock
         self._counters = counters
         self._request_scale = request_scale
+        self._check_listing = check_listing
         self._logged: set[str] = set()
 
     def on_connected(self) -> list[Output]:
@@ -118,6 +120,16 @@ class Connection:
         """Go on with a book that waited for its scale."""
         return self._apply(self.session.release(market.topic, self._clock.monotonic()))
 
+    def refuse_scale(self, market: Market, error: FixedPointError) -> list[Output]:
+        """The finer scale that a message asked for cannot be: it was malformed, and so is the next one like it."""
+        self._counters.decode_errors += 1
+        scale = market.scale
+        market.scale = Scale(scale.price_exponent, scale.quantity_exponent, finer_digits=0)
+        _log.warning("malformed message", connection=self.name, topic=market.topic.name, error=str(error))
+        if market.topic.phase is Phase.RESYNC_DUE:  # a message of its book; trades are lost, and were counted
+            self._sink.on_reset(market.key, market.topic.generation, StatusReason.MALFORMED)
+        return self.release(market)
+
     def on_payload(self, payload: bytes, receive_time_ns: int) -> list[Output] | None:
         """Take one text message. None: it was data and there is nothing to do."""
         counters = self._counters
@@ -130,7 +142,7 @@ class Connection:
         if type(data) is BookData:
             market = self.books.get(message.topic)
             if market is None:
-                return self._on_unrouted(message.topic)
+                return self._on_misfit(message.topic, "an object where trades are an array")
             topic = market.topic
             if topic.phase is not _ACTIVE and not self.session.admit(
                 topic, is_snapshot=message.type == "snapshot", now=self._clock.monotonic()
@@ -150,13 +162,13 @@ class Connection:
     def _on_trades(self, message: Message, trades: list[TradeData], receive_time_ns: int) -> list[Output] | None:
         markets = self.trades.get(message.topic)
         if markets is None:
-            return self._on_unrouted(message.topic)
+            return self._on_misfit(message.topic, "an array where a book is an object")
         topic = self.session.topics[message.topic]
         if not self.session.admit(topic, is_snapshot=False, now=self._clock.monotonic()):
             return None
         counters = self._counters
         updates: dict[Market, list[TradeUpdate]] = {}
-        finer: dict[Market, list[TradeData]] = {}
+        finer: dict[Market, tuple[int, int]] = {}  # exponents
         for trade in trades:
             market = markets.get(trade.s)
             if market is None:
@@ -165,7 +177,7 @@ class Connection:
             try:
                 update = trade_update(trade, message.ts, market.scale, receive_time_ns)
             except FinerThanScale:
-                finer.setdefault(market, []).append(trade)
+                self._on_finer_trade(message.topic, market, trade, finer)
             except (FixedPointError, MessageError) as error:
                 self._on_bad_trades(message.topic, {market: 1}, error)
             else:
@@ -173,15 +185,22 @@ class Connection:
         for market, its_updates in updates.items():
             counters.trades += len(its_updates)
             self._sink.on_trades(market.key, its_updates, market.topic.generation)
-        for market, its_trades in finer.items():
-            try:
-                exponents = needed_exponents(its_trades)
-            except FixedPointError as error:
-                self._on_bad_trades(message.topic, {market: len(its_trades)}, error)
-            else:
-                self._lose_trades({market: len(its_trades)})
-                self._request_scale(market, *exponents)
+        for market, exponents in finer.items():
+            self._request_scale(market, *exponents)
         return None
+
+    def _on_finer_trade(
+        self, topic: str, market: Market, trade: TradeData, finer: dict[Market, tuple[int, int]]
+    ) -> None:
+        """A trade lost for its scale; what it needs goes to `finer`, together with what others of its message need."""
+        try:
+            price_exponent, quantity_exponent = needed_exponents(trade, market.scale)
+        except FixedPointError as error:
+            self._on_bad_trades(topic, {market: 1}, error)
+            return
+        others = finer.get(market, (0, 0))
+        finer[market] = (min(price_exponent, others[0]), min(quantity_exponent, others[1]))
+        self._lose_trades({market: 1})
 
     def _on_control(self, message: Message) -> list[Output]:
         """Acks and pongs; or data without its `data`."""
@@ -226,6 +245,12 @@ class Connection:
                 _log.warning("unknown topic", connection=self.name, topic=topic[:200])
         return []
 
+    def _on_misfit(self, topic: str, what: str) -> list[Output]:
+        """Data in a shape that its topic does not have, if it is a topic of ours at all."""
+        if topic in self.books or topic in self.trades:
+            return self._on_undecodable_data(topic, MessageError(what))
+        return self._on_unrouted(topic)
+
     def _on_unknown(self, what: str) -> None:
         self._counters.unknown_messages += 1
         if self._first_time(what):
@@ -246,7 +271,7 @@ class Connection:
         """Numbers finer than the scale ask for a finer one; other faults for a resync."""
         if isinstance(error, FinerThanScale):
             try:
-                exponents = needed_exponents(data)
+                exponents = needed_exponents(data, market.scale)
             except FixedPointError as worse:
                 return self._on_malformed(market, worse)
             held = self.session.resync(market.topic, StatusReason.SCALE, self._clock.monotonic(), hold=True)
@@ -275,27 +300,37 @@ class Connection:
     def _apply(self, actions: Sequence[Action]) -> list[Output]:
         """Tell the sink what happened to books; leave what is for the socket to the caller."""
         outputs: list[Output] = []
+        defect: Exception | None = None
         for action in actions:
             if isinstance(action, Send | Reconnect):
                 outputs.append(action)
                 continue
-            market = self.books.get(action.topic.name)
-            if isinstance(action, Refused):
-                _log.error(
-                    "topic refused",
-                    connection=self.name,
-                    category=self.category,
-                    topic=action.topic.name,
-                    error=action.message[:200],
-                    attempt=action.topic.refusals,
-                    delay_seconds=round(action.delay_seconds, 3),
-                )
-                if market is not None:
-                    self._sink.on_reset(market.key, action.generation, StatusReason.REFUSED)
-            elif market is not None:
-                self._log_resync(action)
-                self._sink.on_reset(market.key, action.generation, action.reason)
+            try:
+                self._tell(action)
+            except Exception as error:  # noqa: BLE001 - raised below; the other books must not stay LIVE for it
+                defect = error
+        if defect is not None:
+            raise defect
         return outputs
+
+    def _tell(self, action: Reset | Refused) -> None:
+        market = self.books.get(action.topic.name)
+        if isinstance(action, Refused):
+            _log.error(
+                "topic refused",
+                connection=self.name,
+                category=self.category,
+                topic=action.topic.name,
+                error=action.message[:200],
+                attempt=action.topic.refusals,
+                delay_seconds=round(action.delay_seconds, 3),
+            )
+            if market is not None:
+                self._sink.on_reset(market.key, action.generation, StatusReason.REFUSED)
+                self._check_listing(market)
+        elif market is not None:
+            self._log_resync(action)
+            self._sink.on_reset(market.key, action.generation, action.reason)
 
     def _log_resync(self, reset: Reset) -> None:
         if reset.reason is StatusReason.DISCONNECTED:

@@ -28,4 +28,5 @@ class Counters:
     dropped_old_generation: int = 0  # frames of a subscription that is over
     trades_unrouted: int = 0  # trades of symbols nobody wants, in an option topic of a whole base coin
     scale_changes: int = 0
+    delisted: int = 0  # books given up because the venue has closed the instrument
     resyncs: Counter[StatusReason] = field(default_factory=Counter)  # by reason

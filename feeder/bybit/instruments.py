@@ -1,12 +1,11 @@
 """The scale of every symbol, from the venue's instruments-info, with the last good copy kept on disk.
 
-Source: Bybit v5, market/instrument. GET /v5/market/instruments-info; spot is one page, options come per base coin.
 A scale is a decimal exponent, that of the last digit the venue writes in a tick or step ("0.10" gives -2, as its prices
 are padded likewise), never a multiple of the tick: old or odd prices off the tick grid must fit.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -15,66 +14,22 @@ import aiohttp
 import msgspec
 
 from feeder.clock import SECOND_NS, Clock
-from feeder.errors import FeederError, InstrumentError, RestError
+from feeder.errors import FeederError, FixedPointError, InstrumentError, RestError
 from feeder.log import logger
-from feeder.market.fixed_point import FINEST_EXPONENT, parse_fixed, rescale
-from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus, instrument_id
+from feeder.market.fixed_point import FINER_DIGITS, rescale
+from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus, instrument_id, is_symbol
 
-from .pacing import backoff_delay
+from .instruments_info import InstrumentInfo, InstrumentsInfo, parse_instrument, understood
+from .pacing import TokenBucket
 from .topics import base_coin
 
 OPTION_BASE_COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "MNT")
 
-_PATH = "/v5/market/instruments-info"
-_PAGE = 1000  # the most the venue gives at once
-_MOST_PAGES = 100  # an end to a cursor that goes in circles
-_REQUEST_SECONDS = 5.0
-_ATTEMPTS = 4
-_RETRY_FIRST = 0.25
-_RETRY_CAP = 2.0
-_RETRIABLE_CODES = frozenset({429, 10000, 10006, 10016, 10018})  # overload, timeout, rate limit, restarting
+_REFRESH_BURST = 20.0  # questions about single instruments: all books may have one at once, and the venue's limit
+_REFRESHES_PER_SECOND = 20.0  # is 600 requests per 5 s and address
+_LOGGED = 40  # odd symbols named in one log line, and characters of each
 
 _log = logger("bybit.instruments")
-
-_STATUSES = {
-    "PreLaunch": TradingStatus.PRELAUNCH,
-    "Trading": TradingStatus.TRADING,
-    "Delivering": TradingStatus.DELIVERING,
-    "Closed": TradingStatus.CLOSED,
-}
-
-
-class PriceFilter(msgspec.Struct):
-    """`priceFilter` of an instrument."""
-
-    tickSize: str  # noqa: N815 - the venue's key
-
-
-class LotSizeFilter(msgspec.Struct):
-    """`lotSizeFilter` of an instrument: spot says basePrecision where the others say qtyStep."""
-
-    qtyStep: str = ""  # noqa: N815 - the venue's key
-    basePrecision: str = ""  # noqa: N815 - the venue's key
-
-
-class InstrumentInfo(msgspec.Struct):
-    """One entry of instruments-info, and of the copy on disk."""
-
-    symbol: str
-    status: str
-    priceFilter: PriceFilter  # noqa: N815 - the venue's key
-    lotSizeFilter: LotSizeFilter  # noqa: N815 - the venue's key
-
-
-class _Page(msgspec.Struct):
-    entries: list[msgspec.Raw] = msgspec.field(name="list", default_factory=list)
-    nextPageCursor: str = ""  # noqa: N815 - the venue's key
-
-
-class _Answer(msgspec.Struct):
-    retCode: int  # noqa: N815 - the venue's key
-    retMsg: str = ""  # noqa: N815 - the venue's key
-    result: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _Copy(msgspec.Struct):
@@ -85,34 +40,21 @@ class _Copy(msgspec.Struct):
     instruments: list[InstrumentInfo]
 
 
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_page = msgspec.json.Decoder(_Page).decode
-_decode_info = msgspec.json.Decoder(InstrumentInfo).decode
 _decode_copy = msgspec.json.Decoder(_Copy).decode
 
 
-def parse_instrument(category: str, info: InstrumentInfo, identity: int) -> Instrument:
-    """An Instrument of what the venue says. Raises FixedPointError or InstrumentError when that makes no sense."""
-    status = _STATUSES.get(info.status)
-    if status is None:
-        raise InstrumentError(f"{category} {info.symbol}: unknown status {info.status[:40]!r}")
-    step = info.lotSizeFilter.basePrecision if category == Category.SPOT else info.lotSizeFilter.qtyStep
-    price_exponent, quantity_exponent = _written_exponent(info.priceFilter.tickSize), _written_exponent(step)
-    return Instrument(
-        category=category,
-        symbol=info.symbol,
-        id=identity,
-        price_exponent=price_exponent,
-        quantity_exponent=quantity_exponent,
-        tick_size=parse_fixed(info.priceFilter.tickSize, price_exponent),
-        quantity_step=parse_fixed(step, quantity_exponent),
-        status=status,
+def _gravity(error: RestError) -> tuple[float, bool]:
+    return error.retry_after_seconds, not error.retriable
+
+
+def _no_table(category: str, failure: RestError, and_the_copy: str = "") -> RestError:
+    """What makes a start impossible; whether and when to try again is as the failure says."""
+    return RestError(
+        f"no instrument table for {category}: {failure}{and_the_copy};"
+        " check exchange.rest_url and the network, or start once with REST reachable so that a copy is kept",
+        retriable=failure.retriable,
+        retry_after_seconds=failure.retry_after_seconds,
     )
-
-
-def _written_exponent(text: str) -> int:
-    """The exponent of the last digit written, zeros included, at the finest -18."""
-    return max(-len(text.partition(".")[2]), FINEST_EXPONENT)
 
 
 class InstrumentTable:
@@ -120,6 +62,9 @@ class InstrumentTable:
 
     `ids` overrides the computed instrument ids. `cache_directory` keeps the last good copy per category for a start
     without REST; None keeps none. Exponents only get finer while the table lives; definition_version counts changes.
+    `skipped_symbols` counts entries whose symbol is none that feeder can publish.
+
+    After HTTP 403 nothing is sent for 10 minutes, whoever asks: see InstrumentsInfo.
     """
 
     def __init__(
@@ -131,44 +76,66 @@ class InstrumentTable:
         cache_directory: Path | None = None,
         ids: Mapping[InstrumentKey, int] | None = None,
     ) -> None:
-        self._rest_url = rest_url.rstrip("/")
+        self._info = InstrumentsInfo(rest_url, clock=clock, random=random)
         self._clock = clock
-        self._random = random
         self._cache_directory = cache_directory
         self._ids = dict(ids or {})
+        self._refreshes = TokenBucket(_REFRESH_BURST, _REFRESHES_PER_SECOND, clock.monotonic())
+        self.skipped_symbols = 0
         self._instruments: dict[InstrumentKey, Instrument] = {}
+        self._said: dict[InstrumentKey, tuple[int, int]] = {}  # price and quantity exponents, as the venue's own last
         self._claimed: dict[int, InstrumentKey] = {}
 
     async def load(self, wanted: Mapping[str, Iterable[str] | None]) -> None:
         """Fetch the table of each category in `wanted`, whose value is the symbols wanted, or None for all.
 
         The symbols matter for options alone, which the venue lists per base coin. When REST fails, the copy on disk
-        serves. Raises RestError when there is neither.
+        serves. Raises RestError when there is neither: of several, the one that keeps us silent longest, so that none
+        of the others makes its caller ask sooner.
         """
-        async with self._http() as http:
-            await asyncio.gather(*(self._load(http, category, symbols) for category, symbols in wanted.items()))
+        async with self._info.session() as http:
+            loads = (self._load(http, category, symbols) for category, symbols in wanted.items())
+            results = await asyncio.gather(*loads, return_exceptions=True)
+        for result in results:
+            if result is not None and not isinstance(result, RestError):
+                raise result
+        failures = [result for result in results if isinstance(result, RestError)]
+        if failures:
+            raise max(failures, key=_gravity)
 
     async def _load(self, http: aiohttp.ClientSession, category: str, symbols: Iterable[str] | None) -> None:
         coins: list[str | None] = [None]
         if category == Category.OPTION:
             coins = list(OPTION_BASE_COINS if symbols is None else sorted({base_coin(symbol) for symbol in symbols}))
         try:
-            infos = [info for coin in coins for info in await self._fetch(http, category, coin=coin)]
+            infos = [
+                info for coin in coins for info in understood(category, await self._info.fetch(http, category, coin))
+            ]
         except RestError as error:
             infos = self._read_copy(category, error)
         else:
             self._write_copy(category, infos)
-        for info in infos:
-            self._take(category, info)
+        self._take(category, infos)
         _log.info("instruments loaded", category=category, count=len(infos))
 
     async def refresh(self, key: InstrumentKey) -> Instrument:
-        """Ask the venue about one instrument again. Raises RestError, or InstrumentError when it is gone."""
+        """Ask the venue about one instrument again; one that it lists no longer is CLOSED.
+
+        Raises RestError, or InstrumentError when there never was such an instrument.
+        """
         category, symbol = key
-        async with self._http() as http:
-            for info in await self._fetch(http, category, symbol=symbol):
-                self._take(category, info)
-        return self.get(key)
+        while wait := self._refreshes.take(self._clock.monotonic()):  # noqa: ASYNC110 - nobody signals time
+            await asyncio.sleep(wait)
+        async with self._info.session() as http:
+            entries = await self._info.fetch(http, category, symbol=symbol)
+        infos = understood(category, entries)
+        self._take(category, infos)
+        instrument = self.get(key)
+        # An entry that makes no sense may be the one asked for: only what is surely absent is gone.
+        if len(infos) == len(entries) and all(info.symbol != symbol for info in infos):
+            closed = replace(instrument, status=TradingStatus.CLOSED)
+            return self._replace(instrument, closed, instrument.price_exponent, instrument.quantity_exponent)
+        return instrument
 
     def get(self, key: InstrumentKey) -> Instrument:
         """The instrument as known now. Raises InstrumentError when there is none."""
@@ -207,105 +174,71 @@ class InstrumentTable:
         )
 
     def make_finer(self, key: InstrumentKey, price_exponent: int, quantity_exponent: int) -> Instrument:
-        """See to it that the instrument's exponents are at least as fine as these; return it as it is now."""
+        """See to it that the instrument's exponents are at least as fine as these; return it as it is now.
+
+        Raises FixedPointError when that is more than FINER_DIGITS finer than the venue's own, however it came about, or
+        when its tick or step do not fit 64 bits any more.
+        """
         old = self.get(key)
+        for wanted, said in zip((price_exponent, quantity_exponent), self._said[key], strict=True):
+            if wanted < said - FINER_DIGITS:
+                raise FixedPointError(
+                    f"{':'.join(key)}: 10^{wanted} is more than {FINER_DIGITS} digits finer than the venue's 10^{said}"
+                )
         return self._replace(old, old, price_exponent, quantity_exponent)
 
     # Within
 
-    def _take(self, category: str, info: InstrumentInfo) -> None:
-        """Add or update one instrument; an odd one costs nobody else their table."""
+    def _take(self, category: str, infos: Sequence[InstrumentInfo]) -> None:
+        """Add or update instruments; an odd one costs nobody else their table."""
+        odd = [info.symbol for info in infos if not is_symbol(info.symbol)]
+        if odd:
+            self.skipped_symbols += len(odd)
+            named = [symbol[:_LOGGED] for symbol in odd[:_LOGGED]]
+            _log.warning("symbols skipped", category=category, count=len(odd), symbols=named)
+        for info in infos:
+            if is_symbol(info.symbol):
+                self._take_one(category, info)
+
+    def _take_one(self, category: str, info: InstrumentInfo) -> None:
         key = (category, info.symbol)
         try:
             identity = self._ids[key] if key in self._ids else instrument_id(category, info.symbol)
             new = parse_instrument(category, info, identity)
-        except (FeederError, UnicodeEncodeError) as error:
-            _log.warning("instrument not understood", category=category, symbol=info.symbol[:60], error=str(error))
-            return
-        old = self._instruments.get(key)
-        if old is None:
-            self._instruments[key] = new
+            old = self._instruments.get(key)
+            if old is None:
+                self._instruments[key] = new
+            else:
+                self._replace(old, new, new.price_exponent, new.quantity_exponent)
+        except FeederError as error:
+            _log.warning("instrument not understood", category=category, symbol=info.symbol, error=str(error))
         else:
-            self._replace(old, new, new.price_exponent, new.quantity_exponent)
+            self._said[key] = (new.price_exponent, new.quantity_exponent)
 
     def _replace(self, old: Instrument, new: Instrument, price_exponent: int, quantity_exponent: int) -> Instrument:
-        """Put `new` in the place of `old`, at exponents no coarser than before; a new version if anything differs."""
+        """Put `new` in the place of `old`, at exponents no coarser than before; a new version if anything differs.
+
+        Raises FixedPointError, and changes nothing, when its tick or step do not fit 64 bits.
+        """
         price_exponent = min(old.price_exponent, price_exponent)
         quantity_exponent = min(old.quantity_exponent, quantity_exponent)
+        try:
+            tick_size = rescale(new.tick_size, new.price_exponent, price_exponent)
+            quantity_step = rescale(new.quantity_step, new.quantity_exponent, quantity_exponent)
+        except FixedPointError as error:
+            raise FixedPointError(f"{':'.join(old.key)}: its tick or step do not fit: {error}") from error
         merged = replace(
             new,
             price_exponent=price_exponent,
             quantity_exponent=quantity_exponent,
-            tick_size=rescale(new.tick_size, new.price_exponent, price_exponent),
-            quantity_step=rescale(new.quantity_step, new.quantity_exponent, quantity_exponent),
+            tick_size=tick_size,
+            quantity_step=quantity_step,
             definition_version=old.definition_version,
         )
         if merged != old:
             merged = replace(merged, definition_version=old.definition_version + 1)
             self._instruments[old.key] = merged
         return merged
-
-    def _http(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS))
-
-    async def _fetch(
-        self, http: aiohttp.ClientSession, category: str, *, coin: str | None = None, symbol: str | None = None
-    ) -> list[InstrumentInfo]:
-        """All pages of one category, base coin or symbol."""
-        parameters = {"category": category}
-        if symbol is not None:
-            parameters["symbol"] = symbol
-        elif category != Category.SPOT:  # spot knows no pages
-            parameters["limit"] = str(_PAGE)
-        if coin is not None:
-            parameters["baseCoin"] = coin
-        infos: list[InstrumentInfo] = []
-        for _ in range(_MOST_PAGES):
-            page = await self._get(http, parameters)
-            for raw in page.entries:
-                try:
-                    infos.append(_decode_info(raw))
-                except msgspec.DecodeError as error:
-                    _log.warning("instrument not understood", category=category, error=str(error))
-            if not page.nextPageCursor or parameters.get("cursor") == page.nextPageCursor:
-                break
-            parameters["cursor"] = page.nextPageCursor
-        return infos
-
-    async def _get(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
-        """One page, asked for again while that may help."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return await self._get_once(http, parameters)
-            except RestError as error:
-                if not error.retriable or attempt == _ATTEMPTS:
-                    raise
-                delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
-                _log.debug("instruments asked again", error=str(error), attempt=attempt, delay_seconds=delay)
-            await asyncio.sleep(delay)
-        raise AssertionError("the last attempt returns or raises")
-
-    async def _get_once(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
-        address = f"{self._rest_url}{_PATH}"
-        try:
-            async with http.get(address, params=parameters) as response:
-                body = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise RestError(f"GET {address}: {type(error).__name__} {error}", retriable=True) from error
-        if response.status != 200:
-            # 403 is the address's rate limit or a barred country: asking again makes it worse.
-            retriable = response.status == 429 or response.status >= 500
-            raise RestError(f"GET {response.url}: HTTP {response.status}", retriable=retriable)
-        try:
-            answer = _decode_answer(body)
-            if answer.retCode != 0:
-                raise RestError(
-                    f"GET {response.url}: retCode {answer.retCode} {answer.retMsg[:200]}",
-                    retriable=answer.retCode in _RETRIABLE_CODES,
-                )
-            return _decode_page(answer.result)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RestError(f"GET {response.url}: not the JSON expected: {error}", retriable=False) from error
 
     def _copy_path(self, category: str) -> Path | None:
         return self._cache_directory / f"instruments-{category}.json" if self._cache_directory is not None else None
@@ -315,7 +248,7 @@ class InstrumentTable:
         path = self._copy_path(category)
         if path is None:
             return
-        copy = _Copy(self._rest_url, self._clock.wall_ns(), infos)
+        copy = _Copy(self._info.rest_url, self._clock.wall_ns(), infos)
         beside = path.with_suffix(".tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -327,21 +260,14 @@ class InstrumentTable:
     def _read_copy(self, category: str, failure: RestError) -> list[InstrumentInfo]:
         """The last good copy, if it is of the same venue; otherwise the failure that made us look."""
         path = self._copy_path(category)
-        remedy = "check exchange.rest_url and the network, or start once with REST reachable so that a copy is kept"
         if path is None or not path.exists():
-            raise RestError(f"no instrument table for {category}: {failure}; {remedy}", retriable=True) from failure
+            raise _no_table(category, failure) from failure
         try:
             copy = _decode_copy(path.read_bytes())
         except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
-            raise RestError(
-                f"no instrument table for {category}: {failure}; the copy {path} is unreadable: {error}; {remedy}",
-                retriable=True,
-            ) from failure
-        if copy.rest_url != self._rest_url:
-            raise RestError(
-                f"no instrument table for {category}: {failure}; the copy {path} is of {copy.rest_url}; {remedy}",
-                retriable=True,
-            ) from failure
+            raise _no_table(category, failure, f"; the copy {path} is unreadable: {error}") from failure
+        if copy.rest_url != self._info.rest_url:
+            raise _no_table(category, failure, f"; the copy {path} is of {copy.rest_url}") from failure
         age = (self._clock.wall_ns() - copy.fetched_at_ns) / SECOND_NS
         _log.warning("instruments from the copy on disk", category=category, age_seconds=round(age), error=str(failure))
         return copy.instruments

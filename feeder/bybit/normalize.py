@@ -6,7 +6,7 @@ linear stream), so each instrument remembers a bounded number of them; a quantit
 
 from feeder.clock import MILLISECOND_NS
 from feeder.errors import FixedPointError, MessageError
-from feeder.market.fixed_point import exponent_of, parse_fixed
+from feeder.market.fixed_point import FINER_DIGITS, exponent_of, parse_fixed
 from feeder.market.update import BookUpdate, Side, TradeUpdate
 
 from .messages import BookData, Message, TradeData
@@ -34,14 +34,23 @@ class Prices(dict[str, int]):
 
 
 class Scale:
-    """The exponents of one instrument, in the form the hot path uses."""
+    """The exponents of one instrument, in the form the hot path uses.
 
-    __slots__ = ("price_exponent", "prices", "quantity_exponent")
+    `finer_digits` is how much finer a number may be and still ask for another scale instead of being malformed.
+    """
 
-    def __init__(self, price_exponent: int, quantity_exponent: int) -> None:
+    __slots__ = ("finer_digits", "price_exponent", "prices", "quantity_exponent")
+
+    def __init__(self, price_exponent: int, quantity_exponent: int, finer_digits: int = FINER_DIGITS) -> None:
         self.price_exponent = price_exponent
         self.quantity_exponent = quantity_exponent
+        self.finer_digits = finer_digits
         self.prices = Prices(price_exponent)
+
+    @property
+    def exponents(self) -> tuple[int, int]:
+        """Of price and quantity."""
+        return self.price_exponent, self.quantity_exponent
 
 
 def book_update(message: Message, data: BookData, scale: Scale, receive_time_ns: int, generation: int) -> BookUpdate:
@@ -105,12 +114,21 @@ def trade_update(trade: TradeData, send_time_ms: int, scale: Scale, receive_time
     )
 
 
-def needed_exponents(data: BookData | list[TradeData]) -> tuple[int, int]:
-    """The coarsest (price, quantity) exponents that hold all numbers of a message.
+def needed_exponents(data: BookData | TradeData, scale: Scale) -> tuple[int, int]:
+    """The coarsest (price, quantity) exponents, at most the scale's, that hold all numbers of a book message or trade.
 
-    Raises FixedPointError when no exponent does: not a number, or finer than 10^-18.
+    Raises FixedPointError when no exponent may: not a number, or more than the scale's `finer_digits` finer than it.
     """
-    levels = [*data.b, *data.a] if isinstance(data, BookData) else [(trade.p, trade.v) for trade in data]
-    if not levels:
-        raise FixedPointError("a message without numbers needs no exponent")
-    return min(exponent_of(price) for price, _ in levels), min(exponent_of(quantity) for _, quantity in levels)
+    levels = [*data.b, *data.a] if isinstance(data, BookData) else [(data.p, data.v)]
+    price_exponent, quantity_exponent = scale.price_exponent, scale.quantity_exponent
+    for price, quantity in levels:
+        price_exponent = min(price_exponent, _needed(price, scale.price_exponent, scale.finer_digits))
+        quantity_exponent = min(quantity_exponent, _needed(quantity, scale.quantity_exponent, scale.finer_digits))
+    return price_exponent, quantity_exponent
+
+
+def _needed(text: str, exponent: int, finer_digits: int) -> int:
+    needed = exponent_of(text)
+    if needed < exponent - finer_digits:
+        raise FixedPointError(f"{text[:60]!r} is more than {finer_digits} digits finer than 10^{exponent}")
+    return needed

@@ -9,14 +9,14 @@ answers cost no token), and any number of them stays within the limit.
 import asyncio
 import itertools
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from feeder.clock import Clock
-from feeder.errors import VenueError
+from feeder.errors import FixedPointError, VenueError
 from feeder.log import logger
-from feeder.market.instrument import InstrumentKey
+from feeder.market.instrument import Instrument, InstrumentKey, TradingStatus
 from feeder.market.status import StatusReason
 
 from .actions import Phase
@@ -31,7 +31,7 @@ from .topics import TOPICS_PER_CONNECTION, book_topic, has_room, trade_topic
 
 _CONNECT_BURST = 150.0
 _CONNECTS_PER_SECOND = 1.0
-_REFRESH_SECONDS = 5.0  # a book waits so long for the venue to say its scale, then takes the one the numbers need
+_REFRESH_SECONDS = 5.0  # a book waits so long for what REST says of it: then it takes the scale that its numbers need
 
 _log = logger("bybit.pool")
 
@@ -93,10 +93,10 @@ class BybitPool:
         self._ssl_context = ssl.create_default_context() if self._url.startswith("wss:") else None
         self._streams: list[Stream] = []
         self._markets: dict[InstrumentKey, Market] = {}
-        self._stream_of: dict[InstrumentKey, Stream] = {}
+        self._stream_of: dict[InstrumentKey, Stream] = {}  # a delisted book is on none
         self._trade_stream_of: dict[tuple[str, str], Stream] = {}  # by (category, topic)
         self._connection_number = itertools.count(1)
-        self._refreshing: dict[InstrumentKey, asyncio.Task[None]] = {}
+        self._refreshing: dict[InstrumentKey, asyncio.Task[None]] = {}  # one question to REST per instrument at a time
         self._closing: set[asyncio.Task[None]] = set()
         self._started = False
 
@@ -156,18 +156,10 @@ class BybitPool:
         touched: dict[Stream, None] = {}
         for key in keys:
             market = self._markets.pop(key, None)
-            if market is None:
-                continue
-            self._want_trades(market, False, touched)
-            stream = self._stream_of.pop(key)
-            del stream.connection.books[market.topic.name]
-            stream.connection.session.unwant(market.topic.name)
-            touched[stream] = None
-            self._instruments.release(key)
-        for stream in touched:
-            stream.wake()
-            if not any(topic.wanted for topic in stream.connection.session.topics.values()):
-                self._retire(stream)
+            if market is not None:
+                self._take_off(market, touched)
+                self._instruments.release(key)
+        self._wake_or_retire(touched)
 
     def resync(self, key: InstrumentKey, reason: StatusReason, generation: int) -> bool:
         """Begin a book anew because its consumer found it broken; True if that was news.
@@ -204,8 +196,26 @@ class BybitPool:
             )
         self._want_trades(market, subscription.trades, touched)
 
+    def _take_off(self, market: Market, touched: dict[Stream, None]) -> None:
+        """Ask the venue for this book and its trades no longer."""
+        stream = self._stream_of.get(market.key)
+        if stream is None:
+            return
+        self._want_trades(market, False, touched)
+        del self._stream_of[market.key]
+        del stream.connection.books[market.topic.name]
+        stream.connection.session.unwant(market.topic.name)
+        touched[stream] = None
+
+    def _wake_or_retire(self, streams: Iterable[Stream]) -> None:
+        """Send what there is to send; close a connection that nothing is wanted of any longer."""
+        for stream in streams:
+            stream.wake()
+            if not any(topic.wanted for topic in stream.connection.session.topics.values()):
+                self._retire(stream)
+
     def _want_trades(self, market: Market, wanted: bool, touched: dict[Stream, None]) -> None:
-        if market.trades == wanted:
+        if market.trades == wanted or market.key not in self._stream_of:
             return
         market.trades = wanted
         category, symbol = market.key
@@ -249,6 +259,7 @@ class BybitPool:
             self._clock,
             self.counters,
             self._refresh_scale,
+            self._check_listing,
         )
         stream = Stream(
             f"{self._url}/v5/public/{category}",
@@ -270,39 +281,84 @@ class BybitPool:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    # Numbers finer than the scale
+    # What REST is asked about one instrument
 
     def _refresh_scale(self, market: Market, price_exponent: int, quantity_exponent: int) -> None:
         """Numbers of this market need these exponents: ask the venue for its scale once, whatever comes meanwhile."""
-        if market.key in self._refreshing:
+        self._ask_once(market, self._change_scale(market, price_exponent, quantity_exponent))
+
+    def _check_listing(self, market: Market) -> None:
+        """The venue refused this book: ask whether it still trades the instrument."""
+        self._ask_once(market, self._follow_listing(market))
+
+    def _ask_once(self, market: Market, question: Coroutine[None, None, None]) -> None:
+        if market.key in self._refreshing or not self._started:
+            question.close()
             return
-        task = asyncio.create_task(
-            self._change_scale(market, price_exponent, quantity_exponent), name=f"scale of {market.key}"
-        )
+        task = asyncio.create_task(question, name=f"instrument {market.key}")
         self._refreshing[market.key] = task
         task.add_done_callback(lambda _: self._refreshing.pop(market.key, None))
 
-    async def _change_scale(self, market: Market, price_exponent: int, quantity_exponent: int) -> None:
+    async def _refresh(self, market: Market) -> Stream | None:
+        """Bring the table up to date about an instrument; the book's stream, if it is still wanted afterwards."""
         category, symbol = market.key
         try:
             async with asyncio.timeout(_REFRESH_SECONDS):
                 await self._instruments.refresh(market.key)
         except (VenueError, TimeoutError) as error:
             _log.warning("instrument not refreshed", category=category, symbol=symbol, error=str(error) or "timeout")
-        if self._markets.get(market.key) is not market:
+        return self._stream_of.get(market.key) if self._markets.get(market.key) is market else None
+
+    async def _change_scale(self, market: Market, price_exponent: int, quantity_exponent: int) -> None:
+        stream = await self._refresh(market)
+        if stream is None:
             return
-        instrument = self._instruments.make_finer(market.key, price_exponent, quantity_exponent)
-        self.counters.scale_changes += 1
-        _log.warning(
-            "scale changed",
-            category=category,
-            symbol=symbol,
-            price_exponent=instrument.price_exponent,
-            quantity_exponent=instrument.quantity_exponent,
-        )
-        stream = self._stream_of[market.key]
-        if market.topic.phase is Phase.ACTIVE:  # its trades needed the scale; the book is reset before that changes
-            stream.perform(stream.connection.resync(market, StatusReason.SCALE))
-        market.scale = Scale(instrument.price_exponent, instrument.quantity_exponent)
+        refusal = None
+        try:
+            instrument = self._instruments.make_finer(market.key, price_exponent, quantity_exponent)
+        except FixedPointError as error:
+            refusal = error
+            instrument = self._instruments.get(market.key)
+        self._adopt(instrument, market, stream)
+        if refusal is None:
+            stream.perform(stream.connection.release(market))
+        else:
+            stream.perform(stream.connection.refuse_scale(market, refusal))
+
+    async def _follow_listing(self, market: Market) -> None:
+        stream = await self._refresh(market)
+        if stream is None:
+            return
+        instrument = self._instruments.get(market.key)
+        self._adopt(instrument, market, stream)
+        # Data that came meanwhile knows better than REST.
+        if instrument.status is TradingStatus.CLOSED and market.topic.phase is not Phase.ACTIVE:
+            self._delist(market)
+
+    def _adopt(self, instrument: Instrument, market: Market, stream: Stream) -> None:
+        """Go on as the table has it now."""
+        exponents = (instrument.price_exponent, instrument.quantity_exponent)
+        if exponents != market.scale.exponents:
+            category, symbol = market.key
+            self.counters.scale_changes += 1
+            _log.warning(
+                "scale changed",
+                category=category,
+                symbol=symbol,
+                price_exponent=instrument.price_exponent,
+                quantity_exponent=instrument.quantity_exponent,
+            )
+            if market.topic.phase is Phase.ACTIVE:  # the book is reset before its scale changes
+                stream.perform(stream.connection.resync(market, StatusReason.SCALE))
+            market.scale = Scale(*exponents)
         self._sink.on_definition(instrument)
-        stream.perform(stream.connection.release(market))
+
+    def _delist(self, market: Market) -> None:
+        """Nothing more will come of it. It stays wanted here, and so known, until somebody unsubscribes it."""
+        category, symbol = market.key
+        self.counters.delisted += 1
+        _log.warning("instrument delisted", category=category, symbol=symbol, topic=market.topic.name)
+        touched: dict[Stream, None] = {}
+        self._take_off(market, touched)
+        self._sink.on_reset(market.key, market.topic.generation, StatusReason.DELISTED)
+        self._wake_or_retire(touched)

@@ -26,6 +26,7 @@ _LARGEST_MESSAGE_BYTES = 8 << 20  # a snapshot of 1000 levels is 50 kB
 _READ_BUFFER_BYTES = 64 << 10
 _CONNECT_SECONDS = 5.0  # for the TCP connection, then again for the handshakes
 _CLOSE_SECONDS = 1.0
+_DEFECT_SECONDS = 2.0  # as long as the longest ordinary wait: what broke once may break each time
 
 _log = logger("bybit.stream")
 
@@ -163,9 +164,11 @@ class Stream:
         Books are reset before this returns, and what was read already is of a subscription that is over.
         """
         transport = self._transport
-        self.on_down(reason)
-        if transport is not None:
-            transport.disconnect(graceful=False)  # the other side may be gone: nothing is worth waiting for
+        try:
+            self.on_down(reason)
+        finally:
+            if transport is not None:
+                transport.disconnect(graceful=False)  # the other side may be gone: nothing is worth waiting for
 
     # Called by the listener
 
@@ -195,31 +198,49 @@ class Stream:
 
     async def _supervise(self) -> None:
         while True:
-            self.state = StreamState.CONNECTING
-            while wait := self._attempts.take(self.clock.monotonic()):  # noqa: ASYNC110 - nobody signals time
-                await asyncio.sleep(wait)
-            self.attempt += 1
-            was_connected, reason = await self._connect_and_serve()
-            self._ever_tried = True
-            delay = self.connection.session.reconnect_delay()
-            self.state = StreamState.WAITING
-            if was_connected:
-                _log.warning(
-                    "connection lost", connection=self.connection.name, reason=reason, delay_seconds=round(delay, 3)
-                )
-            else:
-                self._counters.connect_failures += 1
-                # One outage is one line, however many attempts it takes; the counter and `attempt` tell the rest.
-                log = _log.warning if self.attempt == 1 else _log.debug
-                log(
-                    "connection failed",
-                    connection=self.connection.name,
-                    address=self.url,
-                    attempt=self.attempt,
-                    error=reason,
-                    delay_seconds=round(delay, 3),
-                )
+            try:
+                delay = await self._live_once()
+            except Exception as error:  # noqa: BLE001 - a defect costs this connection, never its supervisor
+                self._on_defect(error)
+                delay = _DEFECT_SECONDS
             await asyncio.sleep(delay)
+
+    async def _live_once(self) -> float:
+        """From waiting for a turn to connect, to having lost the connection; the seconds until the next attempt."""
+        self.state = StreamState.CONNECTING
+        while wait := self._attempts.take(self.clock.monotonic()):  # noqa: ASYNC110 - nobody signals time
+            await asyncio.sleep(wait)
+        self.attempt += 1
+        was_connected, reason = await self._connect_and_serve()
+        self._ever_tried = True
+        delay = self.connection.session.reconnect_delay()
+        self.state = StreamState.WAITING
+        if was_connected:
+            _log.warning(
+                "connection lost", connection=self.connection.name, reason=reason, delay_seconds=round(delay, 3)
+            )
+        else:
+            self._counters.connect_failures += 1
+            # One outage is one line, however many attempts it takes; the counter and `attempt` tell the rest.
+            log = _log.warning if self.attempt == 1 else _log.debug
+            log(
+                "connection failed",
+                connection=self.connection.name,
+                address=self.url,
+                attempt=self.attempt,
+                error=reason,
+                delay_seconds=round(delay, 3),
+            )
+        return delay
+
+    def _on_defect(self, error: Exception) -> None:
+        """Something of ours raised: no book of this connection may look alive. Then it is as after any other loss."""
+        try:
+            self.drop(f"{type(error).__name__}: {error}")
+        except Exception:  # noqa: BLE001 - the socket is given up all the same
+            _log.exception("books not reset", connection=self.connection.name)
+        self.state = StreamState.WAITING
+        _log.error("connection broken by a defect", connection=self.connection.name, error=repr(error), exc_info=error)
 
     async def _connect_and_serve(self) -> tuple[bool, str]:
         """One life of a socket: whether it was ever connected, and why it is not any longer."""
@@ -246,6 +267,7 @@ class Stream:
         finally:
             if not listener.connected:
                 self._abandon_handshake()
+        self.drop(self._down_reason)  # nothing to do, unless a callback raised before it came to that
         return listener.connected, self._down_reason
 
     async def _open_socket(self, url: WSParsedURL) -> socket.socket:
@@ -294,5 +316,9 @@ class Stream:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        try:
             self.perform(self.connection.on_timer())
+        except Exception as error:  # noqa: BLE001 - else no timer would be set again: no ping, no deadline, no resync
+            self._on_defect(error)

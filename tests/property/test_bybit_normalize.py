@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from feeder.bybit.messages import BookData, Message, decode
 from feeder.bybit.normalize import Prices, Scale, book_update, needed_exponents
 from feeder.errors import FinerThanScale, FixedPointError
+from feeder.market.fixed_point import FINER_DIGITS
 from tests.unit.bybit.support import book_message
 
 digits = st.text("0123456789", min_size=1, max_size=9)
@@ -45,10 +46,18 @@ def test_every_level_is_exact_or_the_message_is_refused(
         assert [update.bids, update.asks] == wanted
 
 
-@given(levels=st.lists(st.tuples(decimals, decimals), min_size=1, max_size=20))
-def test_the_exponents_said_to_be_needed_are_enough_and_not_finer_than_need_be(levels: list[tuple[str, str]]) -> None:
+@given(levels=st.lists(st.tuples(decimals, decimals), max_size=20), present=st.tuples(exponents, exponents))
+def test_the_exponents_said_to_be_needed_are_enough_and_not_finer_than_need_be(
+    levels: list[tuple[str, str]], present: tuple[int, int]
+) -> None:
     data = BookData(b=levels, a=[], u=1)
-    price_exponent, quantity_exponent = needed_exponents(data)
+    try:
+        price_exponent, quantity_exponent = needed_exponents(data, Scale(*present))
+    except FixedPointError:
+        assert any(naive(level[n], present[n] - FINER_DIGITS) is None for level in levels for n in (0, 1))
+        return
+    for exponent, coarsest in zip((price_exponent, quantity_exponent), present, strict=True):
+        assert coarsest - FINER_DIGITS <= exponent <= coarsest
     message = Message(type="snapshot")
     try:
         book_update(message, data, Scale(price_exponent, quantity_exponent), 1, 1)
@@ -57,7 +66,7 @@ def test_the_exponents_said_to_be_needed_are_enough_and_not_finer_than_need_be(l
     except FixedPointError:
         pass  # exact, but over 64 bits
     for column, exponent in ((0, price_exponent), (1, quantity_exponent)):
-        if exponent < 0:
+        if exponent < present[column]:
             assert any(naive(level[column], exponent + 1) is None for level in levels)
 
 

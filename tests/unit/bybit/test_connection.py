@@ -10,6 +10,8 @@ from feeder.bybit.connection import Connection, Market
 from feeder.bybit.messages import Message
 from feeder.bybit.normalize import Scale
 from feeder.clock import ManualClock
+from feeder.errors import FixedPointError
+from feeder.market.instrument import InstrumentKey
 from feeder.market.status import StatusReason
 from feeder.market.update import Side
 
@@ -29,8 +31,16 @@ class Bench:
         self.session = make_session(category)
         self.counters = self.session._counters
         self.scales: list[tuple[Market, int, int]] = []
+        self.listings: list[Market] = []
         self.connection = Connection(
-            f"{category}-1", category, self.session, self.sink, self.clock, self.counters, self._request_scale
+            f"{category}-1",
+            category,
+            self.session,
+            self.sink,
+            self.clock,
+            self.counters,
+            self._request_scale,
+            self.listings.append,
         )
 
     def _request_scale(self, market: Market, price_exponent: int, quantity_exponent: int) -> None:
@@ -152,6 +162,21 @@ def test_disconnect_resets_every_book_before_it_returns(live: Bench) -> None:
     }
 
 
+def test_sink_that_fails_on_one_book_hears_of_the_others_all_the_same(live: Bench) -> None:
+    live.want("orderbook.50.ETHUSDT")
+    told = live.sink.on_reset
+
+    def broken(key: InstrumentKey, generation: int, reason: StatusReason) -> None:
+        if key == KEY:
+            raise KeyError("a defect")
+        told(key, generation, reason)
+
+    live.sink.on_reset = broken  # type: ignore[method-assign]
+    with pytest.raises(KeyError):
+        live.connection.on_disconnected()
+    assert [event[1][1] for event in live.sink.of("reset")] == ["ETHUSDT"]
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -163,6 +188,9 @@ def test_disconnect_resets_every_book_before_it_returns(live: Bench) -> None:
         book_message(BOOK, "delta", 11, [["100.00", "-1"]]),
         book_message(BOOK, "delta", 11, [["100.00", "9" * 25]]),  # over 64 bits
         book_message(BOOK, "delta", 11, [["100." + "0" * 18 + "1", "1"]]),  # finer than any scale
+        book_message(BOOK, "delta", 11, [["0." + "0" * 17 + "1", "1"]]),  # a scale that no real price would fit
+        book_message(BOOK, "delta", 11, [["100." + "0" * 8 + "1", "1"]]),  # 7 digits finer than the price's scale
+        book_message(BOOK, "delta", 11, [["100", "0." + "0" * 9 + "1"]]),  # 7 digits finer than the quantity's
         json.dumps({"topic": BOOK, "type": "delta", "ts": 1}).encode(),  # no data at all
         json.dumps({"topic": BOOK, "type": "delta", "ts": 1, "data": []}).encode(),
     ],
@@ -170,10 +198,7 @@ def test_disconnect_resets_every_book_before_it_returns(live: Bench) -> None:
 def test_book_message_that_cannot_be_read_resyncs_that_book_and_no_other(live: Bench, broken: bytes) -> None:
     live.want("orderbook.50.ETHUSDT")
     outputs = live.receive(broken)
-    if b'"data": []' in broken:
-        # An array is the shape of trades, and no trade topic has this name.
-        assert live.counters.dropped_old_generation == 1
-        return
+    assert live.scales == []
     assert [event[1:] for event in live.sink.of("reset")] == [
         (KEY, live.session.topics[BOOK].generation, StatusReason.MALFORMED)
     ]
@@ -236,7 +261,7 @@ def test_finer_trade_asks_for_the_scale_and_the_others_of_its_message_pass(live:
     live.receive(trade_message(TRADES, {"p": "100.00"}, {"p": "100.001"}, {"p": "100.01"}))
     ((_, _, trades, _),) = live.sink.of("trades")
     assert [trade.price for trade in trades] == [10000, 10001]
-    assert [(price, quantity) for _, price, quantity in live.scales] == [(-3, 0)]
+    assert [(price, quantity) for _, price, quantity in live.scales] == [(-3, -3)]
     assert live.counters.trades_lost == 1
     assert [event[2] for event in live.sink.of("trades_lost")] == [1]  # told downstream, not only counted
     assert live.sink.of("reset") == []
@@ -247,6 +272,74 @@ def test_bad_trade_is_lost_and_counted_and_the_others_pass(live: Bench) -> None:
     ((_, _, trades, _),) = live.sink.of("trades")
     assert [trade.trade_id for trade in trades] == ["good"]
     assert (live.counters.trades_lost, live.counters.decode_errors) == (2, 2)
+
+
+def test_trade_finer_than_any_scale_its_instrument_may_have_is_lost_and_asks_for_none(live: Bench) -> None:
+    live.receive(trade_message(TRADES, {"v": "0." + "0" * 16 + "1"}, {"v": "0.0001"}, {"p": "1.001"}, {"i": "good"}))
+    ((_, _, trades, _),) = live.sink.of("trades")
+    assert [trade.trade_id for trade in trades] == ["good"]
+    assert [(price, quantity) for _, price, quantity in live.scales] == [(-3, -4)], "what the others need together"
+    assert (live.counters.trades_lost, live.counters.decode_errors) == (3, 1)
+
+
+def test_object_on_a_trades_topic_is_malformed_and_leaves_the_book_alone(live: Bench) -> None:
+    raw = book_message(BOOK, "delta", 11).replace(BOOK.encode(), TRADES.encode())
+    assert live.receive(raw) == []
+    assert (live.counters.trades_lost, live.counters.decode_errors) == (1, 1)
+    assert live.counters.dropped_old_generation == 0
+    assert live.sink.kinds() == ["book", "trades_lost"]
+
+
+def test_array_on_a_book_topic_is_malformed_though_it_holds_trades(live: Bench) -> None:
+    live.receive(trade_message(BOOK))
+    assert [event[3] for event in live.sink.of("reset")] == [StatusReason.MALFORMED]
+    assert live.counters.trades_unrouted == 0
+
+
+@pytest.mark.parametrize("field", ["u", "seq", "ts", "cts"])
+@pytest.mark.parametrize("value", [-1, 1 << 63, 10**30])
+def test_integer_beyond_what_the_wire_holds_is_malformed(live: Bench, field: str, value: int) -> None:
+    message = json.loads(book_message(BOOK, "delta", 11))
+    (message if field in message else message["data"])[field] = value
+    live.receive(json.dumps(message).encode())
+    assert [event[3] for event in live.sink.of("reset")] == [StatusReason.MALFORMED]
+
+
+def test_time_that_fits_as_milliseconds_but_not_as_nanoseconds_is_malformed(live: Bench) -> None:
+    message = json.loads(book_message(BOOK, "delta", 11))
+    live.receive(json.dumps(message | {"ts": 18_446_744_073_710}).encode())
+    assert [event[3] for event in live.sink.of("reset")] == [StatusReason.MALFORMED]
+
+
+@pytest.mark.parametrize("field", ["T", "seq"])
+@pytest.mark.parametrize("value", [-1, 1 << 63, 10**30])
+def test_trade_with_an_integer_beyond_what_the_wire_holds_is_lost(live: Bench, field: str, value: int) -> None:
+    live.receive(trade_message(TRADES, {field: value}))
+    assert live.sink.kinds() == ["book", "trades_lost"]
+
+
+def test_largest_integers_there_may_be_pass_and_fit_64_bits(live: Bench) -> None:
+    message = json.loads(book_message(BOOK, "delta", (1 << 63) - 1))
+    message["data"]["seq"] = (1 << 63) - 1
+    live.receive(json.dumps(message | {"ts": 9_000_000_000_000, "cts": 9_000_000_000_000}).encode())
+    update = live.sink.books(KEY)[-1]
+    assert update.update_id == update.venue_sequence == (1 << 63) - 1
+    assert update.send_time_ns == update.match_time_ns < 1 << 63
+
+
+def test_scale_refused_makes_the_message_malformed_and_the_next_one_like_it_asks_no_more(live: Bench) -> None:
+    market = live.connection.books[BOOK]
+    live.receive(book_message(BOOK, "delta", 11, [["100.0001", "1"]]))
+    outputs = live.connection.refuse_scale(market, FixedPointError("too fine"))
+    assert [request["op"] for request in requests(outputs)] == ["unsubscribe"]
+    assert [event[3] for event in live.sink.of("reset")] == [StatusReason.SCALE, StatusReason.MALFORMED]
+    assert live.sink.of("reset")[-1][2] == market.topic.generation
+    live.clock.advance(6)
+    live.connection.on_timer()
+    live.receive(book_message(BOOK, "snapshot", 20))
+    live.receive(book_message(BOOK, "delta", 21, [["100.0001", "1"]]))
+    assert live.sink.of("reset")[-1][3] is StatusReason.MALFORMED
+    assert len(live.scales) == 1
 
 
 def test_trade_message_that_cannot_be_read_leaves_the_book_alone(live: Bench) -> None:
@@ -262,6 +355,7 @@ def test_refused_book_is_reset_with_that_reason_and_others_go_on(bench: Bench) -
     bench.clock.advance(1)
     outputs = bench.receive(json.dumps(answer).encode())
     assert bench.sink.of("reset")[0][3] is StatusReason.REFUSED
+    assert bench.listings == [bench.connection.books[BOOK]]
     assert [request["args"] for request in requests(outputs or [])] == [[TRADES]]
 
 

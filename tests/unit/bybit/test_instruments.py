@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
-from feeder.bybit import instruments as module
+from feeder.bybit import instruments_info as module
 from feeder.bybit.instruments import InstrumentTable
 from feeder.clock import ManualClock
-from feeder.errors import InstrumentError, RestError
+from feeder.errors import FixedPointError, InstrumentError, RestError
 from feeder.market.instrument import TradingStatus, instrument_id
 
 from .support import payload
@@ -27,11 +28,15 @@ class Rest:
         self.queries: list[dict[str, str]] = []
         self.failures: list[web.Response] = []
         self.override: bytes | None = None
+        self.respond = self.canned
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
+        self.queries.append(dict(request.query))
+        return await self.respond(request)
+
+    async def canned(self, request: web.Request) -> web.Response:
         query = dict(request.query)
-        self.queries.append(query)
         if self.failures:
             return self.failures.pop(0)
         if self.override is not None:
@@ -145,6 +150,7 @@ async def test_trouble_that_may_pass_is_asked_again(rest: Rest) -> None:
     "failure",
     [
         {"status": 403},
+        {"status": 404},
         {"text": json.dumps({"retCode": 10001, "retMsg": "params error", "result": {}})},
         {"text": "<html>"},
         {"text": '{"retCode":0,"result":{"list":5}}'},
@@ -157,6 +163,178 @@ async def test_trouble_that_will_not_pass_is_not_asked_again(rest: Rest, failure
     assert len(rest.queries) == 1
 
 
+@pytest.mark.parametrize(("status", "retriable"), [(404, False), (502, True), (403, True)])
+async def test_start_without_a_table_may_be_tried_again_only_if_that_may_help(
+    rest: Rest, tmp_path: Path, status: int, retriable: bool
+) -> None:
+    for directory in (None, tmp_path):  # no copy is kept; there is none yet
+        rest.failures = [web.Response(status=status) for _ in range(4)]
+        with pytest.raises(RestError) as caught:
+            await table(rest.url, directory).load({"spot": None})
+        assert caught.value.retriable is retriable
+        assert caught.value.retry_after_seconds == (600 if status == 403 else 0)
+
+
+async def test_address_limit_silences_every_question_for_ten_minutes(rest: Rest) -> None:
+    clock = ManualClock()
+    instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
+    await instruments.load({"linear": None})
+    rest.queries.clear()
+    rest.failures = [web.Response(status=403)]
+    with pytest.raises(RestError, match="HTTP 403"):
+        await instruments.refresh(("linear", "BTCUSDT"))
+    clock.advance(100)
+    for _ in range(3):
+        with pytest.raises(RestError, match="not sent") as caught:
+            await instruments.refresh(("linear", "ETHUSDT"))
+        assert (caught.value.retriable, caught.value.retry_after_seconds) == (True, 500)
+        with pytest.raises(RestError, match="not sent") as caught:
+            await instruments.load({"spot": None, "inverse": None})
+        assert caught.value.retry_after_seconds == 500
+    assert len(rest.queries) == 1
+    clock.advance(500)
+    await instruments.load({"spot": None})
+    assert len(rest.queries) == 2
+
+
+async def test_address_limit_ends_the_other_categories_of_the_same_load(rest: Rest) -> None:
+    # The first questions leave together; none of the later pages and coins follows once one was answered 403.
+    rest.failures = [web.Response(status=403) for _ in range(3)]
+    instruments = table(rest.url)
+    with pytest.raises(RestError) as caught:
+        await instruments.load({"option": None, "linear": None, "spot": None})
+    assert caught.value.retry_after_seconds == 600
+    assert len(rest.queries) <= 3
+
+
+async def test_of_several_failures_the_one_that_keeps_us_silent_is_told(rest: Rest) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status={"linear": 404, "spot": 403, "inverse": 404}[request.query["category"]])
+
+    rest.respond = answer
+    with pytest.raises(RestError) as caught:
+        await table(rest.url).load({"linear": None, "spot": None, "inverse": None})
+    assert caught.value.retry_after_seconds == 600
+
+
+async def test_failure_of_one_category_waits_for_the_others_to_end(rest: Rest, tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=404) if request.query["category"] == "linear" else await rest.canned(request)
+
+    rest.respond = answer
+    instruments = table(rest.url, tmp_path)
+    with pytest.raises(RestError):
+        await instruments.load({"linear": None, "spot": None})
+    assert instruments.symbols("spot") == ["BTCUSDT"]
+
+
+async def test_symbols_that_could_not_be_published_are_skipped_and_counted(rest: Rest) -> None:
+    page = json.loads(payload("instruments-linear-page-1"))
+    page["result"]["nextPageCursor"] = ""
+    first = page["result"]["list"][0]
+    page["result"]["list"] += [first | {"symbol": odd} for odd in ("\u5e01USDT", "btcusdt", "", "X" * 33, "A\nB")]
+    rest.override = json.dumps(page).encode()
+    instruments = table(rest.url)
+    with capture_logs() as logs:
+        await instruments.load({"linear": None})
+    (line,) = [line for line in logs if line["event"] == "symbols skipped"]
+    assert (line["category"], line["count"], line["symbols"][:2]) == ("linear", 5, ["\u5e01USDT", "btcusdt"])
+    assert instruments.skipped_symbols == 5
+    assert instruments.symbols("linear") == ["BTCUSDT", "ETHUSDT"]
+
+
+async def test_instrument_the_venue_lists_no_longer_is_closed(rest: Rest) -> None:
+    instruments = table(rest.url)
+    await instruments.load({"linear": None})
+    key = ("linear", "ETHUSDT")
+    rest.override = json.dumps({"retCode": 0, "retMsg": "OK", "result": {"list": []}}).encode()
+    gone = await instruments.refresh(key)
+    assert (gone.status, gone.definition_version) == (TradingStatus.CLOSED, 2)
+    assert gone == instruments.get(key)
+    assert rest.queries[-1] == {"category": "linear", "symbol": "ETHUSDT"}
+    rest.override = None
+    assert (await instruments.refresh(key)).status is TradingStatus.TRADING
+    rest.override = json.dumps({"retCode": 10001, "retMsg": "params error: symbol invalid", "result": {}}).encode()
+    assert (await instruments.refresh(key)).status is TradingStatus.CLOSED
+    with pytest.raises(InstrumentError):
+        await instruments.refresh(("linear", "NEVERWAS"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"retCode": 10001, "retMsg": "params error", "result": {}},  # which of them?
+        {"retCode": 10016, "retMsg": "Internal Server Error", "result": {}},
+    ],
+)
+async def test_venue_that_fails_does_not_close_an_instrument(rest: Rest, answer: dict[str, Any]) -> None:
+    instruments = table(rest.url)
+    await instruments.load({"linear": None})
+    rest.override = json.dumps(answer).encode()
+    with pytest.raises(RestError):
+        await instruments.refresh(("linear", "BTCUSDT"))
+    assert instruments.get(("linear", "BTCUSDT")).status is TradingStatus.TRADING
+
+
+@pytest.mark.parametrize("entry", ["nonsense", {"symbol": "BTCUSDT"}, None])
+async def test_entry_that_makes_no_sense_does_not_close_an_instrument(rest: Rest, entry: Any) -> None:
+    instruments = table(rest.url)
+    await instruments.load({"linear": None})
+    rest.override = json.dumps({"retCode": 0, "result": {"list": [entry]}}).encode()
+    assert (await instruments.refresh(("linear", "BTCUSDT"))).status is TradingStatus.TRADING
+
+
+async def test_scale_is_made_six_digits_finer_than_the_venue_s_own_and_no_more_however_often(rest: Rest) -> None:
+    instruments = table(rest.url)
+    await instruments.load({"linear": None})
+    key = ("linear", "BTCUSDT")
+    assert instruments.make_finer(key, -8, -9).price_exponent == -8
+    for exponents in ((-9, -3), (-2, -10), (-14, -3)):
+        with pytest.raises(FixedPointError, match=r"linear:BTCUSDT: .* more than 6 digits finer"):
+            instruments.make_finer(key, *exponents)
+    assert instruments.get(key).definition_version == 2
+    rest.override = payload("instruments-linear-page-1").replace(b'"tickSize":"0.10"', b'"tickSize":"0.0010"')
+    await instruments.refresh(key)
+    assert instruments.make_finer(key, -10, -3).price_exponent == -10
+
+
+async def test_scale_at_which_the_step_would_leave_64_bits_is_refused(rest: Rest) -> None:
+    rest.override = (
+        payload("instruments-linear-page-1")
+        .replace(b'"qtyStep":"0.001"', b'"qtyStep":"9000000000000000000"')
+        .replace(b'"nextPageCursor":"first%3DETHUSDT"', b'"nextPageCursor":""')
+    )
+    instruments = table(rest.url)
+    await instruments.load({"linear": None})
+    key = ("linear", "BTCUSDT")
+    before = instruments.get(key)
+    assert before.quantity_step == 9 * 10**18
+    with pytest.raises(FixedPointError, match="linear:BTCUSDT: its tick or step do not fit"):
+        instruments.make_finer(key, -2, -1)
+    assert instruments.get(key) == before
+    # Nor does the venue's own word make it so: what it said before stays.
+    rest.override = rest.override.replace(b'"9000000000000000000"', b'"0.1"')
+    assert (await instruments.refresh(key)).quantity_exponent == -1
+    rest.override = rest.override.replace(b'"qtyStep":"0.1"', b'"qtyStep":"9000000000000000000"')
+    assert (await instruments.refresh(key)).quantity_step == 1
+
+
+async def test_questions_about_single_instruments_are_paced(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
+    await instruments.load({"spot": None})
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(seconds)
+
+    monkeypatch.setattr("feeder.bybit.instruments.asyncio.sleep", sleep)
+    for _ in range(22):
+        await instruments.refresh(("spot", "BTCUSDT"))
+    assert [round(wait, 3) for wait in waits] == [0.05, 0.05]
+
+
 async def test_odd_instrument_costs_nobody_else_their_table(rest: Rest) -> None:
     page = json.loads(payload("instruments-linear-page-1"))
     odd = page["result"]["list"]
@@ -165,7 +343,6 @@ async def test_odd_instrument_costs_nobody_else_their_table(rest: Rest) -> None:
         {"symbol": "NOSTEPS", "status": "Trading", "priceFilter": {}, "lotSizeFilter": {}},
         odd[0] | {"symbol": "STATUS", "status": "Dreaming"},
         odd[0] | {"symbol": "TICK", "priceFilter": {"tickSize": "x"}},
-        odd[0] | {"symbol": "币USDT"},
         odd[0] | {"symbol": "FINE", "priceFilter": {"tickSize": "0." + "0" * 18 + "1"}},
         "nonsense",
     ]

@@ -65,14 +65,31 @@ def test_finer_number_is_told_from_no_number() -> None:
         normalized(raw, Scale(-2, 0))
     message = decode(raw)
     assert isinstance(message.data, BookData)
-    assert needed_exponents(message.data) == (-4, -2)
+    assert needed_exponents(message.data, Scale(-2, 0)) == (-4, -2)
+    assert needed_exponents(message.data, Scale(-6, -3)) == (-6, -3), "never coarser than it is"
     assert normalized(raw, Scale(-4, -2)).bids == [10010, 100, 10001, 50]
 
 
 def test_number_finer_than_any_scale_has_no_needed_exponent() -> None:
     data = BookData(b=[("1." + "0" * 18 + "1", "1")], a=[], u=1)
     with pytest.raises(FixedPointError, match="finer than"):
-        needed_exponents(data)
+        needed_exponents(data, Scale(-18, 0))
+
+
+@pytest.mark.parametrize("place", ["price", "quantity"])
+def test_number_may_be_six_digits_finer_than_the_scale_and_no_more(place: str) -> None:
+    def data(text: str) -> BookData:
+        return BookData(b=[(text, "1") if place == "price" else ("1", text)], a=[], u=1)
+
+    assert min(needed_exponents(data("1.00000001"), Scale(-2, -2))) == -8
+    with pytest.raises(FixedPointError, match=r"more than 6 digits finer than 10\^-2"):
+        needed_exponents(data("1.000000001"), Scale(-2, -2))
+    with pytest.raises(FixedPointError, match="more than 0 digits"):
+        needed_exponents(data("1.001"), Scale(-2, -2, finer_digits=0))
+
+
+def test_trade_needs_an_exponent_like_a_level() -> None:
+    assert needed_exponents(trade(price="1.005", size="2"), Scale(-2, -1)) == (-3, -1)
 
 
 @pytest.mark.parametrize("kind", ["", "Snapshot", "snap", "COMMAND_RESP"])

@@ -1,0 +1,202 @@
+"""GET /v5/market/instruments-info: its pages, its entries, and when to leave the venue alone.
+
+Source: Bybit v5, market/instrument; spot is one page, options come per base coin.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from random import Random
+
+import aiohttp
+import msgspec
+
+from feeder.clock import Clock
+from feeder.errors import InstrumentError, RestError
+from feeder.log import logger
+from feeder.market.fixed_point import FINEST_EXPONENT, parse_fixed
+from feeder.market.instrument import Category, Instrument, TradingStatus
+
+from .pacing import backoff_delay
+
+_PATH = "/v5/market/instruments-info"
+_PAGE = 1000  # the most the venue gives at once
+_MOST_PAGES = 100  # an end to a cursor that goes in circles
+_REQUEST_SECONDS = 5.0
+_ATTEMPTS = 4
+_RETRY_FIRST = 0.25
+_RETRY_CAP = 2.0
+_SILENCE_SECONDS = 600.0  # after HTTP 403 the venue wants no request at all for at least 10 minutes
+_NO_SUCH_SYMBOL = 10001  # a wrong parameter; which one, only the text says
+_RETRIABLE_CODES = frozenset({429, 10000, 10006, 10016, 10018})  # overload, timeout, rate limit, restarting
+
+
+_log = logger("bybit.instruments")
+
+_STATUSES = {
+    "PreLaunch": TradingStatus.PRELAUNCH,
+    "Trading": TradingStatus.TRADING,
+    "Delivering": TradingStatus.DELIVERING,
+    "Closed": TradingStatus.CLOSED,
+}
+
+
+class PriceFilter(msgspec.Struct):
+    """`priceFilter` of an instrument."""
+
+    tickSize: str  # noqa: N815 - the venue's key
+
+
+class LotSizeFilter(msgspec.Struct):
+    """`lotSizeFilter` of an instrument: spot says basePrecision where the others say qtyStep."""
+
+    qtyStep: str = ""  # noqa: N815 - the venue's key
+    basePrecision: str = ""  # noqa: N815 - the venue's key
+
+
+class InstrumentInfo(msgspec.Struct):
+    """One entry of instruments-info, and of the copy on disk."""
+
+    symbol: str
+    status: str
+    priceFilter: PriceFilter  # noqa: N815 - the venue's key
+    lotSizeFilter: LotSizeFilter  # noqa: N815 - the venue's key
+
+
+class _Page(msgspec.Struct):
+    entries: list[msgspec.Raw] = msgspec.field(name="list", default_factory=list)
+    nextPageCursor: str = ""  # noqa: N815 - the venue's key
+
+
+class _Answer(msgspec.Struct):
+    retCode: int  # noqa: N815 - the venue's key
+    retMsg: str = ""  # noqa: N815 - the venue's key
+    result: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_page = msgspec.json.Decoder(_Page).decode
+_decode_info = msgspec.json.Decoder(InstrumentInfo).decode
+
+
+def parse_instrument(category: str, info: InstrumentInfo, identity: int) -> Instrument:
+    """An Instrument of what the venue says. Raises FixedPointError or InstrumentError when that makes no sense."""
+    status = _STATUSES.get(info.status)
+    if status is None:
+        raise InstrumentError(f"{category} {info.symbol}: unknown status {info.status[:40]!r}")
+    step = info.lotSizeFilter.basePrecision if category == Category.SPOT else info.lotSizeFilter.qtyStep
+    price_exponent, quantity_exponent = _written_exponent(info.priceFilter.tickSize), _written_exponent(step)
+    return Instrument(
+        category=category,
+        symbol=info.symbol,
+        id=identity,
+        price_exponent=price_exponent,
+        quantity_exponent=quantity_exponent,
+        tick_size=parse_fixed(info.priceFilter.tickSize, price_exponent),
+        quantity_step=parse_fixed(step, quantity_exponent),
+        status=status,
+    )
+
+
+def _written_exponent(text: str) -> int:
+    """The exponent of the last digit written, zeros included, at the finest -18."""
+    return max(-len(text.partition(".")[2]), FINEST_EXPONENT)
+
+
+def understood(category: str, entries: Iterable[msgspec.Raw]) -> list[InstrumentInfo]:
+    """The entries that are of the shape expected; the others are logged."""
+    infos: list[InstrumentInfo] = []
+    for entry in entries:
+        try:
+            infos.append(_decode_info(entry))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            _log.warning("instrument not understood", category=category, error=str(error))
+    return infos
+
+
+class InstrumentsInfo:
+    """The endpoint. `rest_url` has no path.
+
+    After HTTP 403 (the venue's limit on requests of one address) nothing is sent for 10 minutes, whoever asks: a
+    RestError says at once for how long yet, in `retry_after_seconds`.
+    """
+
+    def __init__(self, rest_url: str, *, clock: Clock, random: Random) -> None:
+        self.rest_url = rest_url.rstrip("/")
+        self._clock = clock
+        self._random = random
+        self._silent_until = clock.monotonic()
+
+    def session(self) -> aiohttp.ClientSession:
+        """A session for some fetches, to be closed by the caller."""
+        return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS))
+
+    async def fetch(
+        self, http: aiohttp.ClientSession, category: str, coin: str | None = None, *, symbol: str | None = None
+    ) -> list[msgspec.Raw]:
+        """The entries on all pages of one category, base coin or symbol. Raises RestError."""
+        parameters = {"category": category}
+        if symbol is not None:
+            parameters["symbol"] = symbol
+        elif category != Category.SPOT:  # spot knows no pages
+            parameters["limit"] = str(_PAGE)
+        if coin is not None:
+            parameters["baseCoin"] = coin
+        entries: list[msgspec.Raw] = []
+        for _ in range(_MOST_PAGES):
+            page = await self._get(http, parameters)
+            entries += page.entries
+            if not page.nextPageCursor or parameters.get("cursor") == page.nextPageCursor:
+                break
+            parameters["cursor"] = page.nextPageCursor
+        return entries
+
+    async def _get(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
+        """One page, asked for again while that may help."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await self._get_once(http, parameters)
+            except RestError as error:
+                if not error.retriable or error.retry_after_seconds or attempt == _ATTEMPTS:
+                    raise
+                delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
+                _log.debug("instruments asked again", error=str(error), attempt=attempt, delay_seconds=delay)
+            await asyncio.sleep(delay)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _get_once(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
+        address = f"{self.rest_url}{_PATH}"
+        silent = self._silent_until - self._clock.monotonic()
+        if silent > 0:
+            raise RestError(
+                f"GET {address}: not sent, as the venue answered HTTP 403 and is left alone for {silent:.0f} s yet",
+                retriable=True,
+                retry_after_seconds=silent,
+            )
+        try:
+            async with http.get(address, params=parameters) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RestError(f"GET {address}: {type(error).__name__} {error}", retriable=True) from error
+        if response.status == 403:
+            self._silent_until = self._clock.monotonic() + _SILENCE_SECONDS
+            raise RestError(
+                f"GET {response.url}: HTTP 403, too many requests from this address or a country the venue bars;"
+                f" nothing is sent for {_SILENCE_SECONDS:g} s",
+                retriable=True,
+                retry_after_seconds=_SILENCE_SECONDS,
+            )
+        if response.status != 200:
+            retriable = response.status == 429 or response.status >= 500
+            raise RestError(f"GET {response.url}: HTTP {response.status}", retriable=retriable)
+        try:
+            answer = _decode_answer(body)
+            if answer.retCode == _NO_SUCH_SYMBOL and "symbol" in parameters and "symbol" in answer.retMsg.lower():
+                return _Page()  # another way to say that the list is empty
+            if answer.retCode != 0:
+                raise RestError(
+                    f"GET {response.url}: retCode {answer.retCode} {answer.retMsg[:200]}",
+                    retriable=answer.retCode in _RETRIABLE_CODES,
+                )
+            return _decode_page(answer.result)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RestError(f"GET {response.url}: not the JSON expected: {error}", retriable=False) from error
