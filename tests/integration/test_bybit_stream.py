@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 from typing import Any
@@ -9,13 +10,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
+from structlog.testing import capture_logs
 
+from feeder.bybit import pool as pool_module
+from feeder.bybit import stream as stream_module
 from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pacing import Timing
 from feeder.bybit.pool import BybitPool, Subscription
-from feeder.bybit.stream import StreamState
+from feeder.bybit.stream import RECEIVE_BUFFER_BYTES, StreamState
 from feeder.clock import SystemClock
 from feeder.errors import InstrumentError, VenueError
+from feeder.market.instrument import TradingStatus
 from feeder.market.status import StatusReason
 from tests.unit.bybit.support import RecordingSink, book_message, payload, trade_message
 
@@ -62,7 +67,7 @@ class Client(WSListener):
                 self.send({"success": True, "ret_msg": "pong", "op": "ping"})
             return
         answer = {"success": True, "ret_msg": "", "req_id": request["req_id"], "op": request["op"]}
-        bad = [topic for topic in request["args"] if topic in self.venue.refused]
+        bad = [topic for topic in request["args"] if topic in self.venue.refused and request["op"] == "subscribe"]
         if bad:
             self.send(answer | {"success": False, "ret_msg": f"error:handler not found,topic:{bad[0]}"})
             return
@@ -88,14 +93,18 @@ class Venue:
         self.clients: list[Client] = []
         self.requests: list[dict[str, Any]] = []
         self.refused: set[str] = set()
+        self.questions: list[str] = []  # to REST, about single symbols
+        self.accepted = 0
         self.answers_pings = True
         self.port = 0
         self.rest_url = ""
         self.rest_body = payload("instruments-linear-page-1").replace(b"first%3DETHUSDT", b"")
+        self.answer_rest: Callable[[web.Request], Awaitable[web.Response]] = self.instruments
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         def accept(request: WSUpgradeRequest) -> Client:
+            self.accepted += 1
             return Client(self, request.path.decode())
 
         self._server = await ws_create_server(accept, "127.0.0.1", self.port, reuse_address=True)
@@ -109,7 +118,12 @@ class Venue:
             client.transport.disconnect(graceful=False)
         await until(lambda: not self.clients)
 
+    async def rest(self, request: web.Request) -> web.Response:
+        return await self.answer_rest(request)
+
     async def instruments(self, request: web.Request) -> web.Response:
+        if "symbol" in request.query:
+            self.questions.append(request.query["symbol"])
         if request.query["category"] == "option":
             return web.Response(body=payload("instruments-option-BTC"))
         return web.Response(body=self.rest_body)
@@ -131,7 +145,7 @@ async def venue() -> AsyncIterator[Venue]:
     venue = Venue()
     await venue.start()
     app = web.Application()
-    app.router.add_get("/v5/market/instruments-info", venue.instruments)
+    app.router.add_get("/v5/market/instruments-info", venue.rest)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -290,6 +304,98 @@ async def test_refused_topic_is_retried_and_sinks_nobody(venue: Venue, make: Mak
     assert feed.sink.of("reset", ETH) == []
 
 
+def without(body: bytes, symbol: str) -> bytes:
+    """A page of instruments-info that does not list this symbol."""
+    page = json.loads(body)
+    page["result"]["list"] = [entry for entry in page["result"]["list"] if entry["symbol"] != symbol]
+    return json.dumps(page).encode()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_refused_book_whose_instrument_is_closed_is_delisted_and_asked_for_no_more(
+    venue: Venue, make: Make, gone: bool
+) -> None:
+    feed = await make(book(trades=True), book("ETHUSDT"))
+    await feed.live(BTC, ETH)
+    venue.rest_body = (
+        without(venue.rest_body, "BTCUSDT") if gone else venue.rest_body.replace(b'"Trading"', b'"Closed"', 1)
+    )
+    venue.refused = {"orderbook.50.BTCUSDT", "publicTrade.BTCUSDT"}
+    with capture_logs() as logs:
+        assert feed.pool.resync(BTC, StatusReason.GAP, feed.sink.books(BTC)[-1].generation)
+        await until(lambda: feed.sink.of("reset", BTC)[-1][3] is StatusReason.DELISTED)
+        asked = len(venue.requests)
+        await until(lambda: sum(request["op"] == "ping" for request in venue.requests[asked:]) >= 4)
+    assert [event[3] for event in feed.sink.of("reset", BTC)] == [
+        StatusReason.GAP,
+        StatusReason.REFUSED,
+        StatusReason.DELISTED,
+    ]
+    resets = feed.sink.of("reset", BTC)
+    assert resets[-1][2] == resets[-2][2], "of the generation that was to come"
+    assert feed.sink.of("definition", BTC)[-1][2].status is TradingStatus.CLOSED
+    assert not [r for r in venue.requests[asked:] if r["op"] == "subscribe"], "asked for though it is delisted"
+    assert venue.questions == ["BTCUSDT"]
+    assert [line["symbol"] for line in logs if line["event"] == "instrument delisted"] == ["BTCUSDT"]
+    assert feed.pool.counters.delisted == 1
+    assert feed.sink.of("reset", ETH) == []
+    # It is still known, asked for by nobody, and can be let go of.
+    assert feed.pool.subscribe([book(trades=True)]) == []
+    assert not feed.pool.resync(BTC, StatusReason.REQUESTED, resets[-1][2])
+    assert venue.clients[0].topics == ["orderbook.50.ETHUSDT"]
+    feed.pool.unsubscribe([BTC])
+    assert not any(r["op"] == "subscribe" for r in venue.requests[asked:])
+    venue.rest_body, venue.refused = payload("instruments-linear-page-1").replace(b"first%3DETHUSDT", b""), set()
+    assert feed.pool.subscribe([book()]) == []
+    await feed.live(BTC)
+
+
+async def test_connection_of_delisted_books_alone_is_closed(venue: Venue, make: Make) -> None:
+    venue.refused = {"orderbook.50.BTCUSDT"}
+    feed = await make(book())
+    venue.rest_body = without(venue.rest_body, "BTCUSDT")
+    await until(lambda: feed.pool.counters.delisted)
+    await until(lambda: not venue.clients)
+    assert feed.pool.connections() == []
+    feed.pool.unsubscribe([BTC])
+
+
+async def test_refused_book_that_rest_says_is_traded_goes_on_being_asked_for(venue: Venue, make: Make) -> None:
+    venue.refused = {"orderbook.50.BTCUSDT"}
+    feed = await make(book())
+    await until(lambda: len(feed.sink.of("reset", BTC)) >= 3)
+    assert {event[3] for event in feed.sink.of("reset", BTC)} == {StatusReason.REFUSED}
+    assert len(venue.questions) <= len(feed.sink.of("reset", BTC)), "once per refusal"
+    venue.refused = set()
+    await feed.live(BTC)
+    assert feed.pool.counters.delisted == 0
+
+
+async def test_rest_that_says_closed_of_a_book_that_came_back_meanwhile_is_not_believed(
+    venue: Venue, make: Make
+) -> None:
+    answer = asyncio.Event()
+    original = venue.instruments
+
+    async def late(request: web.Request) -> web.Response:
+        if "symbol" in request.query:
+            await answer.wait()
+        return await original(request)
+
+    venue.answer_rest = late
+    venue.refused = {"orderbook.50.BTCUSDT"}
+    feed = await make(book())
+    venue.rest_body = without(venue.rest_body, "BTCUSDT")
+    await until(lambda: feed.sink.of("reset", BTC))
+    venue.refused = set()
+    await feed.live(BTC)
+    answer.set()
+    await until(lambda: feed.sink.of("definition", BTC))
+    venue.of("orderbook.50.BTCUSDT").send(book_message("orderbook.50.BTCUSDT", "delta", 2))
+    await until(lambda: len(feed.sink.books(BTC)) == 2)
+    assert feed.pool.counters.delisted == 0
+
+
 async def test_malformed_book_is_resynced_alone_and_garbage_reconnects(venue: Venue, make: Make) -> None:
     feed = await make(book(), book("ETHUSDT"))
     await feed.live(BTC, ETH)
@@ -339,6 +445,42 @@ async def test_trade_finer_than_the_scale_restarts_its_book_as_well(venue: Venue
     assert feed.sink.of("trades")[0][2][0].quantity == 1
 
 
+@pytest.mark.parametrize(
+    "level", [["0.000000000000000001", "1"], ["100.00", "0.00000000000000001"], ["100.000000001", "1"]]
+)
+async def test_one_number_of_absurd_fineness_costs_a_snapshot_and_leaves_the_scale(
+    venue: Venue, make: Make, level: list[str]
+) -> None:
+    feed = await make(book(trades=True))
+    await feed.live(BTC)
+    await until(lambda: "publicTrade.BTCUSDT" in venue.clients[0].topics)
+    venue.of("publicTrade.BTCUSDT").send(trade_message("publicTrade.BTCUSDT", {"p": level[0], "v": level[1]}))
+    venue.of("orderbook.50.BTCUSDT").send(book_message("orderbook.50.BTCUSDT", "delta", 2, [level], []))
+    await until(lambda: feed.sink.of("reset"))
+    await feed.live(BTC)
+    assert feed.sink.kinds() == ["book", "trades_lost", "reset", "book"]
+    assert feed.sink.of("reset")[0][3] is StatusReason.MALFORMED
+    assert feed.sink.books(BTC)[-1].bids == [10000, 1000]
+    assert venue.questions == []
+
+
+async def test_scale_is_not_driven_to_the_edge_step_by_step(venue: Venue, make: Make) -> None:
+    feed = await make(book(trades=True))
+    await feed.live(BTC)
+    send = venue.of("orderbook.50.BTCUSDT").send
+    send(book_message("orderbook.50.BTCUSDT", "delta", 2, [["100.00000001", "1"]], []))  # 10^-8, six digits finer
+    await until(lambda: feed.sink.of("definition"))
+    await feed.live(BTC)
+    venue.of("publicTrade.BTCUSDT").send(trade_message("publicTrade.BTCUSDT", {"p": "100.0000000000001"}))
+    await until(lambda: len(feed.sink.of("definition")) == 2)
+    send(book_message("orderbook.50.BTCUSDT", "delta", 2, [["100.0000000000001", "1"]], []))  # again six: 10^-13
+    await until(lambda: feed.sink.of("reset")[-1][3] is StatusReason.MALFORMED)
+    await feed.live(BTC)
+    assert feed.sink.of("definition")[-1][2].price_exponent == -8
+    assert feed.sink.books(BTC)[-1].bids == [100 * 10**8, 1000]
+    assert venue.questions == ["BTCUSDT", "BTCUSDT"], "refused once, it is not asked about again"
+
+
 async def test_option_trades_of_one_coin_share_one_topic(venue: Venue, make: Make) -> None:
     feed = await make(book("BTC-27NOV26-90000-C", "option", 25, trades=True))
     await feed.live(("option", "BTC-27NOV26-90000-C"))
@@ -369,6 +511,116 @@ async def test_unsubscribed_book_is_let_go_of_and_an_empty_connection_closed(ven
     await until(lambda: not venue.clients)
     assert feed.pool.connections() == []
     assert feed.sink.of("reset") == []
+
+
+async def test_receive_buffer_of_the_socket_is_bounded(venue: Venue, make: Make) -> None:
+    feed = await make(book())
+    await feed.live(BTC)
+    transport = feed.pool._streams[0]._transport
+    assert transport is not None
+    used = transport.underlying_transport.get_extra_info("socket")
+    with socket.socket() as plain, socket.socket() as bounded:
+        bounded.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        sizes = [each.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for each in (used, bounded, plain)]
+    assert sizes[0] == sizes[1] != sizes[2]
+
+
+async def test_attempts_to_connect_are_taken_from_one_budget_of_the_pool(
+    venue: Venue, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_CONNECT_BURST", 1.0)
+    monkeypatch.setattr(pool_module, "_CONNECTS_PER_SECOND", 1e-6)
+    feed = await make(book(), book("ETHUSDT"), topics_per_connection=1)
+    await feed.live(BTC)
+    assert [status.attempt for status in feed.pool.connections()] == [0, 0], "the second waits for its turn to try"
+    assert venue.accepted == 1
+    lost = venue.of("orderbook.50.BTCUSDT").transport
+    assert lost is not None
+    lost.disconnect(graceful=False)
+    await until(lambda: feed.pool.connections()[0].state is StreamState.WAITING)
+    await until(lambda: feed.pool.connections()[0].state is StreamState.CONNECTING)
+    assert (feed.pool.connections()[0].attempt, venue.accepted) == (0, 1)
+
+
+async def test_attempts_the_venue_never_saw_cost_no_budget(
+    venue: Venue, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_CONNECT_BURST", 1.0)
+    monkeypatch.setattr(pool_module, "_CONNECTS_PER_SECOND", 1e-6)
+    await venue.stop()
+    feed = await make(book())
+    await until(lambda: feed.pool.counters.connect_failures >= 3)
+    await venue.start()
+    await feed.live(BTC)
+
+
+async def test_defect_of_the_supervisor_is_logged_and_outlived(
+    venue: Venue, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "_DEFECT_SECONDS", 0.01)
+    feed = await make(book(), book("ETHUSDT"))
+    await feed.live(BTC, ETH)
+    (stream,) = feed.pool._streams
+    session = stream.connection.session
+    original = session.reconnect_delay
+
+    def broken() -> float:
+        session.reconnect_delay = original  # type: ignore[method-assign]
+        raise ZeroDivisionError("a defect")
+
+    session.reconnect_delay = broken  # type: ignore[method-assign]
+    lost = venue.clients[0].transport
+    assert lost is not None
+    with capture_logs() as logs:
+        lost.disconnect(graceful=False)
+        await until(lambda: feed.sink.of("reset"))
+        await feed.live(BTC, ETH)
+    assert [line["error"] for line in logs if line["event"] == "connection broken by a defect"] == [
+        "ZeroDivisionError('a defect')"
+    ]
+    assert [event[3] for event in feed.sink.of("reset")] == [StatusReason.DISCONNECTED] * 2
+
+
+async def test_defect_before_the_socket_is_closed_leaves_no_book_live(
+    venue: Venue, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever raises while a socket is up: its books are reset before anything else, and the socket goes.
+    monkeypatch.setattr(stream_module, "_DEFECT_SECONDS", 0.01)
+    feed = await make(book(), book("ETHUSDT"))
+    await feed.live(BTC, ETH)
+    (stream,) = feed.pool._streams
+    old = venue.clients[0]
+    original = stream.connection.on_timer
+
+    def broken() -> list[Any]:
+        stream.connection.on_timer = original  # type: ignore[method-assign]
+        raise ZeroDivisionError("a defect")
+
+    stream.connection.on_timer = broken  # type: ignore[method-assign]
+    await until(lambda: feed.sink.of("reset"))
+    await feed.live(BTC, ETH)
+    assert {event[1] for event in feed.sink.of("reset")} == {BTC, ETH}
+    assert old not in venue.clients
+
+
+async def test_defect_in_the_sink_during_a_loss_costs_neither_the_other_books_nor_the_connection(
+    venue: Venue, make: Make
+) -> None:
+    feed = await make(book(), book("ETHUSDT"))
+    await feed.live(BTC, ETH)
+    original = feed.sink.on_reset
+
+    def broken(*_: Any) -> None:
+        feed.sink.on_reset = original  # type: ignore[method-assign]
+        raise KeyError("a defect")
+
+    feed.sink.on_reset = broken  # type: ignore[method-assign]
+    lost = venue.clients[0].transport
+    assert lost is not None
+    lost.disconnect(graceful=False)
+    await until(lambda: feed.sink.of("reset", ETH))
+    await feed.live(ETH)
+    await until(lambda: len(feed.sink.books(BTC)) == 2)
 
 
 async def test_defect_in_the_sink_costs_the_connection_not_the_supervisor(venue: Venue, make: Make) -> None:
