@@ -181,7 +181,7 @@ async def test_address_limit_silences_every_question_for_ten_minutes(rest: Rest)
     await instruments.load({"linear": None})
     rest.queries.clear()
     rest.failures = [web.Response(status=403)]
-    with pytest.raises(RestError, match="HTTP 403"):
+    with pytest.raises(RestError, match="HTTP 403, too many requests"):
         await instruments.refresh(("linear", "BTCUSDT"))
     clock.advance(100)
     for _ in range(3):

@@ -240,6 +240,44 @@ def test_topic_refused_without_its_name_is_let_go_of_before_it_is_asked_for_agai
     assert until_request(session, when + 5)[1]["op"] == "subscribe"
 
 
+def test_topic_refused_before_stays_alone_in_its_request_also_after_it_was_let_go_of() -> None:
+    session, sent = connected("linear", "orderbook.50.A")
+    session.on_response(failure("error", sent[0]), NOW)
+    when, unsubscribe = until_request(session, NOW + 5)
+    session.want("orderbook.50.B", is_book=True)
+    asked = [request["args"] for request in requests(session.on_response(ack(unsubscribe), when + 0.01))]
+    asked += [request["args"] for _, actions in run(session, when + 1) for request in requests(actions)]
+    assert asked == [["orderbook.50.A"], ["orderbook.50.B"]]
+
+
+def test_refusal_without_req_id_and_name_is_of_the_oldest_request_as_answers_come_in_order() -> None:
+    session, _ = connected("linear", "orderbook.50.A")
+    session.want("orderbook.50.B", is_book=True)
+    assert requests(session.pump(NOW + 1))
+    assert refusals(session.on_response(failure("denied", op="subscribe"), NOW + 2)) == ["orderbook.50.A"]
+    assert refusals(session.on_response(failure("denied"), NOW + 2)) == ["orderbook.50.B"]
+
+
+def test_refusal_of_a_topic_nothing_was_asked_about_blames_no_other() -> None:
+    session = live("linear", "orderbook.50.A")
+    session.want("orderbook.50.B", is_book=True)
+    assert requests(session.pump(NOW + 1))
+    assert session.on_response(failure("error:handler not found,topic:orderbook.50.A"), NOW + 2) == []
+    assert session.topics["orderbook.50.B"].phase is Phase.SUBSCRIBING
+
+
+def test_topic_whose_letting_go_was_never_answered_is_let_go_of_again_if_it_is_wanted_no_more() -> None:
+    session = live("linear", "orderbook.50.A")
+    session.resync(session.topics["orderbook.50.A"], StatusReason.GAP, NOW + 1)
+    session.want("orderbook.50.B", is_book=True)
+    assert requests(session.pump(NOW + 5.99))
+    assert session.on_timer(NOW + 6) == [], "its turn has not come"
+    assert session.topics["orderbook.50.A"].phase is Phase.WANTED
+    session.unwant("orderbook.50.A")
+    (request,) = requests(session.pump(NOW + 7))
+    assert (request["op"], request["args"]) == ("unsubscribe", ["orderbook.50.A"])
+
+
 def test_topic_refused_on_a_guess_and_then_unwanted_is_let_go_of() -> None:
     session, sent = connected("linear", "orderbook.50.A")
     session.on_response(failure("error", sent[0]), NOW)
