@@ -10,9 +10,11 @@ import structlog
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """A command run within a test configures logging for its process, onto streams that end with the test."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    loggers = [logging.getLogger(), logging.getLogger("feeder")]
+    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
     yield
     structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate

@@ -1,5 +1,6 @@
 """Warnings of the libraries, each said once: thirty sockets whose buffer was cut short are one piece of news."""
 
+import contextlib
 import logging
 import sys
 
@@ -22,4 +23,5 @@ class Notices(logging.Handler):
         if text not in self.texts:
             self.texts.append(text)
             if not self.quiet:
-                sys.stderr.write(f"feeder-listen: {text}\n")
+                with contextlib.suppress(OSError, ValueError):  # nobody reads it; the feed goes on
+                    sys.stderr.write(f"feeder-listen: {text}\n")
