@@ -112,10 +112,6 @@ class Worker:
         else:
             self._on_definition(item)
 
-    def delist(self) -> None:
-        """The venue has closed the instrument: pending book updates go, and the book is DELISTED."""
-        self.queue.reset(self.queue.generation, StatusReason.DELISTED)
-
     def recover(self, error: Exception) -> None:
         """Go on after `run` or `handle` raised: the book is not LIVE from here, and a fresh snapshot is asked for.
 

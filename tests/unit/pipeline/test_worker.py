@@ -225,7 +225,7 @@ def test_a_new_subscription_may_be_found_wanting_again():
 def test_a_delisted_book_stays_so_until_it_is_subscribed_again():
     bench = Bench()
     bench.go_live()
-    bench.worker.delist()
+    bench.worker.queue.reset(bench.worker.queue.generation, StatusReason.DELISTED)
     item = bench.queue.pop()
     assert item is not None
     bench.worker.handle(item)
