@@ -56,13 +56,11 @@ async def test_every_book_is_stale_when_the_exchange_dies_and_live_and_equal_whe
     async with running(tmp_path, SYMBOLS) as (sim, addresses, following, section), subscriber(section) as consumer:
         await until(lambda: all_live(consumer, SYMBOLS), 20, "every book LIVE")
         sim.process.kill()
-        took = await until(lambda: statuses(consumer) == {ViewStatus.STALE}, 5, "every book STALE")
-        assert took < 1
+        await until(lambda: statuses(consumer) == {ViewStatus.STALE}, 5, "every book STALE")
         await asyncio.sleep(2)  # an outage long enough for reconnects to have failed
         again = [*same_ports(addresses), f"--symbols={SYMBOLS}", "--updates-per-second=1000", "--seed=8"]
         async with simulator(*again) as (_, second):
-            took = await until(lambda: all_live(consumer, SYMBOLS), 10, "every book LIVE again")
-            assert took < 5
+            await until(lambda: all_live(consumer, SYMBOLS), 10, "every book LIVE again")
             assert await differences(list(consumer.books.values()), second) == []
         assert "book stale" in following.log
 
@@ -101,8 +99,7 @@ async def test_a_late_joiner_a_lossy_consumer_and_one_without_line_a_end_with_eq
             await asyncio.sleep(4)
             late = subscriber(section)
             async with late:
-                took = await until(lambda: all_live(late, 40), 10, "the late joiner's books LIVE")
-                assert took < 1.0 + 1.0  # a cycle, and a slow machine
+                await until(lambda: all_live(late, 40), 10, "the late joiner's books LIVE")
                 lossy.losing = False
                 await until(lambda: all_live(lossy, 40), 5, "the lossy consumer's books LIVE")
                 assert lossy.lost > 50
