@@ -176,7 +176,8 @@ def _serve(run: Callable[[Stop], Coroutine[Any, Any, int]]) -> int:
 
         def on_stop(stop: Callable[[], object]) -> None:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.add_signal_handler(number, stop)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                    loop.add_signal_handler(number, stop)
 
         return await run(on_stop)
 

@@ -131,6 +131,7 @@ class Service:
                 followed += 1
         if not followed:
             raise ConfigError("subscriptions", "none of them can be followed", str(errors[0] if errors else "add one"))
+        self.publisher.complete = True
         await self.pool.start()
         # What exists now lives as long as the process; the collector need not look at it again.
         gc.collect()

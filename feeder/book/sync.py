@@ -35,7 +35,7 @@ class BookSync:
     GAP or an `invalidate`.
     """
 
-    __slots__ = ("_behind", "_behind_at", "_next", "depth", "last_sequence", "last_update_id")
+    __slots__ = ("_next", "behind", "behind_at", "depth", "last_sequence", "last_update_id")
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
@@ -43,8 +43,8 @@ class BookSync:
         self.last_sequence = 0
         # The update id that continues the book; None while waiting for a snapshot.
         self._next: int | None = None
-        self._behind = 0  # updates out of order since the book stood at _behind_at
-        self._behind_at = 0
+        self.behind = 0  # updates out of order in a row while the book stood at behind_at
+        self.behind_at = 0
 
     @property
     def synced(self) -> bool:
@@ -69,6 +69,12 @@ class BookSync:
     def invalidate(self) -> None:
         """Wait for a snapshot: the subscription was renewed, or the book was found wrong."""
         self._next = None
+        self.behind = 0
+
+    def remember_old(self, other: "BookSync") -> None:
+        """Take over how many old updates a copy of these rules has seen in a row while the book stood as it does."""
+        if other.synced and other.last_update_id == other.behind_at == self.last_update_id:
+            self.behind_at, self.behind = other.behind_at, other.behind
 
     def _judge_the_rest(self, update: BookUpdate) -> Verdict:
         update_id = update.update_id
@@ -104,7 +110,7 @@ class BookSync:
 
     def _too_far_behind(self) -> bool:
         """Whether so many old updates came in a row that the venue must have started its counters again unsaid."""
-        if self._behind_at != self.last_update_id:
-            self._behind_at, self._behind = self.last_update_id, 0
-        self._behind += 1
-        return self._behind > MOST_OUT_OF_ORDER
+        if self.behind_at != self.last_update_id:
+            self.behind_at, self.behind = self.last_update_id, 0
+        self.behind += 1
+        return self.behind > MOST_OUT_OF_ORDER

@@ -273,7 +273,10 @@ class Connection:
             try:
                 exponents = needed_exponents(data, market.scale)
             except FixedPointError as worse:
-                return self._on_malformed(market, worse)
+                outputs = self._on_malformed(market, worse)
+                if not market.scale.finer_digits:  # one was refused; the venue may have changed its own since
+                    self._check_listing(market)
+                return outputs
             held = self.session.resync(market.topic, StatusReason.SCALE, self._clock.monotonic(), hold=True)
             outputs = self._apply(held)
             self._request_scale(market, *exponents)

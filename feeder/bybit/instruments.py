@@ -127,7 +127,8 @@ class InstrumentTable:
         while wait := self._refreshes.take(self._clock.monotonic()):  # noqa: ASYNC110 - nobody signals time
             await asyncio.sleep(wait)
         async with self._info.session() as http:
-            entries = await self._info.fetch(http, category, symbol=symbol)
+            coin = base_coin(symbol) if category == Category.OPTION else None  # without it the venue tells of BTC alone
+            entries = await self._info.fetch(http, category, coin, symbol=symbol)
         infos = understood(category, entries)
         self._take(category, infos)
         instrument = self.get(key)

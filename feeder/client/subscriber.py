@@ -85,6 +85,8 @@ class Subscriber:
 
     async def __aenter__(self) -> Self:
         self._receiver.open()
+        for feed in self.feeds.values():
+            feed.books.health.closed = False
         self._ticker = asyncio.create_task(self._tick(), name="feeder-subscriber")
         return self
 
@@ -203,7 +205,9 @@ class Subscriber:
             )
             _log.error("%s", self._failure)
             self._wake()
-        if books.cycles >= _CYCLES_TO_BE_SEEN and feed.partition not in self._warned:
+        if not books.cycles:  # a new session: it may carry others
+            self._warned.discard(feed.partition)
+        elif books.cycles >= _CYCLES_TO_BE_SEEN and feed.partition not in self._warned:
             self._warned.add(feed.partition)
             for number, view in books.views.items():
                 if view.definition is None:

@@ -101,7 +101,8 @@ class Listener:
             return await self._screens()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop.set)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                loop.add_signal_handler(number, self._stop.set)
         if asked.stats:
             return await self._stats_once() if asked.once else await self._stats()
         return await self._once() if asked.once else await self._json()
@@ -119,7 +120,8 @@ class Listener:
             self._notices.quiet = True
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, app.exit)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                    loop.add_signal_handler(number, app.exit)
             await app.run_async()
         return app.return_code or OK
 

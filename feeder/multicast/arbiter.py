@@ -97,7 +97,7 @@ class Arbiter:
         self._last_heard: float | None = None
         self._listening_since: float | None = None
         self._waiting: dict[int, Packet] = {}
-        self._waiting_since = 0.0
+        self._arrived: dict[int, float] = {}  # when each that waits came
 
     def on_packet(self, line: str, packet: Packet, now: float) -> list[Output]:
         """One sound packet of this channel from one line."""
@@ -118,27 +118,26 @@ class Arbiter:
                 per_line.first += 1
                 self._deliver(packet, out)
                 if self._waiting:
-                    self._drain(now, out)
+                    self._drain(out)
             elif count:
                 stats.duplicates += 1
         elif packet.sequence not in self._waiting or not self._waiting[packet.sequence].frames:
-            if not self._waiting:
-                self._waiting_since = now
             if count:
                 stats.reordered += 1
                 per_line.first += 1
             self._waiting[packet.sequence] = packet
+            self._arrived.setdefault(packet.sequence, now)
         elif count:
             stats.duplicates += 1
         if self.silent:
             # What was sent meanwhile is gone; nobody is to be told that all is well before that is said.
-            self._give_up_all(now, out)
+            self._give_up_all(out)
             self.silent = False
             out.append(Heard())
         if self._waiting:
             self._give_up_if_due(now, out)
         if packet.flags & PacketFlag.END_OF_SESSION and not self._ended:
-            self._give_up_all(now, out)
+            self._give_up_all(out)
             self._ended = True
             out.append(SessionEnded(self.session_id))
         return out
@@ -169,6 +168,7 @@ class Arbiter:
         self.next_sequence = self.run_start = packet.sequence
         self._ended = False
         self._waiting.clear()
+        self._arrived.clear()
         self.stats.sessions += 1
         for per_line in self.stats.lines.values():
             per_line.next_sequence = 0
@@ -181,33 +181,36 @@ class Arbiter:
         self.next_sequence = packet.sequence + len(packet.frames)
         out.append(Run(packet, skip))
 
-    def _drain(self, now: float, out: list[Output]) -> None:
-        """Deliver what waited and is in turn now; what is old by now is dropped. The next hole gets its own window."""
+    def _drain(self, out: list[Output]) -> None:
+        """Deliver what waited and is in turn now; what is old by now is dropped."""
         waiting = self._waiting
-        self._waiting_since = now
         for sequence in sorted(waiting):
             if sequence > self.next_sequence:
                 break
             packet = waiting.pop(sequence)
+            del self._arrived[sequence]
             if packet.next_sequence > self.next_sequence:
                 self._deliver(packet, out)
 
     def _give_up_if_due(self, now: float, out: list[Output]) -> None:
-        if len(self._waiting) > REORDER_PACKETS or now - self._waiting_since >= REORDER_SECONDS:
-            self._give_up(now, out)
+        """A hole is as old as the first packet that still waits behind it."""
+        while self._waiting and (
+            len(self._waiting) > REORDER_PACKETS or now - min(self._arrived.values()) >= REORDER_SECONDS
+        ):
+            self._give_up(out)
 
-    def _give_up(self, now: float, out: list[Output]) -> None:
+    def _give_up(self, out: list[Output]) -> None:
         """Name the first hole and go on behind it."""
         first = min(self._waiting)
         out.append(Hole(self.next_sequence, first - 1))
         self.stats.holes += 1
         self.stats.lost += first - self.next_sequence
         self.next_sequence = self.run_start = first
-        self._drain(now, out)
+        self._drain(out)
 
-    def _give_up_all(self, now: float, out: list[Output]) -> None:
+    def _give_up_all(self, out: list[Output]) -> None:
         while self._waiting:
-            self._give_up(now, out)
+            self._give_up(out)
 
     @staticmethod
     def _count_line(stats: LineStats, sequence: int, count: int) -> None:

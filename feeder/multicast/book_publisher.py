@@ -158,36 +158,36 @@ class BookPublisher:
         self.publish_bbo(even_unchanged=True)
         return len(message)
 
-    def publish_bbo(self, *, even_unchanged: bool = False) -> None:
-        """Best bid and offer, when they changed or it is asked for all the same."""
+    def publish_bbo(self, *, even_unchanged: bool = False) -> int:
+        """Best bid and offer, when they changed or it is asked for all the same; bytes written."""
         book = self._book
         live = book is not None and self.state is BookStatus.LIVE
         bid, ask = (book.best_bid(), book.best_ask()) if book is not None and live else (None, None)
         state = (bid, ask, self.state)
         if state == self._last_bbo and not even_unchanged:
-            return
+            return 0
         self._last_bbo = state
         bid_price, bid_quantity = bid or (None, None)
         ask_price, ask_quantity = ask or (None, None)
         update, instrument = self.update, self.instrument
-        self._channels.bbo.write(
-            encoder.bbo(
-                instrument.id,
-                Bbo(
-                    self.sequence,
-                    bid_price,
-                    bid_quantity,
-                    ask_price,
-                    ask_quantity,
-                    update.match_time_ns,
-                    update.send_time_ns,
-                    update.receive_time_ns,
-                    instrument.price_exponent,
-                    instrument.quantity_exponent,
-                    self.state,
-                ),
-            )
+        message = encoder.bbo(
+            instrument.id,
+            Bbo(
+                self.sequence,
+                bid_price,
+                bid_quantity,
+                ask_price,
+                ask_quantity,
+                update.match_time_ns,
+                update.send_time_ns,
+                update.receive_time_ns,
+                instrument.price_exponent,
+                instrument.quantity_exponent,
+                self.state,
+            ),
         )
+        self._channels.bbo.write(message)
+        return len(message)
 
     def publish_snapshot(self) -> int:
         """The whole book on the snapshots channel and its checksum on the books channel; bytes written.

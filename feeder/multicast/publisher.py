@@ -27,6 +27,7 @@ _log = logging.getLogger("feeder.multicast")
 
 Defer = Callable[[Callable[[], None]], object]
 OpenSenders = Callable[[Channel], Sequence[Sender]]
+Attempt = Callable[[BookPublisher, Callable[[BookPublisher], int]], int]
 
 _FLAGS = {
     Kind.BOOKS: PacketFlag.INCREMENTAL,
@@ -46,9 +47,11 @@ class Partition:
         plan: ChannelPlan,
         open_channel: Callable[[Channel], ChannelPublisher],
         mark_bbo: Callable[[BookPublisher], None],
+        attempt: Attempt,
     ) -> None:
         self.number = number
         self.mark_bbo = mark_bbo
+        self._attempt = attempt
         self.instruments: list[BookPublisher] = []
         self.channels = {kind: open_channel(plan.channel(number, kind)) for kind in MULTICAST_KINDS}
         self.books = self.channels[Kind.BOOKS]
@@ -59,16 +62,18 @@ class Partition:
         self._plan = plan
         self._snapshot_round = Rotation(SNAPSHOT_PERIOD)
         self._definition_round = Rotation(DEFINITION_PERIOD)
-        self._failed: set[BookPublisher] = set()
 
-    def publish_snapshots(self, now: float, budget: float) -> float:
-        """Send the snapshots due at `now`, monotonic seconds, while there is a budget of bytes; what is left of it."""
+    def publish_snapshots(self, now: float, budget: float, *, complete: bool) -> float:
+        """Send the snapshots due at `now`, monotonic seconds, while there is a budget of bytes; what is left of it.
+
+        The end of a round is told only when the instruments are `complete`: it says how many there are.
+        """
         count = len(self.instruments)
         for _ in range(_MOST_VISITS):
             if budget <= 0 or (index := self._snapshot_round.take(now, count)) is None:
                 break
-            budget -= self._visit(self.instruments[index], BookPublisher.publish_snapshot)
-        if self._snapshot_round.ended(now, count):
+            budget -= self._attempt(self.instruments[index], BookPublisher.publish_snapshot)
+        if self._snapshot_round.ended(now, count) and complete:
             self.snapshots.write(encoder.cycle_end(CycleEnd(int(self._snapshot_round.elapsed * SECOND_NS), count)))
         return budget
 
@@ -82,18 +87,8 @@ class Partition:
             if index < infos:
                 self.definitions.write(encoder.channel_info(self._info(MULTICAST_KINDS[index])))
             else:
-                self._visit(self.instruments[index - infos], BookPublisher.publish_reference)
+                self._attempt(self.instruments[index - infos], BookPublisher.publish_reference)
         self._definition_round.ended(now, count)
-
-    def _visit(self, publisher: BookPublisher, publish: Callable[[BookPublisher], int]) -> int:
-        """Publish one instrument's part of a round; one that cannot be published must not silence the others."""
-        try:
-            return publish(publisher)
-        except Exception:  # noqa: BLE001 - whatever it is, it is of this instrument alone
-            if publisher not in self._failed:
-                self._failed.add(publisher)
-                _log.exception("instrument %s cannot be published in rounds", publisher.instrument.key)
-            return 0
 
     def _info(self, kind: Kind) -> ChannelInfo:
         channel = self._plan.channel(self.number, kind)
@@ -123,11 +118,13 @@ class Publisher:
         self.plan = plan
         self.session_id = clock.wall_ns()
         self.flushes = 0
+        self.complete = False  # set by the owner when every instrument has been added
         self._clock = clock
         self._defer = defer
         self._open: list[ChannelPublisher] = []  # channels with an unsent packet
         self._bbos: dict[BookPublisher, None] = {}  # a set that keeps its order
         self._scheduled = False
+        self._failed: set[BookPublisher] = set()
         self._ticks = 0
         self._last_tick = clock.monotonic()
         self._snapshot_budget = 0.0  # bytes that may be sent now
@@ -144,7 +141,9 @@ class Publisher:
                 self._on_open,
             )
 
-        self.partitions = [Partition(number, plan, open_channel, self._mark_bbo) for number in range(plan.partitions)]
+        self.partitions = [
+            Partition(number, plan, open_channel, self._mark_bbo, self._attempt) for number in range(plan.partitions)
+        ]
 
     def add(self, instrument: Instrument, depth: int) -> BookPublisher:
         """The publisher of a new instrument, whose id nobody else has; its worker says what status it begins in."""
@@ -162,14 +161,17 @@ class Publisher:
     def flush(self) -> None:
         """Send every open packet, best bids and offers included."""
         self.flushes += 1
-        if self._bbos:
-            bbos, self._bbos = self._bbos, {}
-            for publisher in bbos:
-                publisher.publish_bbo()
-        channels, self._open = self._open, []
-        for channel in channels:
-            channel.flush()
+        bbos, self._bbos = self._bbos, {}
+        for publisher in bbos:
+            self._attempt(publisher, BookPublisher.publish_bbo)
         self._scheduled = False
+        channels, self._open = self._open, []
+        for done, channel in enumerate(channels, start=1):
+            try:
+                channel.flush()
+            except Exception:
+                self._open += channels[done:]  # the next flush sends what this one did not come to
+                raise
 
     def tick(self, now: float) -> None:
         """Heartbeats and rounds; called every TICK_INTERVAL with monotonic seconds."""
@@ -179,7 +181,7 @@ class Publisher:
         self._ticks += 1
         for turn in range(len(self.partitions)):  # each tick another one is first, so that none goes short
             partition = self.partitions[(self._ticks + turn) % len(self.partitions)]
-            budget = partition.publish_snapshots(now, budget)
+            budget = partition.publish_snapshots(now, budget, complete=self.complete)
             partition.publish_definitions(now)
             for channel in partition.channels.values():
                 channel.tick(now)
@@ -199,6 +201,16 @@ class Publisher:
     def _mark_bbo(self, publisher: BookPublisher) -> None:
         self._bbos[publisher] = None
         self._schedule()
+
+    def _attempt(self, publisher: BookPublisher, publish: Callable[[BookPublisher], int]) -> int:
+        """Publish something of one instrument; one that cannot be published must not silence the others."""
+        try:
+            return publish(publisher)
+        except Exception:  # noqa: BLE001 - whatever it is, it is of this instrument alone
+            if publisher not in self._failed:
+                self._failed.add(publisher)
+                _log.exception("instrument %s cannot be published", publisher.instrument.key)
+            return 0
 
     def _schedule(self) -> None:
         if not self._scheduled:

@@ -115,6 +115,9 @@ class Fold:
                 self.replaced_updates += before
                 self.snapshot, self.delta, self.gap = update, None, None
             case Verdict.GAP:
+                # The worker judges it again, without what was dropped here before it: without a sequence it cannot be
+                # taken for merely old.
+                update.venue_sequence = 0
                 self.gap = update
             case Verdict.DUPLICATE:
                 self.duplicates += 1
@@ -122,6 +125,10 @@ class Fold:
                 self.out_of_order += 1
             case Verdict.WAITING:
                 self.discarded_after_break += 1
+
+    def carry_over(self, sync: BookSync) -> None:
+        """Let the worker's rules know of the old updates that were dropped here, as far as they speak of its book."""
+        sync.remember_old(self._sync)
 
     def invalidate(self) -> None:
         """A mark stands here: nothing after it counts before a snapshot."""

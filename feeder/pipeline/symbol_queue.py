@@ -281,6 +281,7 @@ class SymbolQueue:
                     fold.invalidate()
                 in_order.append(item)
         self._count(fold)
+        fold.carry_over(self.sync)
         books = fold.updates()
         overflow = fold.level_count() > MAX_FOLDED_LEVELS
         if overflow:

@@ -186,11 +186,11 @@ def _position(cursor: str) -> int:
 def _filtered(listings: Sequence[Listing], query: Mapping[str, str]) -> list[Listing]:
     symbol, base, status = query.get("symbol"), query.get("baseCoin"), query.get("status")
     found = [listing for listing in listings if status in (None, "", "Trading")]
-    if symbol:
-        return [listing for listing in found if listing.symbol == symbol]
     if not base and found and found[0].category == "option":
         base = "BTC"
-    return [listing for listing in found if listing.base == base] if base else found
+    return [
+        listing for listing in found if (not base or listing.base == base) and (not symbol or listing.symbol == symbol)
+    ]
 
 
 def _instrument(listing: Listing) -> dict[str, Any]:

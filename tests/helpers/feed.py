@@ -103,6 +103,7 @@ class Feed:
         self.sources = {
             symbol: Source(self.publisher.add(instrument(symbol), 50), history, self.clock) for symbol in self.symbols
         }
+        self.publisher.complete = True
         for source in self.sources.values():
             source.publisher.status(BookStatus.SYNCING, StatusReason.SUBSCRIBED)
 

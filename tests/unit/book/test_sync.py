@@ -128,6 +128,13 @@ def test_counters_that_start_again_unsaid_are_a_gap_after_a_while_not_a_book_fro
     assert not sync.synced
 
 
+def test_the_count_of_old_updates_begins_anew_with_a_snapshot_even_of_the_same_id():
+    sync = BookSync(50)
+    verdicts(sync, snapshot(5000, 5000), *(delta(n, n) for n in range(2, 103)))
+    assert not sync.synced
+    assert verdicts(sync, snapshot(5000, 5000), delta(9, 9)) == [Verdict.SNAPSHOT, Verdict.OUT_OF_ORDER]
+
+
 def test_old_updates_now_and_then_never_add_up_to_a_gap():
     sync = BookSync(50)
     verdicts(sync, snapshot(5000, 5000))

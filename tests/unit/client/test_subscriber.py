@@ -121,3 +121,12 @@ def test_only_the_partitions_of_wanted_instruments_are_joined():
     assert list(Subscriber([("linear", "BTCUSDT")]).feeds) == [3683288332 % 4]
     assert list(Subscriber([("linear", "BTCUSDT")], instrument_ids={("linear", "BTCUSDT"): 7}).feeds) == [3]
     assert list(Subscriber().feeds) == [0, 1, 2, 3]
+
+
+async def test_a_subscriber_may_be_entered_again():
+    consumer = Subscriber([("linear", "BTCUSDT")], partitions=1, lines=LINES, port=29900)
+    async with consumer:
+        assert consumer.book("linear", "BTCUSDT").status is ViewStatus.JOINING
+    assert consumer.book("linear", "BTCUSDT").status is ViewStatus.CLOSED
+    async with consumer:
+        assert consumer.book("linear", "BTCUSDT").status is ViewStatus.JOINING

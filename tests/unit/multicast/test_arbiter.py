@@ -172,3 +172,13 @@ def test_a_second_hole_that_opens_when_the_first_is_filled_gets_its_own_window()
     assert delivered(arbiter.on_packet("B", packet(2), 0.0095)) == [2, 3]
     assert arbiter.on_time(0.011) == []
     assert delivered(arbiter.on_packet("B", packet(4), 0.012)) == [4, 5]
+
+
+def test_fillers_do_not_stretch_the_window_of_a_hole():
+    arbiter = joined()
+    arbiter.on_packet("A", packet(10), 0.000)
+    arbiter.on_packet("B", packet(2), 0.004)
+    arbiter.on_packet("B", packet(3), 0.009)
+    out = arbiter.on_time(0.010)
+    assert out[0] == Hole(4, 9)
+    assert delivered(out) == [10]

@@ -257,6 +257,7 @@ def test_test_data_is_flagged_in_every_packet():
             sent.append(bytes(packet))
 
     publisher = Publisher(ChannelPlan(1), lambda _: [Anything()], clock, lambda _: None, test_data=True)
+    publisher.complete = True
     for _ in range(3):
         publisher.tick(clock.monotonic())
         publisher.flush()
@@ -333,3 +334,34 @@ def test_a_turn_with_a_new_best_bid_is_flushed_once():
     source.delta([100, 2], [])
     feed.turn()
     assert feed.publisher.flushes == before + 1
+
+
+def test_what_fails_in_one_flush_does_not_end_all_flushing(caplog):
+    feed = Feed(("BTCUSDT", "ETHUSDT"))
+    first, second = feed.sources.values()
+    for source in (first, second):
+        source.restart([100, 1], [101, 1])
+    feed.turn()
+    first.publisher.instrument = dataclasses.replace(first.publisher.instrument, price_exponent=1000)
+    first.publisher._last_bbo = ()
+    feed.publisher._mark_bbo(first.publisher)
+    feed.turn()
+    assert "cannot be published" in caplog.text
+    feed.wire.clear()
+    second.delta([100, 2], [])
+    feed.turn()
+    assert [t for t, _ in frames(feed, Kind.BOOKS)] == [10]
+    assert [t for t, _ in frames(feed, Kind.BBO)] == [13]
+
+
+def test_the_end_of_a_round_is_told_only_when_the_instruments_are_known():
+    feed = Feed(())
+    feed.publisher.complete = False
+    for complete in (False, True):
+        feed.publisher.complete = complete
+        feed.wire.clear()
+        for _ in range(250):
+            feed.clock.advance(0.01)
+            feed.publisher.tick(feed.clock.monotonic())
+            feed.turn()
+        assert bool(frames(feed, Kind.SNAPSHOTS)) is complete

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from feeder.book.sync import BookSync
+from feeder.book.sync import BookSync, Verdict
 from feeder.market.status import StatusReason
 from feeder.market.update import BookUpdate
 from feeder.pipeline import symbol_queue
@@ -306,3 +306,32 @@ def test_trades_that_never_came_are_told_in_their_place_and_survive_a_fold():
         queue.put(book_update(6 + number))
     assert popped(queue)[0] == TradesLost(4)
     assert queue.trades_lost == 7
+
+
+def test_a_venue_that_starts_again_unsaid_is_a_gap_to_the_worker_too_though_a_fold_saw_it_first():
+    """150 old updates, then true ones: the fold gives up at the 101st, which is no merely old one to the worker."""
+    sync = BookSync(50)
+    sync.on_update(book_update(3000, snapshot=True, sequence=3000))
+    queue = SymbolQueue(1000, QueueBudget(100_000), sync)
+    for update_id in range(2800, 2950):
+        queue.put(book_update(update_id, sequence=update_id))
+    for update_id in range(3001, 3852):
+        queue.put(book_update(update_id, sequence=update_id))
+    assert queue.folds or queue.discarded_after_break
+    verdicts = []
+    while (item := queue.pop()) is not None:
+        verdicts.append(sync.on_update(item))
+    assert Verdict.GAP in verdicts
+    assert not sync.synced
+
+
+def test_old_updates_dropped_by_folds_count_towards_the_limit():
+    sync = BookSync(50)
+    sync.on_update(book_update(3000, snapshot=True, sequence=3000))
+    queue = SymbolQueue(10, QueueBudget(100_000), sync)
+    verdicts = []
+    for update_id in range(2000, 2200):
+        queue.put(book_update(update_id, sequence=update_id))
+    while (item := queue.pop()) is not None:
+        verdicts.append(sync.on_update(item))
+    assert Verdict.GAP in verdicts
