@@ -42,6 +42,7 @@ class Feeder:
     def __init__(self) -> None:
         self.senders: list[LineSender] = []
         self.publisher = Publisher(PLAN, self._open, SystemClock(), asyncio.get_running_loop().call_soon)
+        self.publisher.complete = True
         self.books: dict[str, tuple[BookPublisher, OrderBook]] = {}
         for symbol in SYMBOLS:
             number = instrument_id("linear", symbol)
