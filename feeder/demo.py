@@ -15,11 +15,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
 import yaml
 
+from feeder.bybit.instruments import InstrumentTable
 from feeder.client import BookChanged, BookView, FeedEnded, PacketsLost, Subscriber, Traded
 from feeder.clock import SystemClock
 from feeder.errors import FeederError
@@ -122,15 +124,20 @@ async def run(args: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="feeder-demo-")))
         source = [f"--replay={category}={path}" for category, path in args.replay]
-        symbols = args.symbols or _SYMBOLS
-        source = source or [f"--symbols={symbols}", f"--updates-per-second={_RATE * symbols}"]
+        count = args.symbols or _SYMBOLS
+        source = source or [f"--symbols={count}", f"--updates-per-second={_RATE * count}"]
         simulator = await stack.enter_async_context(_process(folder, "sim", "--port=0", "--rest-port=0", *source))
         websocket_url, rest_url = await _addresses(simulator, folder / "sim.log")
-        settings = _settings(folder, args, websocket_url, rest_url)
+        recorded = _recorded(args.replay)
+        settings = _settings(folder, recorded, websocket_url, rest_url)
         config = folder / "feeder.yaml"
         config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        books = await _books_to_expect(args, http, rest_url)
+        books = [(category, symbol) for (category, _), symbols in recorded.items() for symbol in symbols]
+        if not books:
+            table = InstrumentTable(rest_url, clock=SystemClock(), random=Random())  # noqa: S311 - jitter
+            await table.load({"linear": None})
+            books = [("linear", symbol) for symbol in table.symbols("linear")]
         lines = [Line(name, line["group"], line["interface"]) for name, line in settings["multicast"]["lines"].items()]
         consumer = Subscriber(books, lines=lines, port=settings["multicast"]["port"])
         _count(consumer, result)
@@ -212,14 +219,14 @@ async def _addresses(simulator: asyncio.subprocess.Process, log: Path) -> tuple[
     return words["websocket"], words["rest"]
 
 
-def _settings(folder: Path, args: argparse.Namespace, websocket_url: str, rest_url: str) -> dict[str, Any]:
+def _settings(
+    folder: Path, recorded: dict[tuple[str, int], list[str]], websocket_url: str, rest_url: str
+) -> dict[str, Any]:
     """A configuration on loopback whose ports no other demonstration on this machine uses at the same time."""
-    subscriptions: list[dict[str, Any]] = []
-    if args.replay:
-        for (category, depth), symbols in sorted(_recorded(args.replay).items()):
-            subscriptions.append({"category": category, "depth": depth, "trades": True, "symbols": symbols})
-    else:
-        subscriptions.append({"category": "linear", "depth": 50, "trades": True, "symbols": "all"})
+    subscriptions: list[dict[str, Any]] = [
+        {"category": category, "depth": depth, "trades": True, "symbols": symbols}
+        for (category, depth), symbols in sorted(recorded.items())
+    ] or [{"category": "linear", "depth": 50, "trades": True, "symbols": "all"}]
     return {
         "exchange": {"websocket_url": websocket_url, "rest_url": rest_url},
         "subscriptions": subscriptions,
@@ -248,22 +255,6 @@ def _recorded(replays: Iterable[tuple[str, Path]]) -> dict[tuple[str, int], list
     for (category, symbol), deepest in sorted(depths.items()):
         found.setdefault((category, deepest), []).append(symbol)
     return found
-
-
-async def _books_to_expect(args: argparse.Namespace, http: aiohttp.ClientSession, rest_url: str) -> list[InstrumentKey]:
-    if args.replay:
-        recorded = _recorded(args.replay)
-        return [(category, symbol) for (category, _), symbols in recorded.items() for symbol in symbols]
-    listed: list[InstrumentKey] = []
-    cursor = ""
-    while True:
-        parameters = {"category": "linear", "limit": "1000", "status": "Trading", "cursor": cursor}
-        async with http.get(f"{rest_url}/v5/market/instruments-info", params=parameters) as reply:
-            page = (await reply.json())["result"]
-        listed += [("linear", entry["symbol"]) for entry in page["list"]]
-        cursor = page.get("nextPageCursor", "")
-        if not cursor:
-            return listed
 
 
 async def _listen(config: Path, seconds: float | None, result: Result) -> None:

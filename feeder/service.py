@@ -109,11 +109,12 @@ class Service:
 
     async def _start(self) -> None:
         """From instruments to connections; tried until the exchange answers or a copy on disk will do."""
-        wanted = {entry.category: None if entry.symbols == "all" else [] for entry in self._config.subscriptions}  # type: dict[str, list[str] | None]
+        wanted: dict[str, list[str] | None] = {}
         for entry in self._config.subscriptions:
-            symbols = wanted[entry.category]
-            if symbols is not None:
-                symbols += entry.symbols
+            if entry.symbols == "all":
+                wanted[entry.category] = None
+            else:
+                wanted[entry.category] = [*(wanted.get(entry.category) or ()), *entry.symbols]
         await self._load_instruments(wanted)
         subscriptions = [
             Subscription(entry.category, symbol, entry.depth, entry.trades)

@@ -150,9 +150,8 @@ class BookView:
         self.feeder_status, self.reason = begin.status, begin.reason
         self.conflated = False
         # What a snapshot tells may be old: its age counts from when the feeder got it, by this machine's clock.
-        self._updated = self._clock.monotonic() - max(0, self._clock.wall_ns() - begin.receive_time_ns) / SECOND_NS
-        if not begin.receive_time_ns:
-            self._updated = None
+        age_ns = max(0, self._clock.wall_ns() - begin.receive_time_ns)
+        self._updated = self._clock.monotonic() - age_ns / SECOND_NS if begin.receive_time_ns else None
         self.joined = True
 
     def _take_over(self, message: BookDelta | SnapshotBegin) -> None:

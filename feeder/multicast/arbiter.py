@@ -94,8 +94,7 @@ class Arbiter:
         self.run_start = 0  # first sequence of the current unbroken run
         self.silent = False
         self._ended = False
-        self._last_heard: float | None = None
-        self._listening_since: float | None = None
+        self._last_heard: float | None = None  # or when listening began, before the first packet
         self._waiting: dict[int, Packet] = {}
         self._arrived: dict[int, float] = {}  # when each that waits came
 
@@ -147,10 +146,9 @@ class Arbiter:
         out: list[Output] = []
         if self._waiting:
             self._give_up_if_due(now, out)
-        if self._listening_since is None:
-            self._listening_since = now
-        heard = self._listening_since if self._last_heard is None else self._last_heard
-        if not self.silent and not self._ended and now - heard >= SILENCE_SECONDS:
+        if self._last_heard is None:
+            self._last_heard = now
+        if not self.silent and not self._ended and now - self._last_heard >= SILENCE_SECONDS:
             self.silent = True
             out.append(Silent())
         return out

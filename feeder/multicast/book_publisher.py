@@ -27,6 +27,7 @@ from feeder.wire.messages import (
 )
 
 _FIRST, _LAST, _CONFLATED = 0x01, 0x02, 0x08
+_WHOLE = _FIRST | _LAST  # an event of one message
 _MOST = 2 * MAX_DELTA_LEVELS  # values of a flat list that fit one BookDelta
 
 
@@ -68,7 +69,7 @@ class BookPublisher:
         messages = []
         if self._announced != instrument.definition_version:
             self._announced = instrument.definition_version
-            messages.append(encoder.instrument_definition(instrument.id, _FIRST, self._definition()))
+            messages.append(self._definition(_FIRST))
         self.sequence += 1
         first = 0 if messages else _FIRST
         messages.append(encoder.book_clear(instrument.id, first, self.sequence, StatusReason.SNAPSHOT))
@@ -78,7 +79,7 @@ class BookPublisher:
         live = BookStatus.LIVE, StatusReason.SNAPSHOT
         messages.append(encoder.instrument_status(instrument.id, _LAST, self.sequence, *live))
         if self.state is not BookStatus.LIVE:  # the trades channel was told that it is not
-            said = encoder.instrument_status(instrument.id, _FIRST | _LAST, self.sequence, *live)
+            said = encoder.instrument_status(instrument.id, _WHOLE, self.sequence, *live)
             self._channels.trades.write(said)
         self.state, self.reason = live
         self._book = book
@@ -96,7 +97,7 @@ class BookPublisher:
             self._channels.books.write(
                 encoder.book_delta(
                     instrument.id,
-                    11 if update.conflated else 3,
+                    _WHOLE | _CONFLATED if update.conflated else _WHOLE,
                     self.sequence,
                     update,
                     instrument.price_exponent,
@@ -114,7 +115,7 @@ class BookPublisher:
         """The book is not LIVE from here; said on the books, trades and bbo channels."""
         self.state, self.reason = status, reason
         self.sequence += 1
-        message = encoder.instrument_status(self.instrument.id, _FIRST | _LAST, self.sequence, status, reason)
+        message = encoder.instrument_status(self.instrument.id, _WHOLE, self.sequence, status, reason)
         self._channels.books.write(message)
         self._channels.trades.write(message)
         self._channels.mark_bbo(self)
@@ -147,13 +148,13 @@ class BookPublisher:
     def definition(self, instrument: Instrument) -> None:
         """A new scale or new steps; the next restart announces it on the books channel."""
         self.instrument = instrument
-        self._channels.definitions.write(encoder.instrument_definition(instrument.id, 3, self._definition()))
+        self._channels.definitions.write(self._definition(_WHOLE))
 
     # What the rotations ask for --------------------------------------------------------------------------------------
 
     def publish_reference(self) -> int:
         """The definition, and the best bid and offer even if unchanged; bytes of the definition."""
-        message = encoder.instrument_definition(self.instrument.id, _FIRST | _LAST, self._definition())
+        message = self._definition(_WHOLE)
         self._channels.definitions.write(message)
         self.publish_bbo(even_unchanged=True)
         return len(message)
@@ -205,7 +206,7 @@ class BookPublisher:
             checksum = book_checksum(bids, asks)
         count = (len(bids) + len(asks)) >> 1
         fragments = _split(bids, asks, MAX_SNAPSHOT_LEVELS)
-        definition = encoder.instrument_definition(instrument.id, _FIRST | _LAST, self._definition())
+        definition = self._definition(_WHOLE)
         begin = encoder.snapshot_begin(
             instrument.id,
             SnapshotBegin(
@@ -265,17 +266,21 @@ class BookPublisher:
             )
         return messages
 
-    def _definition(self) -> InstrumentDefinition:
+    def _definition(self, flags: int) -> bytes:
         instrument = self.instrument
-        return InstrumentDefinition(
-            instrument.symbol,
-            instrument.tick_size,
-            instrument.quantity_step,
-            instrument.definition_version,
-            Category(instrument.category),
-            instrument.price_exponent,
-            instrument.quantity_exponent,
-            instrument.status,
+        return encoder.instrument_definition(
+            instrument.id,
+            flags,
+            InstrumentDefinition(
+                instrument.symbol,
+                instrument.tick_size,
+                instrument.quantity_step,
+                instrument.definition_version,
+                Category(instrument.category),
+                instrument.price_exponent,
+                instrument.quantity_exponent,
+                instrument.status,
+            ),
         )
 
 

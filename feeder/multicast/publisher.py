@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from feeder.clock import SECOND_NS, Clock
-from feeder.market.instrument import Instrument, InstrumentKey
+from feeder.market.instrument import Instrument
 from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.channel import HEARTBEAT_INTERVAL, ChannelPublisher, Sender
 from feeder.multicast.plan import Channel, ChannelPlan
@@ -128,7 +128,6 @@ class Publisher:
         self._ticks = 0
         self._last_tick = clock.monotonic()
         self._snapshot_budget = 0.0  # bytes that may be sent now
-        self._publishers: dict[InstrumentKey, BookPublisher] = {}
         extra = PacketFlag.TEST if test_data else PacketFlag(0)
 
         def open_channel(channel: Channel) -> ChannelPublisher:
@@ -149,14 +148,8 @@ class Publisher:
         """The publisher of a new instrument, whose id nobody else has; its worker says what status it begins in."""
         partition = self.partitions[self.plan.partition_of(instrument.id)]
         publisher = BookPublisher(instrument, depth, partition)
-        self._publishers[instrument.key] = publisher
         partition.instruments.append(publisher)
         return publisher
-
-    @property
-    def publishers(self) -> dict[InstrumentKey, BookPublisher]:
-        """Every instrument's publisher."""
-        return self._publishers
 
     def flush(self) -> None:
         """Send every open packet, best bids and offers included."""

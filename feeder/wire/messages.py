@@ -18,7 +18,6 @@ MAX_PACKET = 1400  # bytes of UDP payload, below any path's MTU, so that IP neve
 MAX_MESSAGES = 255  # per packet: messageCount is one byte
 SCHEMA_ID = 17986  # 0x4642
 SCHEMA_VERSION = 1
-PREFIX_LENGTH = 8  # bytes before each SBE header
 MAX_DELTA_LEVELS = 81  # levels of one BookDelta that fit a packet
 MAX_SNAPSHOT_LEVELS = 83  # levels of one SnapshotLevels that fit a packet
 NULL_MANTISSA = -(1 << 63)
