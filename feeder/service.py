@@ -15,9 +15,9 @@ from feeder.bybit.pacing import backoff_delay
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.clock import Clock, SystemClock
 from feeder.config import Config
-from feeder.errors import ConfigError, FeederError, RestError
+from feeder.errors import ConfigError, FeederError, InstrumentError, RestError
 from feeder.log import logger
-from feeder.market.instrument import InstrumentKey, instrument_id
+from feeder.market.instrument import InstrumentKey
 from feeder.market.status import BookStatus, StatusReason
 from feeder.multicast.channel import LineSender
 from feeder.multicast.plan import Channel
@@ -143,12 +143,14 @@ class Service:
         """Two instruments of one id would be one book to every consumer: not to be started with."""
         taken: dict[int, InstrumentKey] = {}
         for subscription in subscriptions:
-            category, symbol = subscription.key
-            number = self._config.ids.get(subscription.key, instrument_id(category, symbol))
+            try:
+                number = self.instruments.get(subscription.key).id
+            except InstrumentError:
+                continue  # it is named when it is subscribed
             other = taken.setdefault(number, subscription.key)
             if other != subscription.key:
                 raise ConfigError(
-                    f"instrument_ids.{category}:{symbol}",
+                    f"instrument_ids.{':'.join(subscription.key)}",
                     f"its id {number} is that of {':'.join(other)}",
                     "give one of them another id here",
                 )

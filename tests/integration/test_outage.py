@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from feeder.client import BookChanged, FeedEnded, PacketsLost, Subscriber, ViewStatus
+from feeder.market.instrument import instrument_id
 from feeder.multicast.plan import Line
 from feeder.wire.messages import Kind
 from tests.helpers.compare import differences
@@ -165,3 +166,16 @@ async def test_a_symbol_the_exchange_does_not_have_is_named_and_sinks_nothing_el
             async with subscriber(section, instruments=[("linear", "BTCUSDT")]) as consumer:
                 await until(lambda: consumer.book("linear", "BTCUSDT").is_live, 20, "BTCUSDT LIVE")
             assert "NOSUCHUSDT" in following.log
+
+
+async def test_two_instruments_of_one_id_are_not_started_with(tmp_path):
+    async with simulator("--symbols=4") as (_, addresses):
+        settings = {
+            "exchange": {"websocket_url": addresses.websocket, "rest_url": addresses.rest},
+            "subscriptions": [{"category": "linear", "symbols": "all"}],
+            "instrument_ids": {"linear:ETHUSDT": instrument_id("linear", "BTCUSDT")},
+            "multicast": multicast_section(),
+        }
+        async with feeder(tmp_path, settings) as following:
+            assert await asyncio.wait_for(following.process.wait(), 20) == 78
+            assert "is that of linear:BTCUSDT" in following.log
