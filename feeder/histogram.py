@@ -1,6 +1,7 @@
 """A histogram of durations with a fixed relative error and a fixed size: recording is one list increment."""
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 
 _SUB_BITS = 5  # 32 buckets per power of two: a value is known to about 3 %
 _SUB = 1 << _SUB_BITS
@@ -50,6 +51,26 @@ class Histogram:
             if seen >= wanted:
                 return min(max(_upper(index), self.minimum), self.maximum)
         return self.maximum
+
+
+class Buckets:
+    """Counts by a few given upper bounds, ascending, each included; the last count is of what is above them all.
+
+    What Prometheus calls a histogram, not yet cumulated; `total` is the sum of the values.
+    """
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[int]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0
+
+    def record(self, value: int) -> None:
+        """Count one value; a negative one (a clock stepped back) counts as 0."""
+        if value > 0:
+            self.total += value
+        self.counts[bisect_left(self.bounds, value)] += 1
 
 
 def _upper(index: int) -> int:

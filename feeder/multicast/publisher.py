@@ -8,7 +8,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 from feeder.clock import SECOND_NS, Clock
+from feeder.histogram import Buckets
 from feeder.market.instrument import Instrument
+from feeder.market.status import BookStatus
 from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.channel import HEARTBEAT_INTERVAL, ChannelPublisher, Sender
 from feeder.multicast.plan import Channel, ChannelPlan
@@ -22,6 +24,15 @@ _SNAPSHOT_BURST = 200_000  # bytes at once after a stall
 DEFINITION_PERIOD = 0.95  # seconds; every second, a late loop included
 TICK_INTERVAL = 0.010  # seconds between calls of `tick`
 _MOST_VISITS = 64  # of a round in one tick
+_LIVE = BookStatus.LIVE
+
+LATENCY_BOUNDS_US = (
+    *(20, 50, 100, 150, 200, 300, 500, 750),
+    *(1_000, 1_500, 2_000, 3_000, 5_000, 7_500),
+    *(10_000, 20_000, 50_000, 100_000, 200_000, 500_000),
+    *(1_000_000, 5_000_000),
+)
+"""Upper bounds of the latency buckets, microseconds."""
 
 _log = logging.getLogger("feeder.multicast")
 
@@ -118,6 +129,9 @@ class Publisher:
         self.plan = plan
         self.session_id = clock.wall_ns()
         self.flushes = 0
+        # One value a flush: nanoseconds from the receipt of the first book update in it to its last packet's departure.
+        self.latency = Buckets([bound * 1000 for bound in LATENCY_BOUNDS_US])
+        self._first_received_ns = 0  # of the open flush; 0 while it has no update of a LIVE book
         self.complete = False  # set by the owner when every instrument has been added
         self._clock = clock
         self._defer = defer
@@ -165,6 +179,9 @@ class Publisher:
             except Exception:
                 self._open += channels[done:]  # the next flush sends what this one did not come to
                 raise
+        if self._first_received_ns:
+            self.latency.record(self._clock.wall_ns() - self._first_received_ns)
+            self._first_received_ns = 0
 
     def tick(self, now: float) -> None:
         """Heartbeats and rounds; called every TICK_INTERVAL with monotonic seconds."""
@@ -193,6 +210,8 @@ class Publisher:
 
     def _mark_bbo(self, publisher: BookPublisher) -> None:
         self._bbos[publisher] = None
+        if not self._first_received_ns and publisher.state is _LIVE:
+            self._first_received_ns = publisher.update.receive_time_ns
         self._schedule()
 
     def _attempt(self, publisher: BookPublisher, publish: Callable[[BookPublisher], int]) -> int:
