@@ -45,9 +45,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Drop the connection and make a new one."""
+    """Drop the connection and make a new one; `status` is why its books are STALE."""
 
     reason: str
+    status: StatusReason = StatusReason.DISCONNECTED
 
 
 @dataclass(frozen=True, slots=True)

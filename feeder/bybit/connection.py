@@ -18,6 +18,7 @@ from feeder.market.update import BookUpdate, TradeUpdate
 
 from .actions import Action, Phase, Reconnect, Refused, Reset, Send, Topic
 from .counters import Counters
+from .freshness import Freshness, Verdict
 from .messages import (
     DECODE_ERRORS,
     BookData,
@@ -84,12 +85,15 @@ class Connection:
         sink: MarketSink,
         clock: Clock,
         counters: Counters,
+        freshness: Freshness,
         request_scale: Callable[[Market, int, int], None],
         check_listing: Callable[[Market], None],
     ) -> None:
         self.name = name
         self.category = category
         self.session = session
+        self.freshness = freshness
+        self.judge_before_ms = freshness.judge_before_ms  # a copy: read for each message
         self.books: dict[str, Market] = {}  # by topic
         self.trades: dict[str, dict[str, Market]] = {}  # by topic, then by symbol: an option topic serves many
         self._sink = sink
@@ -102,15 +106,32 @@ class Connection:
     def on_connected(self) -> list[Output]:
         """The socket is open."""
         self._logged.clear()
-        return self._apply(self.session.on_connected(self._clock.monotonic()))
+        now = self._clock.monotonic()
+        self.freshness.on_connected(now)
+        self.judge_before_ms = self.freshness.judge_before_ms
+        return self._apply(self.session.on_connected(now))
 
-    def on_disconnected(self) -> None:
-        """The socket is gone; every book is reset before this returns."""
-        self._apply(self.session.on_disconnected(self._clock.monotonic()))
+    def on_disconnected(self, reason: StatusReason = StatusReason.DISCONNECTED) -> None:
+        """The socket is gone, or given up for this reason; every book is reset before this returns."""
+        self._apply(self.session.on_disconnected(self._clock.monotonic(), reason))
 
     def on_timer(self) -> list[Output]:
-        """Do what is due; call it at `session.next_timer()` at the latest, and after `want` or `unwant`."""
-        return self._apply(self.session.on_timer(self._clock.monotonic()))
+        """Do what is due; call it at `next_timer` at the latest, and after `want` or `unwant`."""
+        now = self._clock.monotonic()
+        if not self.session.connected:
+            return []
+        freshness = self.freshness
+        self.session.excuse(freshness.stalled(now))
+        verdict = freshness.on_timer(now)
+        self.judge_before_ms = freshness.judge_before_ms
+        if verdict is Verdict.REPLACE:
+            return [self._replaced(now)]
+        return self._apply(self.session.on_timer(now))
+
+    def next_timer(self) -> float | None:
+        """When to call `on_timer` at the latest, monotonic seconds; None while there is no connection."""
+        soonest = self.session.next_timer()
+        return None if soonest is None else min(soonest, self.freshness.next_timer())
 
     def resync(self, market: Market, reason: StatusReason) -> list[Output]:
         """Begin a book anew, unless that is under way."""
@@ -143,6 +164,10 @@ class Connection:
             market = self.books.get(message.topic)
             if market is None:
                 return self._on_misfit(message.topic, "an object where trades are an array")
+            if message.ts < self.judge_before_ms:  # a sample, or old: see freshness.py
+                outputs = self._judge(message, market)
+                if outputs is not None:
+                    return outputs
             topic = market.topic
             if topic.phase is not _ACTIVE and not self.session.admit(
                 topic, is_snapshot=message.type == "snapshot", now=self._clock.monotonic()
@@ -163,6 +188,10 @@ class Connection:
         markets = self.trades.get(message.topic)
         if markets is None:
             return self._on_misfit(message.topic, "an array where a book is an object")
+        if message.ts < self.judge_before_ms:
+            outputs = self._judge(message, None)
+            if outputs is not None:
+                return outputs
         topic = self.session.topics[message.topic]
         if not self.session.admit(topic, is_snapshot=False, now=self._clock.monotonic()):
             return None
@@ -188,6 +217,39 @@ class Connection:
         for market, exponents in finer.items():
             self._request_scale(market, *exponents)
         return None
+
+    def _judge(self, message: Message, market: Market | None) -> list[Output] | None:
+        """Judge how old a message is; None: go on with it. Trades (no market) tell their own times and always go on."""
+        now = self._clock.monotonic()
+        freshness = self.freshness
+        self.session.heard(now)
+        verdict = freshness.judge(message.ts, now)
+        self.judge_before_ms = freshness.judge_before_ms
+        if freshness.recorded and self._first_time("recorded"):
+            _log.warning("data of a recording, not judged for its age", connection=self.name, age_seconds=self._lag())
+        if verdict is Verdict.REPLACE:
+            return [self._replaced(now)]
+        if market is None or verdict is Verdict.ACCEPT:
+            return None
+        if verdict is Verdict.STUCK:
+            return self.resync(market, StatusReason.OUTDATED)
+        freshness.held = True
+        if message.type == "snapshot":
+            self._counters.held_snapshots += 1
+            self.session.postpone(market.topic, now)
+        return []
+
+    def _replaced(self, now: float) -> Reconnect:
+        """Another connection instead of this one, for the age of its data."""
+        if self.freshness.on_replaced(now):
+            self._counters.outdated += 1
+            why = f"its newest data is {self._lag()} s old, freshness.max_lag_seconds {self.freshness.limit_seconds:g}"
+        else:
+            why = "its data is fresh again, and books waited for that"
+        return Reconnect(why, StatusReason.OUTDATED)
+
+    def _lag(self) -> float:
+        return round(self.freshness.lag_seconds or 0.0, 1)
 
     def _on_finer_trade(
         self, topic: str, market: Market, trade: TradeData, finer: dict[Market, tuple[int, int]]

@@ -15,6 +15,9 @@ class Counters:
     disconnects: int = 0  # established connections lost
     reconnects: int = 0  # connections established again after a loss or a failure
     pong_timeouts: int = 0
+    silence_probes: int = 0  # pings because nothing came
+    outdated: int = 0  # connections given up because their data was old; single books are in `resyncs`
+    held_snapshots: int = 0  # old snapshots that made no book LIVE
     messages: int = 0  # data, acks, pongs: every text message
     book_updates: int = 0
     trades: int = 0

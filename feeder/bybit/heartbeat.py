@@ -1,37 +1,69 @@
 """When to ping, and how long to wait for the pong. Times are monotonic seconds."""
 
+import math
+
 
 class Heartbeat:
-    """The venue's own ping, every `interval`; the connection is dead when no pong comes within `patience`."""
+    """The venue's own ping, every `interval`; the connection is dead when no pong comes within `patience` seconds.
 
-    def __init__(self, interval: float, patience: float) -> None:
-        self.patience = patience
+    A connection from which nothing at all has come for `silence` seconds is pinged at once, and dead if it stays silent
+    for `probe_patience` more: a half-open one is told from a quiet one in a few seconds.
+    """
+
+    def __init__(self, interval: float, patience: float, silence: float, probe_patience: float) -> None:
         self._interval = interval
-        self._ping_at = 0.0
-        self._pong_by: float | None = None  # of the oldest ping without a pong
+        self._patience = patience
+        self._silence = silence
+        self._probe_patience = probe_patience
+        self.start(0.0)
 
     def start(self, now: float) -> None:
         """The connection is new."""
         self._ping_at = now + self._interval
-        self._pong_by = None
+        self._pong_by = math.inf  # of the oldest ping without a pong
+        self._heard_at = now
+        self._answer_by = math.inf  # of a probe: a pong, or anything else
 
-    def heard(self) -> None:
+    def heard(self, now: float) -> None:
+        """Something came."""
+        self._heard_at = now
+        self._answer_by = math.inf
+
+    def on_pong(self) -> None:
         """A pong came."""
-        self._pong_by = None
+        self._pong_by = math.inf
+
+    def excuse(self, seconds: float) -> None:
+        """We did not listen for so long: what came meanwhile is still to be read."""
+        self._pong_by += seconds
+        self._answer_by += seconds
+
+    @property
+    def patience(self) -> float:
+        """Seconds that were waited for an answer, if the connection is dead."""
+        return self._patience if self._pong_by <= self._answer_by else self._probe_patience
 
     def is_dead(self, now: float) -> bool:
-        """Whether a pong is overdue."""
-        return self._pong_by is not None and now >= self._pong_by
+        """Whether a pong, or the answer to a probe, is overdue."""
+        return now >= min(self._pong_by, self._answer_by)
 
     def beats(self, now: float) -> bool:
         """Whether to ping now; if so, the next one is due an interval later."""
         if now < self._ping_at:
             return False
         self._ping_at = now + self._interval
-        if self._pong_by is None:
-            self._pong_by = now + self.patience
+        self._pong_by = min(self._pong_by, now + self._patience)
+        return True
+
+    def probes(self, now: float) -> bool:
+        """Whether to ping now because of silence; if so, not again before something comes."""
+        if self._answer_by < math.inf or now < self._heard_at + self._silence:
+            return False
+        self._answer_by = now + self._probe_patience
+        self._pong_by = min(self._pong_by, now + self._patience)
         return True
 
     def soonest(self) -> float:
-        """When either is due next."""
-        return self._ping_at if self._pong_by is None else min(self._ping_at, self._pong_by)
+        """When any of it is due next."""
+        probe_at = self._heard_at + self._silence if self._answer_by == math.inf else math.inf
+        return min(self._ping_at, self._pong_by, self._answer_by, probe_at)

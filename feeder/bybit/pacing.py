@@ -10,9 +10,12 @@ class Timing:
 
     ping_interval: float = 20.0  # what the venue recommends
     pong_deadline: float = 10.0
+    silence: float = 3.0  # nothing came for so long: ping at once. One topic of depth 1 alone is repeated every 3 s
+    probe_deadline: float = 2.0  # for the pong to that, unless something else comes: STALE 5 s after a line goes dead
     request_interval: float = 0.05  # thousands of topics at once right after the handshake break TLS connections
     request_deadline: float = 10.0  # after it an unanswered request is forgotten; its topics have their own deadlines
     snapshot_deadline: float = 10.0  # seen: 0.17 to 1.4 s
+    postponed_deadline: float = 90.0  # as above, for a book whose snapshot was old; by then its connection is another
     unsubscribe_deadline: float = 5.0
     resync_first: float = 1.0  # the first resync of a topic is immediate; this is before the second
     resync_cap: float = 60.0

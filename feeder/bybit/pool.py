@@ -22,13 +22,16 @@ from feeder.market.status import StatusReason
 from .actions import Phase
 from .connection import Connection, Market, MarketSink
 from .counters import Counters
+from .freshness import Freshness
 from .instruments import InstrumentTable
 from .normalize import Scale
 from .pacing import Timing, TokenBucket
 from .session import Session
 from .stream import Stream, StreamState
 from .topics import TOPICS_PER_CONNECTION, book_topic, has_room, trade_topic
+from .venue_time import VenueTime
 
+MAX_LAG_SECONDS = 5.0
 _CONNECT_BURST = 150.0
 _CONNECTS_PER_SECOND = 1.0
 _REFRESH_SECONDS = 5.0  # a book waits so long for what REST says of it: then it takes the scale that its numbers need
@@ -79,8 +82,11 @@ class BybitPool:
         random: Random,
         timing: Timing | None = None,
         topics_per_connection: int = TOPICS_PER_CONNECTION,
+        max_lag_seconds: float | None = MAX_LAG_SECONDS,
     ) -> None:
         self.counters = Counters()
+        self.venue_time = VenueTime(clock)
+        self._max_lag_seconds = max_lag_seconds
         self._url = websocket_url.rstrip("/")
         self._instruments = instruments
         self._sink = sink
@@ -258,6 +264,7 @@ class BybitPool:
             self._sink,
             self._clock,
             self.counters,
+            Freshness(self.venue_time, self._max_lag_seconds),
             self._refresh_scale,
             self._check_listing,
         )

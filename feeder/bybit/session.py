@@ -58,7 +58,7 @@ class Session:
         self._counters = counters
         self._connected_at = 0.0
         self._reconnects = 0  # since the connection was last healthy
-        self._heartbeat = Heartbeat(timing.ping_interval, timing.pong_deadline)
+        self._heartbeat = Heartbeat(timing.ping_interval, timing.pong_deadline, timing.silence, timing.probe_deadline)
         self._outbox = Outbox()
         self._send_at = 0.0  # no request before
         self._requests = Unanswered()
@@ -106,8 +106,8 @@ class Session:
                 self._deadlines.set(topic, topic.deadline)
         return self.pump(now)
 
-    def on_disconnected(self, now: float) -> list[Action]:
-        """The socket is gone: every book is worthless until its next snapshot."""
+    def on_disconnected(self, now: float, reason: StatusReason = StatusReason.DISCONNECTED) -> list[Action]:
+        """The socket is gone, or given up: every book is worthless until its next snapshot."""
         if not self.connected:
             return []
         self.connected = False
@@ -125,7 +125,7 @@ class Session:
                 topic.phase = Phase.WANTED
                 topic.deadline = None
                 self._outbox.subscribe[topic.name] = None
-                self._renew(topic, StatusReason.DISCONNECTED, actions)
+                self._renew(topic, reason, actions)
         return actions
 
     def reconnect_delay(self) -> float:
@@ -147,8 +147,9 @@ class Session:
 
     def on_response(self, message: Message, now: float) -> list[Action]:
         """An ack, a failure or a pong."""
+        self._heartbeat.heard(now)
         if message.is_pong:
-            self._heartbeat.heard()
+            self._heartbeat.on_pong()
             return []
         actions: list[Action] = []
         request = self._answered(message)
@@ -163,6 +164,7 @@ class Session:
 
     def on_command_response(self, response: CommandResponse, now: float) -> list[Action]:
         """The option endpoint's verdict per topic."""
+        self._heartbeat.heard(now)
         actions: list[Action] = []
         failed, granted = response.data.failTopics, response.data.successTopics
         for name in granted:
@@ -182,6 +184,19 @@ class Session:
             self._failed(oldest, response.ret_msg, now, actions)
         self._requests.strike(judged)
         return actions + self.pump(now)
+
+    def heard(self, now: float) -> None:
+        """Data came. To be told a few times a second at most; see `silence` of Timing."""
+        self._heartbeat.heard(now)
+
+    def excuse(self, seconds: float) -> None:
+        """We did not listen for so long: nobody is late by that."""
+        self._heartbeat.excuse(seconds)
+
+    def postpone(self, topic: Topic, now: float) -> None:
+        """A book's snapshot came and could not be used yet: wait for another for longer."""
+        if topic.phase is Phase.SUBSCRIBING:
+            self._deadlines.set(topic, now + self._timing.postponed_deadline)
 
     # What the books say
 
@@ -219,10 +234,14 @@ class Session:
             return []
         if self._heartbeat.is_dead(now):
             self._counters.pong_timeouts += 1
+            patience = self._heartbeat.patience
             self._heartbeat.start(now)
-            return [Reconnect(f"no pong within {self._heartbeat.patience:g} s")]
+            return [Reconnect(f"no pong within {patience:g} s")]
         actions: list[Action] = []
         if self._heartbeat.beats(now):
+            actions.append(Send(PING))
+        elif self._heartbeat.probes(now):
+            self._counters.silence_probes += 1
             actions.append(Send(PING))
         for topic in self._deadlines.due(now):
             self._on_deadline(topic, now, actions)

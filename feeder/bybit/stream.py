@@ -15,6 +15,7 @@ from picows.url import WSParsedURL
 
 from feeder.clock import Clock
 from feeder.log import logger
+from feeder.market.status import StatusReason
 
 from .actions import Send
 from .connection import Connection, Output
@@ -150,22 +151,22 @@ class Stream:
                 if self._transport is not None:
                     self._transport.send(WSMsgType.TEXT, output.text.encode())
             else:
-                self.drop(output.reason)
+                self.drop(output.reason, output.status)
                 return
-        self._set_timer(self.connection.session.next_timer())
+        self._set_timer(self.connection.next_timer())
 
     def wake(self) -> None:
         """Look again at what is due: topics were added or let go of."""
         self.perform(self.connection.on_timer())
 
-    def drop(self, reason: str) -> None:
-        """Give this socket up; the supervisor makes a new one.
+    def drop(self, reason: str, status: StatusReason = StatusReason.DISCONNECTED) -> None:
+        """Give this socket up; the supervisor makes a new one. `status` is why the books are STALE.
 
         Books are reset before this returns, and what was read already is of a subscription that is over.
         """
         transport = self._transport
         try:
-            self.on_down(reason)
+            self.on_down(reason, status)
         finally:
             if transport is not None:
                 transport.disconnect(graceful=False)  # the other side may be gone: nothing is worth waiting for
@@ -184,7 +185,7 @@ class Stream:
         self.attempt = 0
         self.perform(self.connection.on_connected())
 
-    def on_down(self, reason: str) -> None:
+    def on_down(self, reason: str, status: StatusReason = StatusReason.DISCONNECTED) -> None:
         """The WebSocket is closed, or given up."""
         if self._transport is None:
             return
@@ -192,7 +193,7 @@ class Stream:
         self._set_timer(None)
         self._down_reason = reason
         self._counters.disconnects += 1
-        self.connection.on_disconnected()
+        self.connection.on_disconnected(status)
 
     # The supervisor
 

@@ -28,3 +28,4 @@ class StatusReason(enum.IntEnum):
     NO_SNAPSHOT = 10  # no snapshot within its deadline
     REQUESTED = 11  # an operator asked for a resync
     DELISTED = 12  # the venue closed the instrument
+    OUTDATED = 13  # the venue connection lives, but what it brings is old

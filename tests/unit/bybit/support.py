@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -83,10 +84,10 @@ class Longest(Random):
 
 
 def make_session(category: str = "linear", timing: Timing | None = None, random: Random | None = None) -> Session:
-    """A session with the longest delays its rules allow, and counters of its own."""
+    """A session with the longest delays its rules allow, undisturbed by silence, and counters of its own."""
     return Session(
         category,
-        timing=timing or Timing(),
+        timing=timing or Timing(silence=math.inf),
         random=random or Longest(),
         next_generation=itertools.count(1).__next__,
         counters=Counters(),

@@ -7,8 +7,10 @@ import pytest
 
 from feeder.bybit.actions import Phase, Reconnect
 from feeder.bybit.connection import Connection, Market
+from feeder.bybit.freshness import Freshness
 from feeder.bybit.messages import Message
 from feeder.bybit.normalize import Scale
+from feeder.bybit.venue_time import VenueTime
 from feeder.clock import ManualClock
 from feeder.errors import FixedPointError
 from feeder.market.instrument import InstrumentKey
@@ -39,6 +41,7 @@ class Bench:
             self.sink,
             self.clock,
             self.counters,
+            Freshness(VenueTime(self.clock), 5.0),
             self._request_scale,
             self.listings.append,
         )
