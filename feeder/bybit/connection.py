@@ -113,6 +113,7 @@ class Connection:
 
     def on_disconnected(self, reason: StatusReason = StatusReason.DISCONNECTED) -> None:
         """The socket is gone, or given up for this reason; every book is reset before this returns."""
+        self.judge_before_ms = 0  # what is still read from it counts for nothing
         self._apply(self.session.on_disconnected(self._clock.monotonic(), reason))
 
     def on_timer(self) -> list[Output]:
@@ -233,8 +234,8 @@ class Connection:
             return None
         if verdict is Verdict.STUCK:
             return self.resync(market, StatusReason.OUTDATED)
-        freshness.held = True
         if message.type == "snapshot":
+            freshness.held = True
             self._counters.held_snapshots += 1
             self.session.postpone(market.topic, now)
         return []

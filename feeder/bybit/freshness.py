@@ -73,6 +73,7 @@ class Freshness:
         self._proven_at = 0.0
         self._fresh_since: float | None = None  # while not proven
         self._old_since: float | None = None  # nothing fresh since
+        self._least_lag_ms = 0  # since then
         self._proof = 0.0  # seconds of fresh data that prove the next socket
         self._episodes = 0  # times the data got old since it was last healthy
         self._replaced = 0  # sockets given up in this episode
@@ -86,6 +87,7 @@ class Freshness:
         """The socket is new: nothing that it brings is believed before it proves fresh."""
         self.judge_before_ms = EVERYTHING
         self.held = False
+        self.lag_seconds = self.last_lags = self._lags = None
         self._tick_at = now + TICK
         self._stalled_ms = 0
         self._newest_ms = 0
@@ -106,7 +108,7 @@ class Freshness:
             verdict = Verdict.ACCEPT
         else:
             self.recorded = False
-            verdict = self._on_old(ts_ms, now)
+            verdict = self._on_old(ts_ms, lag_ms, now)
         if -self._limit_ms <= lag_ms and ts_ms > self._newest_ms:  # what is from the future is no measure for others
             self._newest_ms = ts_ms
         if self.recorded or self.limit_seconds is None:
@@ -127,7 +129,8 @@ class Freshness:
         if late >= _STALL:
             self._stalled_ms = round((late + TICK) * 1000)
             self._excuse_until = now + _EXCUSE
-            self._old_since = None  # what was judged since may have waited here
+            if self._least_lag_ms <= self._limit_ms + self._stalled_ms:
+                self._old_since = None  # what was judged just now had waited here
         self._close_second(now)
         return Verdict.REPLACE if self._is_old(now) else Verdict.ACCEPT
 
@@ -155,18 +158,20 @@ class Freshness:
             return Verdict.HOLD
         self._proof = 0.0
         self._replaced = 0
+        self._proven_at = now
         if self.held:
             return Verdict.REPLACE
         self._proven = True
-        self._proven_at = now
         return Verdict.ACCEPT
 
-    def _on_old(self, ts_ms: int, now: float) -> Verdict:
+    def _on_old(self, ts_ms: int, lag_ms: int, now: float) -> Verdict:
         self._fresh_since = None
         if self._proven and self._newest_ms - ts_ms > self._limit_ms:
             return Verdict.STUCK
         if self._old_since is None:
             self._old_since = now
+            self._least_lag_ms = lag_ms
+        self._least_lag_ms = min(self._least_lag_ms, lag_ms)
         if self._is_old(now):
             return Verdict.REPLACE
         return Verdict.ACCEPT if self._proven else Verdict.HOLD

@@ -21,12 +21,12 @@ class Heartbeat:
         """The connection is new."""
         self._ping_at = now + self._interval
         self._pong_by = math.inf  # of the oldest ping without a pong
-        self._heard_at = now
+        self.heard_at = now
         self._answer_by = math.inf  # of a probe: a pong, or anything else
 
     def heard(self, now: float) -> None:
         """Something came."""
-        self._heard_at = now
+        self.heard_at = now
         self._answer_by = math.inf
 
     def on_pong(self) -> None:
@@ -57,7 +57,7 @@ class Heartbeat:
 
     def probes(self, now: float) -> bool:
         """Whether to ping now because of silence; if so, not again before something comes."""
-        if self._answer_by < math.inf or now < self._heard_at + self._silence:
+        if self._answer_by < math.inf or now < self.heard_at + self._silence:
             return False
         self._answer_by = now + self._probe_patience
         self._pong_by = min(self._pong_by, now + self._patience)
@@ -65,5 +65,5 @@ class Heartbeat:
 
     def soonest(self) -> float:
         """When any of it is due next."""
-        probe_at = self._heard_at + self._silence if self._answer_by == math.inf else math.inf
+        probe_at = self.heard_at + self._silence if self._answer_by == math.inf else math.inf
         return min(self._ping_at, self._pong_by, self._answer_by, probe_at)

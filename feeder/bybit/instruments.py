@@ -22,6 +22,7 @@ from feeder.market.instrument import Category, Instrument, InstrumentKey, Tradin
 from .instruments_info import InstrumentInfo, InstrumentsInfo, parse_instrument, understood
 from .pacing import TokenBucket
 from .topics import base_coin
+from .venue_time import TimeSample
 
 OPTION_BASE_COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "MNT")
 
@@ -137,6 +138,11 @@ class InstrumentTable:
             closed = replace(instrument, status=TradingStatus.CLOSED)
             return self._replace(instrument, closed, instrument.price_exponent, instrument.quantity_exponent)
         return instrument
+
+    async def times(self) -> list[TimeSample]:
+        """What the venue says of its time, some times over. Raises RestError."""
+        async with self._info.session() as http:
+            return await self._info.times(http)
 
     def get(self, key: InstrumentKey) -> Instrument:
         """The instrument as known now. Raises InstrumentError when there is none."""

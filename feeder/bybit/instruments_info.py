@@ -1,11 +1,12 @@
-"""GET /v5/market/instruments-info: its pages, its entries, and when to leave the venue alone.
+"""GET /v5/market/instruments-info: its pages, its entries, and when to leave the venue alone; and /v5/market/time.
 
-Source: Bybit v5, market/instrument; spot is one page, options come per base coin.
+Source: Bybit v5, market/instrument and market/time; spot is one page, options come per base coin.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
+from typing import Annotated, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,8 +18,11 @@ from feeder.market.fixed_point import FINEST_EXPONENT, parse_fixed
 from feeder.market.instrument import Category, Instrument, TradingStatus
 
 from .pacing import backoff_delay
+from .venue_time import TimeSample
 
 _PATH = "/v5/market/instruments-info"
+_TIME_PATH = "/v5/market/time"
+_TIME_SAMPLES = 5  # the first pays for the connection
 _PAGE = 1000  # the most the venue gives at once
 _MOST_PAGES = 100  # an end to a cursor that goes in circles
 _REQUEST_SECONDS = 5.0
@@ -31,6 +35,7 @@ _RETRIABLE_CODES = frozenset({429, 10000, 10006, 10016, 10018})  # overload, tim
 
 
 _log = logger("bybit.instruments")
+_Result = TypeVar("_Result")
 
 _STATUSES = {
     "PreLaunch": TradingStatus.PRELAUNCH,
@@ -67,6 +72,10 @@ class _Page(msgspec.Struct):
     nextPageCursor: str = ""  # noqa: N815 - the venue's key
 
 
+class _Time(msgspec.Struct):
+    timeNano: Annotated[str, msgspec.Meta(pattern="^[0-9]{18,19}$")]  # noqa: N815 - the venue's key
+
+
 class _Answer(msgspec.Struct):
     retCode: int  # noqa: N815 - the venue's key
     retMsg: str = ""  # noqa: N815 - the venue's key
@@ -75,6 +84,7 @@ class _Answer(msgspec.Struct):
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_page = msgspec.json.Decoder(_Page).decode
+_decode_time = msgspec.json.Decoder(_Time).decode
 _decode_info = msgspec.json.Decoder(InstrumentInfo).decode
 
 
@@ -150,6 +160,15 @@ class InstrumentsInfo:
             parameters["cursor"] = page.nextPageCursor
         return entries
 
+    async def times(self, http: aiohttp.ClientSession) -> list[TimeSample]:
+        """The venue's time, asked for several times and never again on failure. Raises RestError."""
+        samples: list[TimeSample] = []
+        for _ in range(_TIME_SAMPLES):
+            sent = self._clock.monotonic()
+            answer = await self._ask(http, _TIME_PATH, {}, _decode_time)
+            samples.append(TimeSample(sent, int(answer.timeNano), self._clock.monotonic()))
+        return samples
+
     async def _get(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
         """One page, asked for again while that may help."""
         for attempt in range(1, _ATTEMPTS + 1):
@@ -164,7 +183,17 @@ class InstrumentsInfo:
         raise AssertionError("the last attempt returns or raises")
 
     async def _get_once(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
-        address = f"{self.rest_url}{_PATH}"
+        return await self._ask(http, _PATH, parameters, _decode_page)
+
+    async def _ask(
+        self,
+        http: aiohttp.ClientSession,
+        path: str,
+        parameters: Mapping[str, str],
+        decode: Callable[[msgspec.Raw], _Result],
+    ) -> _Result:
+        """The result in the venue's envelope."""
+        address = f"{self.rest_url}{path}"
         silent = self._silent_until - self._clock.monotonic()
         if silent > 0:
             raise RestError(
@@ -191,12 +220,12 @@ class InstrumentsInfo:
         try:
             answer = _decode_answer(body)
             if answer.retCode == _NO_SUCH_SYMBOL and "symbol" in parameters and "symbol" in answer.retMsg.lower():
-                return _Page()  # another way to say that the list is empty
+                return decode(msgspec.Raw(b"{}"))  # another way to say that the list is empty
             if answer.retCode != 0:
                 raise RestError(
                     f"GET {response.url}: retCode {answer.retCode} {answer.retMsg[:200]}",
                     retriable=answer.retCode in _RETRIABLE_CODES,
                 )
-            return _decode_page(answer.result)
+            return decode(answer.result)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RestError(f"GET {response.url}: not the JSON expected: {error}", retriable=False) from error

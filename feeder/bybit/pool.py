@@ -20,14 +20,16 @@ from feeder.market.instrument import Instrument, InstrumentKey, TradingStatus
 from feeder.market.status import StatusReason
 
 from .actions import Phase
+from .clock_offset import ClockOffset
 from .connection import Connection, Market, MarketSink
+from .connection_status import ConnectionStatus, VenueLag, connection_status, venue_lags
 from .counters import Counters
 from .freshness import Freshness
 from .instruments import InstrumentTable
 from .normalize import Scale
 from .pacing import Timing, TokenBucket
 from .session import Session
-from .stream import Stream, StreamState
+from .stream import Stream
 from .topics import TOPICS_PER_CONNECTION, book_topic, has_room, trade_topic
 from .venue_time import VenueTime
 
@@ -54,22 +56,13 @@ class Subscription:
         return (self.category, self.symbol)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionStatus:
-    """One connection as an operator sees it; `attempt` counts tries since it was last up."""
-
-    name: str
-    state: StreamState
-    topics: int
-    active: int
-    attempt: int
-
-
 class BybitPool:
     """Books and trades of any number of instruments, from as many connections as that takes.
 
     `websocket_url` has no path (`wss://stream.bybit.com`); `/v5/public/{category}` is appended. The instrument table
     must be loaded. Updates, resets and changed definitions go to `sink`, from the event loop `start` ran in.
+
+    Books whose data is older than `max_lag_seconds` by `venue_time` are reset (None: whatever its age, nothing is).
     """
 
     def __init__(
@@ -104,34 +97,34 @@ class BybitPool:
         self._connection_number = itertools.count(1)
         self._refreshing: dict[InstrumentKey, asyncio.Task[None]] = {}  # one question to REST per instrument at a time
         self._closing: set[asyncio.Task[None]] = set()
+        self._measuring: asyncio.Task[None] | None = None
         self._started = False
 
     async def start(self) -> None:
         """Connect. Returns at once: connections come up by themselves, and again for ever."""
         self._started = True
+        offset = ClockOffset(self.venue_time, self._instruments.times, self._random)
+        self._measuring = asyncio.create_task(offset.run(), name="venue's clock")
         for stream in self._streams:
             stream.start()
 
     async def aclose(self) -> None:
         """Close every connection; nothing reaches the sink afterwards but the resets of its books."""
         self._started = False
-        tasks = [*self._refreshing.values(), *self._closing]
-        for task in self._refreshing.values():
+        measuring = [self._measuring] if self._measuring is not None else []
+        tasks = [*measuring, *self._refreshing.values(), *self._closing]
+        for task in (*measuring, *self._refreshing.values()):
             task.cancel()
         await asyncio.gather(*tasks, *(stream.aclose() for stream in self._streams), return_exceptions=True)
 
     def connections(self) -> list[ConnectionStatus]:
         """The state of every connection."""
-        return [
-            ConnectionStatus(
-                stream.connection.name,
-                stream.state,
-                len(stream.connection.session.topics),
-                sum(topic.phase is Phase.ACTIVE for topic in stream.connection.session.topics.values()),
-                stream.attempt,
-            )
-            for stream in self._streams
-        ]
+        now = self._clock.monotonic()
+        return [connection_status(stream, now) for stream in self._streams]
+
+    def venue_lags(self) -> dict[str, VenueLag]:
+        """The age of the data by category, as far as any came over the present connections."""
+        return venue_lags(self._streams)
 
     def subscribe(self, subscriptions: Sequence[Subscription]) -> list[VenueError]:
         """Want these from now on; what is wanted already stays as it is, but for its trades.

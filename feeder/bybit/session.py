@@ -189,14 +189,20 @@ class Session:
         """Data came. To be told a few times a second at most; see `silence` of Timing."""
         self._heartbeat.heard(now)
 
+    def silent_seconds(self, now: float) -> float:
+        """How long ago anything came, or the connection was made; a quarter of a second more or less."""
+        return now - self._heartbeat.heard_at
+
     def excuse(self, seconds: float) -> None:
         """We did not listen for so long: nobody is late by that."""
         self._heartbeat.excuse(seconds)
 
     def postpone(self, topic: Topic, now: float) -> None:
         """A book's snapshot came and could not be used yet: wait for another for longer."""
-        if topic.phase is Phase.SUBSCRIBING:
-            self._deadlines.set(topic, now + self._timing.postponed_deadline)
+        patience = self._timing.postponed_deadline
+        # Not at each of them: at depth 1 they come in hundreds.
+        if topic.phase is Phase.SUBSCRIBING and (topic.deadline is None or topic.deadline < now + patience / 2):
+            self._deadlines.set(topic, now + patience)
 
     # What the books say
 

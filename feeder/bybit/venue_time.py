@@ -1,10 +1,22 @@
-"""The venue's clock as we know it. No I/O: whoever asks the venue for its time tells it here."""
+"""The venue's clock as we know it. No I/O: whoever asks the venue for its time tells it here (clock_offset.py)."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from feeder.clock import MILLISECOND_NS, SECOND_NS, Clock
 
-LARGE_OFFSET_SECONDS = 1.0
+
+class TimeSample(NamedTuple):
+    """One question for the venue's time: monotonic seconds when it was sent and answered, and ns since the epoch."""
+
+    sent: float
+    venue_ns: int
+    received: float
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds; the answer is wrong by half of it at most."""
+        return self.received - self.sent
 
 
 class VenueTime:
@@ -16,7 +28,7 @@ class VenueTime:
 
     def __init__(self, clock: Clock) -> None:
         self.proven = False
-        self.round_trip_seconds: float | None = None  # of the measurement in use: it is wrong by half of it at most
+        self.round_trip_seconds: float | None = None  # of the sample in use; None: there is none
         self._clock = clock
         self._ahead_ns = 0  # the venue's time less our monotonic time
         self._measured_at: float | None = None  # monotonic seconds
@@ -35,15 +47,15 @@ class VenueTime:
         """How long ago it was measured; None: never."""
         return None if self._measured_at is None else self._clock.monotonic() - self._measured_at
 
-    def take(self, samples: Iterable[tuple[float, int, float]]) -> None:
-        """Take over the best of some samples: (sent, the venue's time in ns, received), the others monotonic seconds.
+    def take(self, samples: Iterable[TimeSample]) -> None:
+        """Take over the best of these samples (at least one): the shortest round trip leaves the least doubt.
 
-        The answer is taken to be of the middle between the two; the shortest round trip leaves the least doubt.
+        The answer is taken to be of the middle between question and answer.
         """
-        sent, venue_ns, received = min(samples, key=lambda sample: sample[2] - sample[0])
-        self._ahead_ns = venue_ns - round((sent + received) / 2 * SECOND_NS)
-        self.round_trip_seconds = received - sent
-        self._measured_at = received
+        best = min(samples, key=lambda sample: sample.round_trip)
+        self._ahead_ns = best.venue_ns - round((best.sent + best.received) / 2 * SECOND_NS)
+        self.round_trip_seconds = best.round_trip
+        self._measured_at = best.received
 
     def _now_ns(self) -> int:
         if self._measured_at is None:
