@@ -26,7 +26,8 @@ class OrderBook:
     """Bids and asks of one instrument, at most `depth` levels a side.
 
     Not a judge of continuity (feeder.book.sync is): it applies what it is given. `absent_deletes` counts deletions of
-    prices that were not there, `trimmed_levels` levels that fell out of the window.
+    prices that were not there, `trimmed_levels` levels that fell out of the window. `touched` says whether the last
+    change reached the best bid or offer: most do not, and then neither need be looked at.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class OrderBook:
         "_bids",
         "absent_deletes",
         "depth",
+        "touched",
         "trimmed_levels",
     )
 
@@ -47,6 +49,7 @@ class OrderBook:
         self.depth = depth
         self.absent_deletes = 0
         self.trimmed_levels = 0
+        self.touched = False
         self._bids = SortedDict()
         self._asks = SortedDict()
         # Live views: indexing one is the cheapest public way to the first and last key.
@@ -60,6 +63,7 @@ class OrderBook:
         new_bids = {price: quantity for price, quantity in pairs(bids) if quantity}
         new_asks = {price: quantity for price, quantity in pairs(asks) if quantity}
         self.clear()
+        self.touched = True
         self._bids.update(new_bids)
         self._asks.update(new_asks)
         self._trim()
@@ -73,50 +77,48 @@ class OrderBook:
         this book publishes them too.
         """
         # One block per side: a shared method would cost a call and more attribute look-ups on the hottest path.
+        touched = False
         if bids:
             side = self._bids
             best = self._best_bid
-            best_left = False
+            reached = False
             values = iter(bids)
             for price, quantity in zip(values, values):  # noqa: B905 - strict costs 50 ns a call
+                if price >= best:
+                    reached = True
                 if quantity:
                     if price in side:
                         _replace(side, price, quantity)
                     else:
                         side[price] = quantity
-                        if price > best:
-                            best = price
                 elif price in side:
                     del side[price]
-                    if price == best:
-                        best_left = True
                 else:
                     self.absent_deletes += 1
-            if best_left:
-                best = self._bid_prices[-1] if side else _NO_BID
-            self._best_bid = best
+            if reached:
+                self._best_bid = self._bid_prices[-1] if side else _NO_BID
+                touched = True
         if asks:
             side = self._asks
             best = self._best_ask
-            best_left = False
+            reached = False
             values = iter(asks)
             for price, quantity in zip(values, values):  # noqa: B905 - as above
+                if price <= best:
+                    reached = True
                 if quantity:
                     if price in side:
                         _replace(side, price, quantity)
                     else:
                         side[price] = quantity
-                        if price < best:
-                            best = price
                 elif price in side:
                     del side[price]
-                    if price == best:
-                        best_left = True
                 else:
                     self.absent_deletes += 1
-            if best_left:
-                best = self._ask_prices[0] if side else _NO_ASK
-            self._best_ask = best
+            if reached:
+                self._best_ask = self._ask_prices[0] if side else _NO_ASK
+                touched = True
+        self.touched = touched
         depth = self.depth
         if len(self._bids) > depth or len(self._asks) > depth:
             return self._trim()

@@ -15,6 +15,7 @@ from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate, TradeUpdate
 from feeder.multicast.channel import ChannelPublisher
 from feeder.wire import encoder
+from feeder.wire.encoder import DELTA_SIZE
 from feeder.wire.messages import (
     MAX_DELTA_LEVELS,
     MAX_SNAPSHOT_LEVELS,
@@ -58,6 +59,8 @@ class BookPublisher:
         self.update = BookUpdate(True, [], [], 0, 0, 0, 0, 0, 0)  # the last one published, for its ids and times
         self._book: OrderBook | None = None
         self._channels = channels
+        self._books = channels.books
+        self._delta = encoder.DeltaEncoder(instrument.id, instrument.price_exponent, instrument.quantity_exponent)
         self._announced = 0  # definitionVersion last written to the books channel
         self._last_bbo: tuple[object, ...] = ()
 
@@ -91,25 +94,20 @@ class BookPublisher:
     def delta(self, update: BookUpdate, bids: list[int], asks: list[int]) -> None:
         """An applied change; flat levels, quantity 0 removes."""
         self.update = update
-        instrument = self.instrument
-        if len(bids) + len(asks) <= _MOST:
-            self.sequence += 1
-            self._channels.books.write(
-                encoder.book_delta(
-                    instrument.id,
-                    _WHOLE | _CONFLATED if update.conflated else _WHOLE,
-                    self.sequence,
-                    update,
-                    instrument.price_exponent,
-                    instrument.quantity_exponent,
-                    len(bids) >> 1,
-                    bids + asks,
-                )
-            )
+        channel = self._books
+        values = len(bids) + len(asks)
+        if values <= _MOST:
+            self.sequence = sequence = self.sequence + 1
+            offset = channel.reserve(DELTA_SIZE + (values << 3))
+            self._delta.pack_into(channel.buffer, offset, sequence, update, bids, asks)
         else:
             for message in self._deltas(update, bids, asks, first=_FIRST, last=_LAST):
-                self._channels.books.write(message)
-        self._channels.mark_bbo(self)
+                channel.write(message)
+        if not channel.oldest_ns:
+            channel.oldest_ns = update.receive_time_ns
+        assert self._book is not None  # it was restarted before
+        if self._book.touched:
+            self._channels.mark_bbo(self)
 
     def status(self, status: BookStatus, reason: StatusReason) -> None:
         """The book is not LIVE from here; said on the books, trades and bbo channels."""
@@ -148,6 +146,7 @@ class BookPublisher:
     def definition(self, instrument: Instrument) -> None:
         """A new scale or new steps; the next restart announces it on the books channel."""
         self.instrument = instrument
+        self._delta = encoder.DeltaEncoder(instrument.id, instrument.price_exponent, instrument.quantity_exponent)
         self._channels.definitions.write(self._definition(_WHOLE))
 
     # What the rotations ask for --------------------------------------------------------------------------------------

@@ -76,7 +76,6 @@ class ChannelPublisher:
     """
 
     __slots__ = (
-        "_buffer",
         "_clock",
         "_count",
         "_idle",
@@ -85,9 +84,11 @@ class ChannelPublisher:
         "_senders",
         "_used",
         "_view",
+        "buffer",
         "channel_id",
         "flags",
         "messages",
+        "oldest_ns",
         "packets",
         "sequence",
         "session_id",
@@ -108,11 +109,12 @@ class ChannelPublisher:
         self.sequence = 1  # of the next message to be written
         self.messages = 0
         self.packets = 0
+        self.oldest_ns = 0  # receive time of the first update written since the owner set this to 0
         self._senders = tuple(senders)
         self._clock = clock
         self._on_open = on_open
-        self._buffer = bytearray(MAX_PACKET)
-        self._view = memoryview(self._buffer)
+        self.buffer = bytearray(MAX_PACKET)
+        self._view = memoryview(self.buffer)
         self._used = HEADER_LENGTH
         self._count = 0
         self._idle = False  # the last packet was no data: the next heartbeat is a long interval away
@@ -121,17 +123,21 @@ class ChannelPublisher:
     def write(self, message: bytes) -> None:
         """Append one encoded message."""
         size = len(message)
-        used = self._used
-        if used + size > MAX_PACKET or self._count == MAX_MESSAGES:
+        start = self.reserve(size)
+        self.buffer[start : start + size] = message
+
+    def reserve(self, size: int) -> int:
+        """Room for one message of `size` bytes: where in `buffer` the caller is to write it, at once."""
+        start = self._used
+        if start + size > MAX_PACKET or self._count == MAX_MESSAGES:
             self.flush()
-            used = HEADER_LENGTH
+            start = HEADER_LENGTH
         if not self._count:
             self._on_open(self)
-        end = used + size
-        self._buffer[used:end] = message
-        self._used = end
+        self._used = start + size
         self._count += 1
         self.sequence += 1
+        return start
 
     def write_together(self, messages: Sequence[bytes]) -> None:
         """Append messages that must stand in one packet; together they fit one."""
@@ -164,7 +170,7 @@ class ChannelPublisher:
 
     def _send(self, flags: int, count: int, sequence: int, size: int) -> None:
         clock = self._clock
-        pack_header_into(self._buffer, self.channel_id, flags, count, self.session_id, sequence, clock.wall_ns())
+        pack_header_into(self.buffer, self.channel_id, flags, count, self.session_id, sequence, clock.wall_ns())
         packet = self._view[:size]
         for sender in self._senders:
             sender.send(packet)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from feeder.clock import SECOND_NS, Clock
 from feeder.histogram import Buckets
 from feeder.market.instrument import Instrument
-from feeder.market.status import BookStatus
 from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.channel import HEARTBEAT_INTERVAL, ChannelPublisher, Sender
 from feeder.multicast.plan import Channel, ChannelPlan
@@ -24,7 +23,6 @@ _SNAPSHOT_BURST = 200_000  # bytes at once after a stall
 DEFINITION_PERIOD = 0.95  # seconds; every second, a late loop included
 TICK_INTERVAL = 0.010  # seconds between calls of `tick`
 _MOST_VISITS = 64  # of a round in one tick
-_LIVE = BookStatus.LIVE
 
 LATENCY_BOUNDS_US = (
     *(20, 50, 100, 150, 200, 300, 500, 750),
@@ -129,9 +127,8 @@ class Publisher:
         self.plan = plan
         self.session_id = clock.wall_ns()
         self.flushes = 0
-        # One value a flush: nanoseconds from the receipt of the first book update in it to its last packet's departure.
+        # One value a flush of a books channel: nanoseconds from its first update's receipt to its last departure.
         self.latency = Buckets([bound * 1000 for bound in LATENCY_BOUNDS_US])
-        self._first_received_ns = 0  # of the open flush; 0 while it has no update of a LIVE book
         self.complete = False  # set by the owner when every instrument has been added
         self._clock = clock
         self._defer = defer
@@ -179,9 +176,9 @@ class Publisher:
             except Exception:
                 self._open += channels[done:]  # the next flush sends what this one did not come to
                 raise
-        if self._first_received_ns:
-            self.latency.record(self._clock.wall_ns() - self._first_received_ns)
-            self._first_received_ns = 0
+            if channel.oldest_ns:
+                self.latency.record(self._clock.wall_ns() - channel.oldest_ns)
+                channel.oldest_ns = 0
 
     def tick(self, now: float) -> None:
         """Heartbeats and rounds; called every TICK_INTERVAL with monotonic seconds."""
@@ -210,8 +207,6 @@ class Publisher:
 
     def _mark_bbo(self, publisher: BookPublisher) -> None:
         self._bbos[publisher] = None
-        if not self._first_received_ns and publisher.state is _LIVE:
-            self._first_received_ns = publisher.update.receive_time_ns
         self._schedule()
 
     def _attempt(self, publisher: BookPublisher, publish: Callable[[BookPublisher], int]) -> int:

@@ -4,6 +4,7 @@ The BookDelta path takes plain values instead of a tuple, as it runs for every u
 raise struct.error: the callers own the ranges.
 """
 
+import struct
 from collections.abc import Sequence
 
 from feeder.market.status import BookStatus, StatusReason
@@ -25,10 +26,15 @@ from feeder.wire.messages import (
 
 _BOTH = 0x03  # first and last of event
 _SNAPSHOT = 0x04
+_CONFLATED = 0x08
 
 _DELTA_HEAD = layout.frame_head(Template.BOOK_DELTA)
-_DELTA_FRAME = layout.with_levels(Template.BOOK_DELTA, 0).size
+DELTA_SIZE = layout.with_levels(Template.BOOK_DELTA, 0).size
+"""Bytes of a BookDelta without levels."""
+
 _delta_structs = [layout.with_levels(Template.BOOK_DELTA, n) for n in range(82)]
+# The same bytes as above: after the frame's length, prefix and SBE header as one field, both exponents as one.
+_delta_packers = [struct.Struct(f"<H14sQQQQQQ2sHHH{2 * n}q").pack_into for n in range(82)]
 
 _TRADE = layout.whole(Template.TRADE)
 _TRADE_HEAD = layout.frame_head(Template.TRADE)
@@ -47,7 +53,7 @@ def book_delta(
     """A BookDelta of at most 81 levels; `levels` is flat, its first `bid_count` pairs are bids."""
     count = len(levels) >> 1
     return _delta_structs[count].pack(
-        _DELTA_FRAME + (count << 4),
+        DELTA_SIZE + (count << 4),
         event_flags,
         0,
         instrument_id,
@@ -65,6 +71,54 @@ def book_delta(
         count,
         *levels,
     )
+
+
+class DeltaEncoder:
+    """One instrument's BookDelta that is an event of its own, packed straight into a packet: the hottest message.
+
+    What is the same in all of them (prefix, SBE header, exponents) is packed once.
+    """
+
+    __slots__ = ("_conflated", "_exponents", "_plain")
+
+    def __init__(self, instrument_id: int, price_exponent: int, quantity_exponent: int) -> None:
+        self._plain = _prefix(instrument_id, _BOTH)
+        self._conflated = _prefix(instrument_id, _BOTH | _CONFLATED)
+        self._exponents = struct.pack("<bb", price_exponent, quantity_exponent)
+
+    def pack_into(
+        self,
+        buffer: bytearray,
+        offset: int,
+        instrument_sequence: int,
+        update: BookUpdate,
+        bids: list[int],
+        asks: list[int],
+    ) -> None:
+        """Write the message at `offset`; DELTA_SIZE and 16 a level is its length. At most 81 levels, flat lists."""
+        count = (len(bids) + len(asks)) >> 1
+        _delta_packers[count](
+            buffer,
+            offset,
+            DELTA_SIZE + (count << 4),
+            self._conflated if update.conflated else self._plain,
+            instrument_sequence,
+            update.update_id,
+            update.venue_sequence,
+            update.match_time_ns,
+            update.send_time_ns,
+            update.receive_time_ns,
+            self._exponents,
+            len(bids) >> 1,
+            layout.LEVEL_SIZE,
+            count,
+            *bids,
+            *asks,
+        )
+
+
+def _prefix(instrument_id: int, event_flags: int) -> bytes:
+    return layout.FRAME.pack(0, event_flags, 0, instrument_id, *_DELTA_HEAD)[2:]
 
 
 def instrument_definition(instrument_id: int, event_flags: int, body: InstrumentDefinition) -> bytes:
