@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
+from feeder.bybit.freshness import MAX_LAG_SECONDS
+from feeder.bybit.pacing import Timing
 from feeder.bybit.topics import DEPTHS
 from feeder.errors import ConfigError
 from feeder.market.instrument import InstrumentKey, instrument_id, is_symbol
@@ -70,6 +72,13 @@ class Queue(Section):
 
     capacity: int = 1000
     total: int = 50000
+
+
+class Freshness(Section):
+    """From when on a connection that lives is not to be believed."""
+
+    max_lag_seconds: float | None = MAX_LAG_SECONDS
+    silence_seconds: float = Timing().silence
 
 
 class LineConfig(Section):
@@ -132,6 +141,7 @@ class Config(Section):
     subscriptions: list[Subscribed] = []
     instrument_ids: dict[str, int] = {}
     queue: Queue = msgspec.field(default_factory=Queue)
+    freshness: Freshness = msgspec.field(default_factory=Freshness)
     multicast: Multicast = msgspec.field(default_factory=Multicast)
     state: State = msgspec.field(default_factory=State)
     telemetry: Telemetry = msgspec.field(default_factory=Telemetry)
@@ -188,6 +198,12 @@ def problems(config: Config) -> Iterator[ConfigError]:
         yield ConfigError("queue.capacity", f"{config.queue.capacity} updates", "use at least 1")
     if config.queue.total < config.queue.capacity:
         yield ConfigError("queue.total", "less than queue.capacity", f"use at least {config.queue.capacity}")
+    lag, silence = config.freshness.max_lag_seconds, config.freshness.silence_seconds
+    if lag is not None and not 4 <= lag <= 3600:
+        remedy = "use 4 to 3600, or null for never: a first message of depth 1 may be 3 s old"
+        yield ConfigError("freshness.max_lag_seconds", f"{lag:g}", remedy)
+    if not 0.5 <= silence <= 60:
+        yield ConfigError("freshness.silence_seconds", f"{silence:g}", "use 0.5 to 60")
     if not 0 <= config.multicast.ttl <= 255:
         yield ConfigError("multicast.ttl", f"{config.multicast.ttl}", "use 0 (this machine) to 255; 1 is the local net")
     if not 0 <= config.multicast.end_of_session_seconds <= 60:

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from feeder.bybit.instruments import InstrumentTable
-from feeder.bybit.pacing import backoff_delay
+from feeder.bybit.pacing import Timing, backoff_delay
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.clock import Clock, SystemClock
 from feeder.config import Config
@@ -69,7 +69,15 @@ class Service:
                 ids=config.ids,
             )
             self.router = Router(config.queue.capacity, QueueBudget(config.queue.total), self._request_resync, clock)
-            self.pool = BybitPool(websocket_url, self.instruments, self.router, clock=clock, random=self._random)
+            self.pool = BybitPool(
+                websocket_url,
+                self.instruments,
+                self.router,
+                clock=clock,
+                random=self._random,
+                timing=Timing(silence=config.freshness.silence_seconds),
+                max_lag_seconds=config.freshness.max_lag_seconds,
+            )
             async with asyncio.TaskGroup() as tasks:
                 starting = tasks.create_task(self._start(), name="start")
                 serving = [
