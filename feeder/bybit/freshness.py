@@ -27,6 +27,9 @@ from .venue_time import VenueTime
 EVERYTHING = 1 << 62
 """As `judge_before_ms`: every message is judged."""
 
+MAX_LAG_SECONDS = 5.0
+"""How old data may be, if nobody says otherwise."""
+
 TICK = 0.25
 """Seconds between two samples of the lag."""
 

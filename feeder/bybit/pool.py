@@ -24,7 +24,7 @@ from .clock_offset import ClockOffset
 from .connection import Connection, Market, MarketSink
 from .connection_status import ConnectionStatus, VenueLag, connection_status, venue_lags
 from .counters import Counters
-from .freshness import Freshness
+from .freshness import MAX_LAG_SECONDS, Freshness
 from .instruments import InstrumentTable
 from .normalize import Scale
 from .pacing import Timing, TokenBucket
@@ -33,7 +33,6 @@ from .stream import Stream
 from .topics import TOPICS_PER_CONNECTION, book_topic, has_room, trade_topic
 from .venue_time import VenueTime
 
-MAX_LAG_SECONDS = 5.0
 _CONNECT_BURST = 150.0
 _CONNECTS_PER_SECOND = 1.0
 _REFRESH_SECONDS = 5.0  # a book waits so long for what REST says of it: then it takes the scale that its numbers need
