@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint bench format clean
 
 demo: $(READY)
 	$(BIN)/feeder demo
@@ -16,6 +16,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# SCENARIO and options: make bench ARGS='crash --seconds 20'
+bench: $(READY)
+	$(BIN)/python tools/bench.py $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

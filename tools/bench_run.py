@@ -1,0 +1,258 @@
+"""One run of one load against one checkout, and what came of it as a dictionary."""
+
+import asyncio
+import json
+import statistics
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bench_child import HERE, BenchError, Child, cpu_ns
+from bench_market import Shape
+from bench_subject import GROUPS, PARTITIONS, RAW_GROUP, Subject, cores, feed_port
+
+from feeder.client import BookView, Subscriber
+from feeder.market.fixed_point import format_fixed
+from feeder.market.update import pairs
+from feeder.multicast.plan import Line
+
+_READY_SECONDS = 60.0
+_SETTLE_SECONDS = 60.0
+_LOOK_SECONDS = 0.05
+_RELAY_WARM_UP = 0.5
+_PASSES = 4  # of the decode floor, before and again after the subject's window
+_TOPICS_PER_CONNECTION = 200
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A load for some time. `rate` is of all symbols together, per second; `grid_ms` 0 is random phase."""
+
+    shape: Shape
+    rate: float
+    seconds: float
+    grid_ms: int = 0
+    warm_up: float = 2.0
+    overload: bool = False  # no warm-up; what counts is everything from the load's begin until the last book is right
+    relay_seconds: float = 0.0
+    floors: bool = True
+
+
+class Venue:
+    """The load generator, and the listener beside it, for any number of subjects one after the other."""
+
+    def __init__(self, stack: ExitStack, shape: Shape) -> None:
+        self.shape = shape
+        self.port = feed_port()
+        other = cores()[1]
+        self.load = stack.enter_context(Child("bench_load.py", json.dumps(asdict(shape)), core=other))
+        self.addresses: dict[str, Any] = self.load.answer()
+        self.where = {
+            "groups": GROUPS,
+            "port": self.port,
+            "partitions": PARTITIONS,
+            "raw_group": RAW_GROUP,
+            "raw_port": self.port + 98,
+            "origin_us": self.addresses["sequence_origin_us"],
+        }
+
+    @contextmanager
+    def listener(self) -> Iterator[Child]:
+        """A listener that has joined everything."""
+        with Child("bench_listener.py", json.dumps(self.where), core=cores()[1]) as listener:
+            listener.ask("live")
+            yield listener
+
+    @contextmanager
+    def subject(self, checkout: Path, listener: Child) -> Iterator[Subject]:
+        """A feeder of a checkout, all of its books LIVE."""
+        at, shape = self.addresses, self.shape
+        with Subject(
+            checkout, depth=shape.depth, websocket=at["websocket"], rest=at["rest"], port=self.port
+        ) as subject:
+            end = time.monotonic() + _READY_SECONDS
+            while (live := listener.ask("live")) < shape.symbols:
+                subject.check()
+                if time.monotonic() > end:
+                    raise BenchError(f"{live} of {shape.symbols} books LIVE: {subject.last_words()}")
+                time.sleep(_LOOK_SECONDS)
+            yield subject
+
+
+def instrument(symbol: str) -> int:
+    """The id of a linear instrument (PROTOCOL.md)."""
+    return zlib.crc32(f"linear:{symbol}".encode("ascii"))
+
+
+def run(plan: Plan, checkout: Path) -> Figures:
+    """Everything about one load on one checkout; of its floors as well, if the plan wants them."""
+    with ExitStack() as stack:
+        venue = Venue(stack, plan.shape)
+        decoder = None
+        if plan.floors:
+            shape_text = json.dumps(asdict(plan.shape))
+            decoder = stack.enter_context(
+                Child("bench_floors.py", "decode", shape_text, core=cores()[0], paths=(checkout, HERE))
+            )
+            decoder.answer()
+        listener = stack.enter_context(venue.listener())
+        relay = _relay(plan, venue, listener) if plan.relay_seconds else None
+        subject = stack.enter_context(venue.subject(checkout, listener))
+        passes = _decode_passes(decoder)
+        figures = _load(plan, venue, listener, subject)
+        passes += _decode_passes(decoder)
+        figures["books"] = compare(venue)
+        figures["warnings"] = subject.warnings()
+    if relay is not None:
+        figures["relay_us"] = relay
+    if passes:
+        figures["decode_us"] = statistics.median(passes)
+        figures["decode_passes_us"] = passes
+        if figures["cpu_us_per_update"] is not None:
+            figures["decode_ratio"] = figures["cpu_us_per_update"] / figures["decode_us"]
+    figures["plan"] = asdict(plan)
+    return figures
+
+
+def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figures:
+    load = venue.load
+    idle = _idle_cpu(subject)
+    at_rest = subject.memory()
+    started = load.ask("start", rate=plan.rate, grid_ms=plan.grid_ms)["started_ns"]
+    if not plan.overload:
+        time.sleep(plan.warm_up)
+    load.ask("mark")
+    listener.ask("mark")
+    cpu = subject.cpu_ns()
+    begin = time.monotonic()
+    time.sleep(plan.seconds)
+    if not plan.overload:
+        cpu = subject.cpu_ns() - cpu
+        heard = listener.ask("mark")
+        sent = load.ask("mark")
+        loaded = subject.memory()
+        ended = load.ask("stop")["ended_ns"]
+        settled = _settle(venue, listener, ended)
+    else:
+        sent = load.ask("stop")
+        loaded = subject.memory()
+        ended = sent["ended_ns"]
+        settled = _settle(venue, listener, ended)
+        cpu = subject.cpu_ns() - cpu
+        heard = listener.ask("mark")
+    window = time.monotonic() - begin
+    handled = heard["covered"]
+    books = heard["packets"].get("books", 0)
+    return {
+        "offered_per_second": plan.rate,
+        "achieved_per_second": sent["messages"] / sent["seconds"],
+        "handled": handled,
+        "handled_per_second": handled / heard["seconds"],
+        "cpu_us_per_update": cpu / 1000 / handled if handled else None,
+        "cpu_percent": cpu / 1e7 / (window if plan.overload else plan.seconds),
+        "idle_cpu_percent": idle,
+        "latency_us": heard["latency_us"],
+        "latency_from_write_us": heard["latency_from_write_us"],
+        "updates_per_packet": handled / books if books else None,
+        "conflated": heard["conflated"],
+        "folded": handled - heard["deltas"],
+        "not_live": heard["not_live"],
+        "lost_by_listener": heard["lost_packets"],
+        "settled": settled,
+        "memory": {"at_rest": at_rest, "loaded": loaded, "after": subject.memory()},
+        "sent": sent,
+        "heard": heard,
+        "load_seconds": (ended - started) / 1e9,
+    }
+
+
+def _idle_cpu(subject: Subject) -> float:
+    """Percent of a core with every book LIVE and no updates: rounds of snapshots and the like."""
+    time.sleep(0.5)
+    begin, cpu = time.monotonic(), subject.cpu_ns()
+    time.sleep(1.0)
+    return (subject.cpu_ns() - cpu) / 1e7 / (time.monotonic() - begin)
+
+
+def _settle(venue: Venue, listener: Child, ended_ns: int) -> Figures:
+    """Wait until each book's last update was published; seconds from the end of the load until then."""
+    finals = {str(instrument(symbol)): update for symbol, update in venue.load.ask("finals").items()}
+    listener.ask("expect", finals=finals)
+    end = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        pending = listener.ask("pending")
+        if not pending["pending"] or time.monotonic() > end:
+            seconds = max(0.0, (pending["last_ns"] - ended_ns) / 1e9)
+            return {"seconds": seconds, "pending": pending["pending"]}
+        time.sleep(_LOOK_SECONDS)
+
+
+def _decode_passes(decoder: Child | None) -> list[float]:
+    return [] if decoder is None else [decoder.ask("pass") for _ in range(_PASSES)]
+
+
+def _relay(plan: Plan, venue: Venue, listener: Child) -> float:
+    """CPU per message of picows in and one datagram out, in us."""
+    topics = [f"orderbook.{plan.shape.depth}.{symbol}" for symbol in venue.addresses["symbols"]]
+    where = {
+        **venue.where,
+        "websocket": venue.addresses["websocket"],
+        "topics": topics,
+        "topics_per_connection": _TOPICS_PER_CONNECTION,
+    }
+    with Child("bench_floors.py", "relay", json.dumps(where), core=cores()[0]) as relay:
+        relay.answer()
+        venue.load.ask("start", rate=plan.rate, grid_ms=plan.grid_ms)
+        time.sleep(_RELAY_WARM_UP)
+        venue.load.ask("mark")
+        cpu = cpu_ns(relay.pid)
+        time.sleep(plan.relay_seconds)
+        cpu = cpu_ns(relay.pid) - cpu
+        sent = venue.load.ask("mark")
+        venue.load.ask("stop")
+    listener.ask("mark")
+    return float(cpu / 1000 / sent["messages"])
+
+
+# The books ------------------------------------------------------------------------------------------------------------
+
+
+def compare(venue: Venue) -> Figures:
+    """Follow the feed as any late consumer and hold every book against the venue's own, after the load."""
+    return asyncio.run(_compare(venue, venue.load.ask("books")))
+
+
+async def _compare(venue: Venue, truth: dict[str, list[list[tuple[str, str]]]]) -> Figures:
+    lines = [Line(name, group, "127.0.0.1") for name, group in GROUPS.items()]
+    consumer = Subscriber([("linear", symbol) for symbol in truth], lines=lines, port=venue.port, partitions=PARTITIONS)
+    async with consumer:
+        views = {symbol: consumer.book("linear", symbol) for symbol in truth}
+        end = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < end and not all(view.is_live for view in views.values()):  # noqa: ASYNC110 - polled: no event says "all"
+            await asyncio.sleep(_LOOK_SECONDS)
+        live = [symbol for symbol, view in views.items() if view.is_live]
+        equal = {symbol for symbol in live if _sides(views[symbol]) == _decimals(truth[symbol])}
+    wrong = [symbol for symbol in truth if symbol not in equal]
+    return {"compared": len(truth), "live": len(live), "equal": len(equal), "wrong": wrong[:10]}
+
+
+def _sides(view: BookView) -> list[list[tuple[Decimal, Decimal]]]:
+    levels = view.depth()
+    return [
+        [
+            (Decimal(format_fixed(price, view.price_exponent)), Decimal(format_fixed(size, view.quantity_exponent)))
+            for price, size in pairs(side)
+        ]
+        for side in (levels.bids, levels.asks)
+    ]
+
+
+def _decimals(sides: list[list[tuple[str, str]]]) -> list[list[tuple[Decimal, Decimal]]]:
+    return [[(Decimal(price), Decimal(size)) for price, size in side] for side in sides]

@@ -1,0 +1,114 @@
+"""The program under test: `python -m feeder run` of some checkout, on a core of its own."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from bench_child import BenchError, cpu_ns, memory
+
+THIS_CHECKOUT = Path(__file__).parent.parent
+PARTITIONS = 4
+GROUPS = {"A": "239.77.0.0", "B": "239.78.0.0"}
+RAW_GROUP = "239.79.0.0"  # of the bare relay
+_INTERFACE = "127.0.0.1"
+
+
+def cores() -> tuple[int, int]:
+    """The subject's core and everybody else's; the same one if there is no other."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[0], usable[-1]
+
+
+def feed_port() -> int:
+    """A base port that no other bench of this machine uses at the same time."""
+    return 32000 + os.getpid() % 300 * 100
+
+
+class Subject:
+    """A running feeder; `with` ends it. `depth` and the addresses as the load has them."""
+
+    def __init__(self, checkout: Path, *, depth: int, websocket: str, rest: str, port: int) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="feeder-bench-")
+        folder = Path(self._folder.name)
+        self._log = folder / "feeder.log"
+        self._environment = {**os.environ, "PYTHONPATH": str(checkout)}
+        config = folder / "feeder.yaml"
+        settings = {
+            "exchange": {"websocket_url": websocket, "rest_url": rest},
+            "subscriptions": [{"category": "linear", "symbols": "all", "depth": depth, "trades": False}],
+            "multicast": {
+                "port": port,
+                "partitions": PARTITIONS,
+                "end_of_session_seconds": 0.1,
+                "lines": {name: {"group": group, "interface": _INTERFACE} for name, group in GROUPS.items()},
+            },
+            "state": {"directory": str(folder / "state")},
+            "control": {"socket": str(folder / "control.sock")},
+            "log": {"level": "warning", "format": "json"},
+        }
+        self._accept(config, settings, port)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "feeder", "run", f"--config={config}"],
+                cwd=folder,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=lambda: os.sched_setaffinity(0, {cores()[0]}),
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def check(self) -> None:
+        """Raises BenchError when it runs no more."""
+        if self._process.poll() is not None:
+            raise BenchError(f"feeder ended with {self._process.returncode}: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of what it logged."""
+        return self._log.read_text("utf-8", errors="replace")[-2000:]
+
+    def warnings(self) -> int:
+        """Lines it logged: warnings and errors."""
+        return len(self._log.read_text("utf-8", errors="replace").splitlines())
+
+    def cpu_ns(self) -> int:
+        """CPU time of all its threads; programs it started are not part of it."""
+        self.check()
+        return cpu_ns(self.pid)
+
+    def memory(self) -> dict[str, int]:
+        """Bytes: rss, pss, uss, peak."""
+        self.check()
+        return dict(memory(self.pid))
+
+    def _accept(self, config: Path, settings: dict[str, Any], port: int) -> None:
+        """Write the first configuration that the checkout takes: without its exporter, if it knows how."""
+        for telemetry in ({"listen": None}, {"listen": f"127.0.0.1:{port + 99}"}):
+            config.write_text(yaml.safe_dump({**settings, "telemetry": telemetry}), "utf-8")
+            result = subprocess.run(
+                [sys.executable, "-m", "feeder", "check", f"--config={config}"],
+                cwd=config.parent,
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if result.returncode == 0:
+                return
+        raise BenchError(f"feeder check refuses the bench's configuration: {result.stdout}{result.stderr}")
