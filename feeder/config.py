@@ -26,6 +26,8 @@ _ENVIRONMENTS = {
     "demo": ("wss://stream.bybit.com", "https://api.bybit.com"),  # demo trading has no public data of its own
 }
 _PREFIX = "FEEDER_"
+_LARGEST_FILE = 1 << 18  # bytes; all symbols of the exchange, one a line, take 50 kB
+_LONGEST_TEXT = 1000  # characters of one key or value; paths may have more, but nobody's do
 _CHOICES = {  # what a key with few values may be, for whoever gave another
     "category": "spot, linear, inverse or option",
     "symbols": "a list such as [BTCUSDT, ETHUSDT], or: all",
@@ -123,9 +125,10 @@ class Log(Section):
 
 
 class Telemetry(Section):
-    """Where metrics are served."""
+    """Where metrics are served, and the file they are served from; `listen` None: nowhere, the file is there still."""
 
-    listen: str = "127.0.0.1:9480"
+    listen: str | None = "127.0.0.1:9480"
+    counters: str = "run/counters.dat"
 
 
 class Control(Section):
@@ -212,9 +215,16 @@ def problems(config: Config) -> Iterator[ConfigError]:
         _ = config.multicast.plan
     except ConfigError as error:
         yield error
-    host, _, port = config.telemetry.listen.rpartition(":")
-    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
-        yield ConfigError("telemetry.listen", f"{config.telemetry.listen!r}", "write address:port")
+    yield from _telemetry_problems(config.telemetry)
+
+
+def _telemetry_problems(telemetry: Telemetry) -> Iterator[ConfigError]:
+    if telemetry.listen is not None:
+        host, _, port = telemetry.listen.rpartition(":")
+        if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+            yield ConfigError("telemetry.listen", f"{telemetry.listen!r}", "write address:port, or null for nowhere")
+    if not Path(telemetry.counters).name:
+        yield ConfigError("telemetry.counters", f"{telemetry.counters!r}", "name a file")
 
 
 def _exchange_problems(exchange: Exchange) -> Iterator[ConfigError]:
@@ -226,14 +236,22 @@ def _exchange_problems(exchange: Exchange) -> Iterator[ConfigError]:
     for name in given:
         try:
             url = urlsplit(getattr(exchange, name))
-            usable = url.scheme in urls[name] and bool(url.hostname) and url.port != 0
+            usable = url.scheme in urls[name] and _is_host(url.hostname or "") and url.port != 0
         except ValueError:  # brackets that do not close, a port that is none
             usable = False
-        if not usable:
+        if "@" in getattr(exchange, name):  # a password, which must not be shown here, nor in any log later
+            yield ConfigError(f"exchange.{name}", "has an @, as before a host", "leave user and password out")
+        elif not usable:
             remedy = f"write {urls[name][0]}://host:port or {urls[name][1]}://host"
             yield ConfigError(f"exchange.{name}", f"{getattr(exchange, name)!r} is no such address", remedy)
-        elif url.path not in {"", "/"} or url.query:
+        elif url.path not in {"", "/"} or url.query or url.fragment:
             yield ConfigError(f"exchange.{name}", f"has a path {url.path!r}", "leave it out; feeder appends its own")
+
+
+def _is_host(text: str) -> bool:
+    """Whether this may be a host's name or address; names in other scripts are written in their ASCII form."""
+    labels = text.removesuffix(".").split(".")
+    return ":" in text or (len(text) <= 253 and all(re.fullmatch(r"[A-Za-z0-9_-]{1,63}", label) for label in labels))
 
 
 def _subscription_problems(subscriptions: list[Subscribed]) -> Iterator[ConfigError]:
@@ -288,15 +306,59 @@ def _id_problems(config: Config) -> Iterator[ConfigError]:
 
 def _read(path: Path) -> object:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "give --config FILE") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(str(path), f"is not YAML: {' '.join(str(error).split())}", "mend that line") from error
+    if len(content) > _LARGEST_FILE:
+        raise ConfigError(str(path), f"is larger than {_LARGEST_FILE} bytes", "give the feeder's configuration")
+    try:
+        return _values(content.decode("utf-8"))
+    except _NOT_YAML as error:
+        raise ConfigError(str(path), f"is not YAML: {_place(error)}", "mend that line") from error
+
+
+_NOT_YAML = (yaml.YAMLError, UnicodeDecodeError, RecursionError)
+"""What `_values` raises; RecursionError is nesting without end."""
+
+
+def _place(error: Exception) -> str:
+    """What is wrong with a YAML text and where, without showing the text: a password may stand in it."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{str(error.problem)[:200]} in line {mark.line + 1}, column {mark.column + 1}"
+    return " ".join(str(error).split())
+
+
+def _values(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose mappings name each key once: of two, one would silently not count."""
+    """YAML whose mappings name each key once: of two, one would silently not count.
+
+    PyYAML's own constructors raise what they happen to on `2001-99-99`, `0x_` or `!!bool maybe`: here all of it is
+    YAML's error, with its place. So are integers over 64 bits and text that no name, path or address can hold.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        problem: Exception | None = None
+        usable = True
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                usable = len(value) <= _LONGEST_TEXT and "\0" not in value
+                value.encode()  # raises UnicodeEncodeError, a ValueError
+            elif isinstance(value, int):
+                usable = abs(value) < 1 << 63
+        except (ValueError, AttributeError, LookupError) as error:
+            problem = error
+        if problem is not None or not usable:
+            what = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a value that cannot be used as {what}", node.start_mark
+            ) from problem
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
@@ -322,14 +384,18 @@ def _path_of(variable: str) -> list[str]:
 
 def _set(document: dict[str, Any], path: list[str], text: str, source: str) -> None:
     """Put a value at a path, making the sections on the way."""
+    if not all(part.isascii() for part in path):  # also what is not even text, as the environment may hold
+        raise ConfigError(ascii(".".join(path)), "no such key", "see config/feeder.yaml for the keys there are")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = _values(text)
+    except _NOT_YAML as error:
         raise ConfigError(".".join(path), f"{source} is not YAML", "quote it") from error
     place = document
-    if path[:2] == ["multicast", "lines"] and len(path) > 2 and not (document.get("multicast") or {}).get("lines"):
-        # One key of a line that the file leaves to the defaults: the other keys, and the other lines, stay.
-        _set(document, path[:2], msgspec.json.encode(Multicast().lines).decode(), source)
+    if path[:2] == ["multicast", "lines"] and len(path) > 2:
+        section = document.get("multicast") or {}
+        if isinstance(section, dict) and not section.get("lines"):
+            # One key of a line that the file leaves to the defaults: the other keys, and the other lines, stay.
+            _set(document, path[:2], msgspec.json.encode(Multicast().lines).decode(), source)
     for part in path[:-1]:
         inner = place.get(part)
         if inner is None:
@@ -354,14 +420,20 @@ def _check_lines(document: dict[str, Any]) -> None:
 def _config_error(error: msgspec.ValidationError, base: str = "") -> ConfigError:
     """msgspec says "Object contains unknown field `x` - at `$.multicast`"; we say it with the key's path."""
     message, _, where = str(error).partition(" - at `")
+    key = where.startswith("key` in `")
+    where = where.removeprefix("key` in `")
     path = (base + where.rstrip("`").removeprefix("$").removesuffix("[...]")).removeprefix(".")
     unknown = re.search(r"unknown field `(.*)`", message)
     if unknown:
         path = f"{path}.{unknown[1]}" if path else unknown[1]
-        return ConfigError(path, "no such key", "see config/feeder.yaml for the keys there are")
+        return ConfigError(path or "(empty)", "no such key", "see config/feeder.yaml for the keys there are")
     missing = re.search(r"missing required field `(.*)`", message)
     if missing:
         return ConfigError(f"{path}.{missing[1]}" if path else missing[1], "missing", "see config/feeder.yaml")
+    if key:
+        return ConfigError(
+            path or "(file)", "a key here is not text", "quote it, or see config/feeder.yaml for the keys"
+        )
     choices = _CHOICES.get(path.rpartition(".")[2])
     remedy = f"use {choices}" if choices else "see config/feeder.yaml for what it may be"
     return ConfigError(path or "(file)", message[0].lower() + message[1:], remedy)
