@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from feeder.errors import FeederError
+from feeder.simulator.script import load_script
 from feeder.simulator.server import Simulator, SimulatorConfig
 from feeder.simulator.venue import CATEGORIES
 
@@ -17,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=9443, help="WebSocket port, 0 picks one (default %(default)s)")
     parser.add_argument("--rest-port", type=_port, default=9444, help="REST port, 0 picks one (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default %(default)s)")
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="what goes wrong and when: a YAML list (see feeder/simulator/script.py)",
+    )
     market = parser.add_argument_group("a seeded market")
     market.add_argument(
         "--symbols", type=_symbols, metavar="N", help=f"how many are listed (default 20, at most {MOST_SYMBOLS})"
@@ -69,6 +76,7 @@ def config_of(args: argparse.Namespace) -> SimulatorConfig:
         categories=args.categories or defaults.categories,
         updates_per_second=args.updates_per_second or defaults.updates_per_second,
         replays=tuple(args.replay),
+        faults=load_script(args.faults) if args.faults else (),
         speed=None if args.speed == "max" else args.speed or defaults.speed,
     )
 

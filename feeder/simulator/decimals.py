@@ -53,6 +53,10 @@ class Scale:
         """A price's text."""
         return padded(units, self.price_digits) if self.pads_prices else trimmed(units, self.price_digits)
 
+    def plain_price(self, units: int) -> str:
+        """A price's text without zeros at the end, however the category writes it."""
+        return trimmed(units, self.price_digits)
+
     def size(self, units: int) -> str:
         """A size's text."""
         return trimmed(units, self.size_digits)

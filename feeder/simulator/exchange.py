@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from feeder.clock import Clock
-from feeder.simulator.faults import Faults
+from feeder.simulator.faults import Faults, Mishap, OldTimes, crossed, spoiled
 from feeder.simulator.session import Session
 from feeder.simulator.source import BookState, Publication, Source
-from feeder.simulator.venue import BookTopic, parse_topic
+from feeder.simulator.topic_book import price_of
+from feeder.simulator.venue import BookTopic, TradeTopic, parse_topic
 
 _DATA_BEFORE_ACK = 0.35  # share of subscribe requests whose ack comes after some of their first data
 
@@ -27,10 +28,11 @@ class Client:
 
 @dataclass(eq=False, slots=True)
 class _Channel:
-    """One topic's audience, and what it was sent last."""
+    """One topic's audience, what it was sent last, and a delta that another overtakes."""
 
     audience: list[Client] = field(default_factory=list)
     last: bytes | None = None
+    held: bytes | None = None
 
 
 class Exchange:
@@ -40,6 +42,8 @@ class Exchange:
         self.source = source
         self.faults = Faults()
         self.clients: dict[Client, None] = {}
+        self.delisted: dict[tuple[str, str], str] = {}  # (category, symbol) to the status REST tells
+        self.first_subscribed_at: float | None = None  # on the clock's monotonic hand
         self.published_total = 0
         self._clock = clock
         self._rng = random.Random(f"exchange:{seed}")  # noqa: S311 - no secret
@@ -49,7 +53,11 @@ class Exchange:
         """A new connection of a category."""
 
         def accepts(topic: str) -> bool:
-            return self.source.has_topic(category, topic) and not self.faults.take_refusal(topic)
+            return (
+                self.source.has_topic(category, topic)
+                and not self._is_delisted(category, topic)
+                and not self.faults.take_refusal(category, topic)
+            )
 
         connection_id = f"{self._rng.getrandbits(96):024x}-{self._rng.getrandbits(20):05x}"
         client = Client(Session(category, connection_id, accepts), send)
@@ -72,6 +80,8 @@ class Exchange:
             client.send(answer.reply)
             return
         category = client.session.category
+        if self.first_subscribed_at is None:
+            self.first_subscribed_at = self._clock.monotonic()
         snapshots = []
         for topic in answer.subscribed:
             snapshot = self.source.subscribe(category, topic, self._clock.monotonic())
@@ -84,7 +94,7 @@ class Exchange:
             if index == early:
                 client.send(answer.reply)
             self._channel(category, topic).last = snapshot
-            client.send(snapshot)
+            client.send(self._stamped(category, snapshot))
         # Only now does it hear of the topics' deltas: nothing may come before their snapshots.
         for topic in answer.subscribed:
             self._channel(category, topic).audience.append(client)
@@ -116,24 +126,39 @@ class Exchange:
                     states.append(state)
         return states
 
-    def skip_update(self, category: str, symbol: str) -> None:
-        """Swallow the next delta of each subscribed book topic of a symbol."""
-        for topic in self._subscribed(category, symbol):
-            self.faults.skip(category, topic)
+    def plan(self, category: str, symbol: str, mishap: Mishap) -> list[str]:
+        """Let something happen to the next delta of each subscribed book topic of a symbol; these topics."""
+        topics = self.subscribed(category, symbol)
+        for topic in topics:
+            self.faults.plan(category, topic, mishap)
+        return topics
 
-    def repeat_update(self, category: str, symbol: str) -> None:
-        """Send the last message of each subscribed book topic of a symbol once more."""
-        for topic in self._subscribed(category, symbol):
+    def repeat_update(self, category: str, symbol: str) -> list[str]:
+        """Send the last message of each subscribed book topic of a symbol once more; these topics."""
+        topics = self.subscribed(category, symbol)
+        for topic in topics:
             channel = self._channels[category, topic]
             if channel.last is not None:
-                self._deliver(channel, channel.last)
+                self._deliver(category, channel, channel.last)
+        return topics
 
-    def resend_snapshot(self, category: str, symbol: str, *, restart: bool) -> None:
+    def resend_snapshot(self, category: str, symbol: str, *, restart: bool) -> list[str]:
         """Send everybody a snapshot of each subscribed book topic of a symbol; `restart` begins its `u` at 1."""
-        for topic in self._subscribed(category, symbol):
+        topics = self.subscribed(category, symbol)
+        for topic in topics:
             publication = self.source.resend(category, topic, restart=restart)
             if publication is not None:
                 self._publish(publication)
+        return topics
+
+    def delist(self, category: str, symbol: str, status: str) -> list[str]:
+        """Close a symbol: nothing of it is sent any more, and REST tells `status`; the topics that fell silent."""
+        self.delisted[category, symbol] = status
+        return self.subscribed(category, symbol)
+
+    def age_times(self, category: str, old: OldTimes) -> None:
+        """Write other times into all that a category sends."""
+        self.faults.old_times[category] = old
 
     def send_raw(self, category: str, text: str) -> None:
         """Send any text to all connections of a category."""
@@ -141,19 +166,60 @@ class Exchange:
             if client.session.category == category:
                 client.send(text.encode())
 
+    def subscribed(self, category: str, symbol: str) -> list[str]:
+        """The symbol's book topics that somebody is subscribed to."""
+        channels = self._channels
+        topics = self.source.book_topics(category, symbol)
+        return [topic for topic in topics if (category, topic) in channels and channels[category, topic].audience]
+
     def _publish(self, publication: Publication) -> None:
         channel = self._channels.get((publication.category, publication.topic))
         if channel is None or not channel.audience:
             return
-        if publication.is_delta and self.faults.take_skip(publication.category, publication.topic):
+        category, topic, payload, is_delta = publication
+        if self.delisted and self._is_delisted(category, topic):
             return
+        if is_delta:
+            mishap = self.faults.take_mishap(category, topic)
+            if mishap is Mishap.SKIP:
+                return
+            if mishap is Mishap.SWAP:
+                channel.held = payload
+                return
+            if mishap is Mishap.CROSS:
+                payload = crossed(payload, self._best_ask(category, topic))
+            elif mishap is Mishap.SPOIL:
+                payload = spoiled(payload)
         self.published_total += 1
-        channel.last = publication.payload
-        self._deliver(channel, publication.payload)
+        channel.last = payload
+        self._deliver(category, channel, payload)
+        if channel.held is not None:
+            payload, channel.held = channel.held, None
+            self._deliver(category, channel, payload)
 
-    def _deliver(self, channel: _Channel, payload: bytes) -> None:
+    def _deliver(self, category: str, channel: _Channel, payload: bytes) -> None:
+        payload = self._stamped(category, payload)
         for client in tuple(channel.audience):  # a client that is too slow leaves while it is sent to
             client.send(payload)
+
+    def _stamped(self, category: str, payload: bytes) -> bytes:
+        faults = self.faults
+        return faults.stamped(category, payload, self._clock.monotonic()) if faults.old_times else payload
+
+    def _is_delisted(self, category: str, topic: str) -> bool:
+        match parse_topic(topic):
+            case BookTopic(_, symbol) | TradeTopic(symbol):
+                return (category, symbol) in self.delisted
+        return False
+
+    def _best_ask(self, category: str, topic: str) -> str:
+        """A topic's best ask; any price if there is none."""
+        parsed = parse_topic(topic)
+        assert isinstance(parsed, BookTopic)
+        state = self.source.book(category, parsed.symbol, parsed.depth)
+        assert state is not None
+        best = min((key for key in state.book.levels if key >= 0), default=1)
+        return state.scale.price(price_of(best))
 
     def _leave(self, client: Client, topic: str) -> None:
         category = client.session.category
@@ -164,8 +230,3 @@ class Exchange:
 
     def _channel(self, category: str, topic: str) -> _Channel:
         return self._channels.setdefault((category, topic), _Channel())
-
-    def _subscribed(self, category: str, symbol: str) -> list[str]:
-        channels = self._channels
-        topics = self.source.book_topics(category, symbol)
-        return [topic for topic in topics if (category, topic) in channels and channels[category, topic].audience]

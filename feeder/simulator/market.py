@@ -10,6 +10,7 @@ from bisect import bisect_left
 from decimal import Decimal
 
 from feeder.simulator.messages import Trade
+from feeder.simulator.topic_book import finer_key, rescaled
 from feeder.simulator.universe import Listing
 
 _THINNEST = 3  # levels a side never falls below
@@ -71,6 +72,19 @@ class Market:
         self._refill(self.bids)
         self._refill(self.asks)
         return trades
+
+    def relist(self, listing: Listing, price_factor: int, size_factor: int) -> None:
+        """Go on with another tick and step, in units smaller by these factors."""
+        self.listing = listing
+        self.scale = listing.scale
+        self.sizes = rescaled(self.sizes, price_factor, size_factor)
+        self.bids = [finer_key(key, price_factor) for key in self.bids]
+        self.asks = [finer_key(key, price_factor) for key in self.asks]
+        self._last_price *= price_factor
+        self._reference = max(listing.mid_ticks, 4)
+        self._typical *= size_factor * self._step / listing.step_units
+        self._tick = listing.tick_units
+        self._step = listing.step_units
 
     def _change_level(self, visible: int, *, certain: bool = False) -> None:
         """A new size, a new level or a level less within the first `visible` of a side; `certain`: a new size."""

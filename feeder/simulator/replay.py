@@ -180,6 +180,14 @@ class ReplaySource:
         payload = self._playbacks[category].snapshot(topic) if self.has_topic(category, topic) else None
         return None if payload is None else Publication(category, topic, payload, is_delta=False)
 
+    def change_tick(self, category: str, symbol: str, tick: str | None, step: str | None) -> None:
+        """Not of a recording."""
+        raise FeederError(f"{symbol} is a replay, its numbers are recorded; change the tick in a seeded market")
+
+    def surge(self, times: float, until: float) -> None:
+        """Not of a recording."""
+        raise FeederError("a replay has one speed; give it with --speed, or let a seeded market surge")
+
     def book(self, category: str, symbol: str, depth: int | None) -> BookState | None:
         """A depth's book; without one, that subscribed to last, the usual one, or the deepest there is."""
         playback = self._playbacks.get(category)

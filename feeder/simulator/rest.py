@@ -1,4 +1,4 @@
-"""The REST a feeder needs, in Bybit's envelope, and the simulator's own books to compare with."""
+"""The REST a feeder needs, in Bybit's envelope."""
 
 import asyncio
 import base64
@@ -9,15 +9,17 @@ from typing import Any
 from aiohttp import web
 
 from feeder.clock import Clock
+from feeder.simulator.control import Control
 from feeder.simulator.exchange import Exchange
-from feeder.simulator.source import BookState
-from feeder.simulator.topic_book import price_of
+from feeder.simulator.rest_faults import RestFaults
 from feeder.simulator.universe import Listing
 from feeder.simulator.venue import CATEGORIES, Category, is_number
 
 _DEFAULT_PAGE = 500
 _LARGEST_PAGE = 1000
 _PARAMETER_ERROR = 10001
+_TRADING = "Trading"
+_GONE = "gone"  # listed no longer, whatever is asked for
 
 
 class _ParameterError(Exception):
@@ -27,17 +29,19 @@ class _ParameterError(Exception):
 class RestServer:
     """The HTTP server; `async with` binds the port, `url` is then known. Port 0 picks one."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, host: str, port: int) -> None:
+    def __init__(
+        self, exchange: Exchange, control: Control, faults: RestFaults, clock: Clock, host: str, port: int
+    ) -> None:
         self._exchange = exchange
+        self._faults = faults
         self._clock = clock
         self._host = host
         self._port = port
-        app = web.Application()
+        app = web.Application(middlewares=[faults.middleware()])
         app.router.add_get("/v5/market/time", self._time)
         app.router.add_get("/v5/market/instruments-info", self._instruments)
         app.router.add_get("/v5/market/orderbook", self._orderbook)
-        app.router.add_get("/simulator/books", self._books)
-        app.router.add_get("/simulator/books/{category}/{symbol}", self._book)
+        control.add_routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
     async def __aenter__(self) -> "RestServer":
@@ -51,6 +55,7 @@ class RestServer:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._faults.close()
         await self._runner.cleanup()
 
     @property
@@ -70,13 +75,16 @@ class RestServer:
             start = _position(request.query.get("cursor", ""))
         except _ParameterError as error:
             return self._envelope({}, _PARAMETER_ERROR, str(error))
-        found = _filtered(self._exchange.source.listings(category.name), request.query)
+        found = _filtered(self._exchange.source.listings(category.name), self._exchange.delisted, request.query)
         result: dict[str, Any] = {"category": category.name}
         if category.paginated:
             more = start + limit < len(found)
             result["nextPageCursor"] = _cursor(start + limit) if more else ""
             found = found[start : start + limit]
-        result["list"] = [_instrument(listing) for listing in found]
+        result["list"] = [
+            _instrument(listing, self._exchange.delisted.get((listing.category, listing.symbol), _TRADING))
+            for listing in found
+        ]
         return self._envelope(result)
 
     async def _orderbook(self, request: web.Request) -> web.Response:
@@ -89,7 +97,7 @@ class RestServer:
         state = self._exchange.source.rest_book(category.name, symbol)
         if state is None:
             return self._envelope({}, _PARAMETER_ERROR, "params error: symbol invalid")
-        bids, asks = _sides(state, state.book.levels)
+        bids, asks = state.sides(state.book.levels)
         result = {
             "s": symbol,
             "b": bids[:limit],
@@ -100,44 +108,6 @@ class RestServer:
             "cts": state.cts,
         }
         return self._envelope(result)
-
-    async def _books(self, _request: web.Request) -> web.Response:
-        """All orderbook topics that somebody is subscribed to."""
-        books = [
-            {"category": state.category, "symbol": state.symbol, "depth": state.book.depth, "u": state.book.u}
-            for state in self._exchange.subscribed_books()
-        ]
-        return web.json_response({"books": books})
-
-    async def _book(self, request: web.Request) -> web.Response:
-        """Our own book of a topic, at any update id still held: what a consumer's book must be equal to."""
-        category, symbol = request.match_info["category"], request.match_info["symbol"]
-        try:
-            depth = _whole(request.query, "depth", None)
-            u = _whole(request.query, "u", None)
-        except _ParameterError as error:
-            return web.json_response({"error": str(error)}, status=400)
-        state = self._exchange.source.book(category, symbol, depth) if category in CATEGORIES else None
-        if state is None:
-            wanted = "" if depth is None else f" of depth {depth}"
-            return web.json_response({"error": f"no book{wanted} of {category} {symbol} here"}, status=404)
-        book = state.book
-        found = (book.levels, book.seq) if u is None else book.at(u)
-        if found is None:
-            oldest, newest = book.held() or (None, None)
-            reason = f"update id {u} of {category} {symbol} is not held; oldest {oldest}, newest {newest}"
-            return web.json_response({"error": reason, "oldest": oldest, "newest": newest}, status=404)
-        bids, asks = _sides(state, found[0])
-        body = {
-            "category": category,
-            "symbol": symbol,
-            "depth": book.depth,
-            "u": book.u if u is None else u,
-            "seq": found[1],
-            "bids": bids,
-            "asks": asks,
-        }
-        return web.json_response(body)
 
     def _envelope(self, result: Mapping[str, Any], code: int = 0, message: str = "OK") -> web.Response:
         now_ms = self._clock.wall_ns() // 1_000_000
@@ -183,9 +153,16 @@ def _position(cursor: str) -> int:
     return int(position)
 
 
-def _filtered(listings: Sequence[Listing], query: Mapping[str, str]) -> list[Listing]:
-    symbol, base, status = query.get("symbol"), query.get("baseCoin"), query.get("status")
-    found = [listing for listing in listings if status in (None, "", "Trading")]
+def _filtered(
+    listings: Sequence[Listing], delisted: Mapping[tuple[str, str], str], query: Mapping[str, str]
+) -> list[Listing]:
+    symbol, base, wanted = query.get("symbol"), query.get("baseCoin"), query.get("status")
+    found = []
+    for listing in listings:
+        status = delisted.get((listing.category, listing.symbol), _TRADING)
+        if status == _GONE or (wanted and status != wanted):
+            continue
+        found.append(listing)
     if not base and found and found[0].category == "option":
         base = "BTC"
     return [
@@ -193,11 +170,11 @@ def _filtered(listings: Sequence[Listing], query: Mapping[str, str]) -> list[Lis
     ]
 
 
-def _instrument(listing: Listing) -> dict[str, Any]:
+def _instrument(listing: Listing, status: str) -> dict[str, Any]:
     """One row of instruments-info: the fields the venue documents, as far as the simulator has a fact for them."""
     common: dict[str, Any] = {
         "symbol": listing.symbol,
-        "status": "Trading",
+        "status": status,
         "baseCoin": listing.base,
         "quoteCoin": listing.quote,
     }
@@ -232,12 +209,3 @@ def _instrument(listing: Listing) -> dict[str, Any]:
         "upperFundingRate": "0.005",
         "lowerFundingRate": "-0.005",
     }
-
-
-def _sides(state: BookState, levels: Mapping[int, int]) -> tuple[list[list[str]], list[list[str]]]:
-    price, size = state.scale.price, state.scale.size
-    bids: list[list[str]] = []
-    asks: list[list[str]] = []
-    for key in sorted(levels):
-        (bids if key < 0 else asks).append([price(price_of(key)), size(levels[key])])
-    return bids, asks

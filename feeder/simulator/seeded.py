@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from feeder.clock import Clock
+from feeder.errors import FeederError
 from feeder.simulator.decimals import Scale
 from feeder.simulator.market import Market
 from feeder.simulator.messages import BookFacts, Trade, book_message, levels_message, trade_message
@@ -71,10 +72,20 @@ class _Symbol:
     def wanted(self) -> bool:
         return self.trades_wanted or any(book.active for book in self.books.values())
 
-    def next_event(self, after: float) -> float:
-        """A time in a later 20 ms cell than that of `after`."""
+    def relist(self, listing: Listing) -> None:
+        """Another tick and step, nowhere coarser: all that is held is written in their units."""
+        old, new, market = self.scale, listing.scale, self.market
+        price_factor = 10 ** (new.price_digits - old.price_digits)
+        size_factor = 10 ** (new.size_digits - old.size_digits)
+        market.relist(listing, price_factor, size_factor)
+        for book in self.books.values():
+            book.book.rescale(price_factor, size_factor)
+        self.listing, self.scale = listing, new
+
+    def next_event(self, after: float, times: float) -> float:
+        """A time in a later 20 ms cell than that of `after`, at `times` the usual rate."""
         cell = math.floor(after / CELL_SECONDS - self.phase)
-        chance = self.rate * CELL_SECONDS
+        chance = self.rate * times * CELL_SECONDS
         cell += 1 if chance >= 1 else 1 + int(math.log1p(-self.rng.random()) / math.log1p(-chance))
         return (cell + self.phase + self.rng.uniform(0.05, 0.95)) * CELL_SECONDS
 
@@ -117,6 +128,7 @@ class SeededSource:
         self._seed = seed
         self._heap: list[tuple[float, int, Callable[[float], Publication | None]]] = []
         self._entries = 0
+        self._surge = (1.0, 0.0)  # times the usual rates, until when
         self._symbols: dict[tuple[str, str], _Symbol] = {}
         self._trades: dict[tuple[str, str], list[_Symbol]] = {}
         rates = spread_rate(updates_per_second, len(listings))
@@ -199,6 +211,18 @@ class SeededSource:
             book.book.apply([], 1, book.book.seq)
         return Publication(category, topic, self._snapshot(book), is_delta=False)
 
+    def change_tick(self, category: str, symbol: str, tick: str | None, step: str | None) -> None:
+        """Give a symbol a finer tick or step. FeederError if it is not listed, or they do not divide the old ones."""
+        found = self._symbols.get((category, symbol))
+        if found is None:
+            raise FeederError(f"no {category} {symbol} is listed here; name one that is")
+        old = found.listing
+        found.relist(old.with_steps(tick or old.tick, step or old.step))
+
+    def surge(self, times: float, until: float) -> None:
+        """Let every symbol move `times` as often until then; symbols at rest are woken at their next event."""
+        self._surge = (times, until)
+
     def book(self, category: str, symbol: str, depth: int | None) -> BookState | None:
         """A depth's book; of one that nobody subscribes to, as the market is now."""
         found = self._symbols.get((category, symbol))
@@ -242,7 +266,11 @@ class SeededSource:
         if not symbol.moving:
             symbol.moving = True
             symbol.market.matched_ms = symbol.market.matched_ms or self._now_ms()
-            self._push(symbol.next_event(now), partial(self._event, symbol))
+            self._push(self._next_event(symbol, now), partial(self._event, symbol))
+
+    def _next_event(self, symbol: _Symbol, after: float) -> float:
+        times, until = self._surge
+        return symbol.next_event(after, times if after < until else 1.0)
 
     def _event(self, symbol: _Symbol, due: float) -> Publication | None:
         if not symbol.wanted:
@@ -254,7 +282,7 @@ class SeededSource:
             if book.active and not book.pending:
                 book.pending = True
                 self._push(book.next_push(due), partial(self._publish, book))
-        self._push(symbol.next_event(due), partial(self._event, symbol))
+        self._push(self._next_event(symbol, due), partial(self._event, symbol))
         return self._trade(symbol, trades) if trades and symbol.trades_wanted else None
 
     def _trade(self, symbol: _Symbol, trades: list[Trade]) -> Publication:

@@ -10,10 +10,15 @@ from pathlib import Path
 from feeder.clock import Clock, SystemClock
 from feeder.errors import FeederError
 from feeder.log import logger
+from feeder.simulator.control import Control
 from feeder.simulator.exchange import Exchange
+from feeder.simulator.faults import Mishap
+from feeder.simulator.injector import Done, Injector
 from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
 from feeder.simulator.rest import RestServer
+from feeder.simulator.rest_faults import RestFaults
+from feeder.simulator.script import AnyFault, Script
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
 from feeder.simulator.universe import universe
@@ -31,7 +36,8 @@ _log = logger("simulator.server")
 class SimulatorConfig:
     """A seeded market (`symbols` over `categories`) unless there are `replays`, (category, file) pairs.
 
-    `speed` is that of replays: 1 is real time, None as fast as the clients read. Port 0 picks one.
+    `speed` is that of replays: 1 is real time, None as fast as the clients read. Port 0 picks one. `faults` is the
+    script of what goes wrong.
     """
 
     host: str = "127.0.0.1"
@@ -43,20 +49,26 @@ class SimulatorConfig:
     updates_per_second: float = 400.0
     replays: Sequence[tuple[str, Path]] = ()
     speed: float | None = 1.0
+    faults: Sequence[AnyFault] = ()
 
 
 class Simulator:
     """A running exchange: `async with Simulator(config) as sim`, then `sim.websocket_url` and `sim.rest_url`.
 
-    FeederError when a port is taken, a recording cannot be replayed, or the market would be empty.
+    FeederError when a port is taken, a recording cannot be replayed, the market would be empty, or a scripted fault
+    cannot be.
     """
 
     def __init__(self, config: SimulatorConfig, clock: Clock | None = None) -> None:
         self._config = config
         self._clock = clock or SystemClock()
         self.exchange = Exchange(_source(config, self._clock), config.seed, self._clock)
-        self._websocket = WebSocketServer(self.exchange, config.host, config.port)
-        self._rest = RestServer(self.exchange, self._clock, config.host, config.rest_port)
+        self._websocket = WebSocketServer(self.exchange, self._clock, config.host, config.port)
+        rest_faults = RestFaults(self._clock)
+        self._injector = Injector(self.exchange, self._websocket, rest_faults, self._clock)
+        self._script = _script(config, self._injector)
+        control = Control(self.exchange, self._injector)
+        self._rest = RestServer(self.exchange, control, rest_faults, self._clock, config.host, config.rest_port)
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
 
@@ -70,6 +82,7 @@ class Simulator:
                     await stack.enter_async_context(server)
                 except OSError as error:
                     raise _cannot_listen(error, self._config.host, port, option) from error
+            self._stage_faults()  # those that are in force before anybody connects
             self._task = asyncio.create_task(self._run(), name="simulator")
             self._stack = stack.pop_all()
         _log.info("simulator ready", websocket=self.websocket_url, rest=self.rest_url)
@@ -100,13 +113,17 @@ class Simulator:
         assert self._task is not None
         await asyncio.shield(self._task)
 
+    def inject(self, fault: AnyFault) -> Done:
+        """Make a fault of `feeder.simulator.script` happen now. FeederError if it cannot be."""
+        return self._injector.inject(fault)
+
     async def drop_connections(self) -> None:
         """Cut every client's connection without a close frame; returns when all are gone. They may come back."""
         await self._websocket.drop_connections()
 
     def skip_update(self, category: str, symbol: str) -> None:
         """Make a gap: the next delta of each of the symbol's subscribed books reaches nobody."""
-        self.exchange.skip_update(category, symbol)
+        self.exchange.plan(category, symbol, Mishap.SKIP)
 
     def repeat_update(self, category: str, symbol: str) -> None:
         """Send the last message of each of the symbol's subscribed books again."""
@@ -118,9 +135,9 @@ class Simulator:
             raise FeederError(f"a snapshot cannot be sent as update {u}; leave it out, or give 1 for a restart")
         self.exchange.resend_snapshot(category, symbol, restart=u == 1)
 
-    def refuse(self, topic: str, times: int = 1) -> None:
+    def refuse(self, category: str, topic: str, times: int = 1) -> None:
         """Refuse the next `times` requests for a topic as if it did not exist."""
-        self.exchange.faults.refuse(topic, times)
+        self.exchange.faults.refuse(category, topic, times)
 
     def send_raw(self, category: str, text: str) -> None:
         """Send any text to all connections of a category."""
@@ -131,15 +148,46 @@ class Simulator:
         clock, exchange = self._clock, self.exchange
         at_full_speed = bool(self._config.replays) and self._config.speed is None
         while True:
+            self._stage_faults()
             published = exchange.advance(_MESSAGES_PER_TURN)
             if at_full_speed:
                 await self._websocket.wait_drained(_STALLED_SECONDS)
             if published == _MESSAGES_PER_TURN:
                 await asyncio.sleep(0)
                 continue
-            due = exchange.next_due()
-            wait = _LONGEST_WAIT_SECONDS if due is None else due - clock.monotonic()
+            dues = [exchange.next_due(), self._next_fault()]
+            now = clock.monotonic()
+            wait = min((due - now for due in dues if due is not None), default=_LONGEST_WAIT_SECONDS)
+            if self._websocket.pump():
+                wait = _SHORTEST_TURN_SECONDS
             await asyncio.sleep(min(max(wait, _SHORTEST_TURN_SECONDS), _LONGEST_WAIT_SECONDS))
+
+    def _stage_faults(self) -> None:
+        """Carry out what the script has for this moment."""
+        begun = self.exchange.first_subscribed_at
+        for fault in self._script.due(None if begun is None else self._clock.monotonic() - begun):
+            try:
+                done = self._injector.inject(fault)
+            except FeederError as error:  # two faults of a script that do not go together
+                _log.error("fault not staged", fault=fault.name, at=fault.at, error=str(error))
+            else:
+                _log.warning("fault", fault=fault.name, at=fault.at, touched=done.touched)
+
+    def _next_fault(self) -> float | None:
+        begun, at = self.exchange.first_subscribed_at, self._script.next_at()
+        return None if begun is None or at is None else begun + at
+
+
+def _script(config: SimulatorConfig, injector: Injector) -> Script:
+    mistakes = []
+    for number, fault in enumerate(config.faults, 1):
+        try:
+            injector.check(fault)
+        except FeederError as error:
+            mistakes.append(f"entry {number}: {fault.name}: {error}")
+    if mistakes:
+        raise FeederError("\n  ".join(["the faults do not fit the market", *mistakes]))
+    return Script(config.faults)
 
 
 def _source(config: SimulatorConfig, clock: Clock) -> Source:

@@ -1,11 +1,11 @@
 """What the exchange needs from where its market comes from: the random one, or recordings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from feeder.simulator.decimals import Scale
-from feeder.simulator.topic_book import TopicBook
+from feeder.simulator.topic_book import TopicBook, price_of
 from feeder.simulator.universe import Listing
 
 
@@ -28,6 +28,15 @@ class BookState:
     book: TopicBook
     ts: int
     cts: int
+
+    def sides(self, levels: Mapping[int, int]) -> tuple[list[list[str]], list[list[str]]]:
+        """Levels as texts, bids and asks, best first."""
+        price, size = self.scale.price, self.scale.size
+        bids: list[list[str]] = []
+        asks: list[list[str]] = []
+        for key in sorted(levels):
+            (bids if key < 0 else asks).append([price(price_of(key)), size(levels[key])])
+        return bids, asks
 
 
 class Source(Protocol):
@@ -63,6 +72,14 @@ class Source(Protocol):
 
     def resend(self, category: str, topic: str, *, restart: bool) -> Publication | None:
         """The topic's book as a snapshot for everybody; `restart` begins its `u` again at 1. None without a book."""
+        ...
+
+    def change_tick(self, category: str, symbol: str, tick: str | None, step: str | None) -> None:
+        """Give a symbol a finer tick or step from now on. FeederError if it is not finer, or cannot be changed."""
+        ...
+
+    def surge(self, times: float, until: float) -> None:
+        """Let every symbol move `times` as often until then. FeederError if that cannot be."""
         ...
 
     def book(self, category: str, symbol: str, depth: int | None) -> BookState | None:

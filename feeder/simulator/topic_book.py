@@ -6,7 +6,7 @@ side. Changes are flat lists `[key, size, key, size, ...]` with size 0 for a lev
 """
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 KEPT_UPDATES = 2000
 """Update ids that can be told for certain; up to _SLACK more are held before the oldest are let go together."""
@@ -17,6 +17,16 @@ _SLACK = 500
 def price_of(key: int) -> int:
     """The price behind a level's key."""
     return key if key >= 0 else ~key
+
+
+def finer_key(key: int, factor: int) -> int:
+    """The same level's key in units smaller by `factor`."""
+    return key * factor if key >= 0 else ~(~key * factor)
+
+
+def rescaled(levels: Mapping[int, int], price_factor: int, size_factor: int) -> dict[int, int]:
+    """The same levels in units smaller by these factors."""
+    return {finer_key(key, price_factor): size * size_factor for key, size in levels.items()}
 
 
 def difference(old: Mapping[int, int], new: Mapping[int, int]) -> list[int]:
@@ -76,6 +86,28 @@ class TopicBook:
                 _apply(levels, self._changes[: self._ends[index]])
                 return levels, self._sequences[index]
         return None
+
+    def history(self) -> Iterator[tuple[int, int, list[int]]]:
+        """(u, seq, flat changes) of every update held, oldest first; the first one's changes are its whole levels."""
+        start = 0
+        for index, end in enumerate(self._ends):
+            flat = self._changes[start:end]
+            if index == 0:
+                levels = dict(self._base)
+                _apply(levels, flat)
+                yield self._update_ids[0], self._sequences[0], [number for level in levels.items() for number in level]
+            else:
+                yield self._update_ids[index], self._sequences[index], list(flat)
+            start = end
+
+    def rescale(self, price_factor: int, size_factor: int) -> None:
+        """Write everything held in units smaller by these factors."""
+        self.levels = rescaled(self.levels, price_factor, size_factor)
+        self._base = rescaled(self._base, price_factor, size_factor)
+        flat = self._changes
+        for index in range(0, len(flat), 2):
+            flat[index] = finer_key(flat[index], price_factor)
+            flat[index + 1] *= size_factor
 
     def _let_go(self, count: int) -> None:
         end = self._ends[count - 1]

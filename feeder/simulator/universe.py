@@ -5,7 +5,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib import resources
 
@@ -35,6 +35,16 @@ class Listing:
     def scale(self) -> Scale:
         """How the symbol's numbers are written."""
         return Scale(digits_of(self.tick), digits_of(self.step), CATEGORIES[self.category].pads_prices)
+
+    def with_steps(self, tick: str, step: str) -> "Listing":
+        """The same with another tick and step. FeederError unless the old ones are whole numbers of them."""
+        for name, old, new in (("tick", self.tick, tick), ("step", self.step, step)):
+            if not Decimal(new) or Decimal(old) % Decimal(new) or digits_of(new) < digits_of(old):
+                raise FeederError(
+                    f"{self.category} {self.symbol} cannot have {name} {new}: its orders stand at multiples of {old};"
+                    f" give a finer one that divides it, such as {Decimal(old) / 10:f}"
+                )
+        return replace(self, tick=tick, step=step)
 
     @property
     def tick_units(self) -> int:

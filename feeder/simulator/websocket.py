@@ -1,12 +1,15 @@
 """The exchange's public WebSocket on a socket: picows moves the bytes, `Exchange` knows what they mean."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
+from feeder.clock import Clock
 from feeder.log import logger
 from feeder.simulator.exchange import Client, Exchange
+from feeder.simulator.line import Line, Transit
 from feeder.simulator.venue import CATEGORIES
 
 PATH = "/v5/public/"
@@ -19,14 +22,19 @@ _log = logger("simulator.websocket")
 
 
 class WebSocketServer:
-    """All client connections; `async with` binds the port, `url` is then known. Port 0 picks one."""
+    """All client connections; `async with` binds the port, `url` is then known. Port 0 picks one.
 
-    def __init__(self, exchange: Exchange, host: str, port: int) -> None:
+    `lines` is how each category's messages travel; `pump` delivers those that are late.
+    """
+
+    def __init__(self, exchange: Exchange, clock: Clock, host: str, port: int) -> None:
+        self.lines: defaultdict[str, Line] = defaultdict(Line)
         self._exchange = exchange
+        self._clock = clock
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, None] = {}  # oldest first
         # Set while no client is over its high-water mark.
         self._drained = asyncio.Event()
         self._drained.set()
@@ -57,6 +65,29 @@ class WebSocketServer:
             connection.cut()
         await asyncio.gather(*(connection.wait_gone() for connection in connections))
 
+    def names(self, category: str | None, count: int | None = None) -> list[str]:
+        """The ids of the oldest connections of a category, or of all."""
+        return [connection.name for connection in self._chosen(category, count)]
+
+    def cut(self, category: str | None, count: int | None) -> list[str]:
+        """Cut the oldest connections of a category, or of all, without waiting for them to be gone; their ids."""
+        chosen = self._chosen(category, count)
+        for connection in chosen:
+            connection.cut()
+        return [connection.name for connection in chosen]
+
+    def mute(self, category: str | None, count: int | None, until: float | None) -> list[str]:
+        """Leave the oldest connections open but dead until then (None: for ever); their ids."""
+        chosen = self._chosen(category, count)
+        for connection in chosen:
+            connection.mute(until)
+        return [connection.name for connection in chosen]
+
+    def pump(self) -> bool:
+        """Deliver what has arrived by now, wake the mute whose time is over; whether there is more to come."""
+        now = self._clock.monotonic()
+        return sum(connection.pump(now) for connection in list(self._connections)) > 0
+
     async def wait_drained(self, timeout_seconds: float) -> None:
         """Wait until no client is over its high-water mark; cut those that still are after `timeout_seconds`."""
         try:
@@ -71,13 +102,16 @@ class WebSocketServer:
         category = path.removeprefix(PATH)
         if not path.startswith(PATH) or category not in CATEGORIES:
             return None  # picows answers 404
-        return _Connection(self._exchange, category, self._changed)
+        return _Connection(self._exchange, category, self.lines, self._clock, self._changed)
+
+    def _chosen(self, category: str | None, count: int | None) -> list["_Connection"]:
+        return [each for each in self._connections if category in (None, each.category)][:count]
 
     def _changed(self, connection: "_Connection") -> None:
         if connection.alive:
-            self._connections.add(connection)
+            self._connections[connection] = None
         else:
-            self._connections.discard(connection)
+            self._connections.pop(connection, None)
         if any(each.congested for each in self._connections):
             self._drained.clear()
         else:
@@ -87,11 +121,24 @@ class WebSocketServer:
 class _Connection(WSListener):
     """One client's socket; tells `changed` when it opens, closes, fills up or drains."""
 
-    def __init__(self, exchange: Exchange, category: str, changed: Callable[["_Connection"], None]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        category: str,
+        lines: defaultdict[str, Line],
+        clock: Clock,
+        changed: Callable[["_Connection"], None],
+    ) -> None:
+        self.category = category
+        self.name = ""
         self.alive = False
         self.congested = False
         self._exchange = exchange
-        self._category = category
+        self._lines = lines
+        self._clock = clock
+        self._transit = Transit()
+        self._mute = False
+        self._mute_until: float | None = None  # for ever
         self._changed = changed
         self._fragments = b""
         self._transport: WSTransport | None = None
@@ -100,10 +147,11 @@ class _Connection(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._client = self._exchange.connect(self._category, self._send)
+        self._client = self._exchange.connect(self.category, self._send)
+        self.name = self._client.session.connection_id
         self.alive = True
         self._changed(self)
-        _log.info("client connected", category=self._category, connection=self._client.session.connection_id)
+        _log.info("client connected", category=self.category, connection=self.name)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type is WSMsgType.CLOSE:
@@ -122,7 +170,7 @@ class _Connection(WSListener):
         self._changed(self)
         if self._client is not None:
             self._exchange.disconnect(self._client)
-            _log.info("client gone", category=self._category, connection=self._client.session.connection_id)
+            _log.info("client gone", category=self.category, connection=self.name)
 
     def pause_writing(self) -> None:
         self.congested = True
@@ -135,9 +183,25 @@ class _Connection(WSListener):
     def cut(self, reason: str | None = None) -> None:
         """End the connection at once, without a close frame."""
         if reason is not None:
-            _log.warning("client cut off", category=self._category, reason=reason)
+            _log.warning("client cut off", category=self.category, reason=reason)
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
+
+    def mute(self, until: float | None) -> None:
+        """Neither read nor send until then (None: for ever), and lose what was to be sent."""
+        if self._transport is not None and self.alive:
+            self._transport.underlying_transport.pause_reading()
+            self._mute, self._mute_until = True, until
+
+    def pump(self, now: float) -> bool:
+        """See WebSocketServer.pump."""
+        if self._mute and self._mute_until is not None and now >= self._mute_until:
+            self._mute, self._mute_until = False, None
+            if self._transport is not None:
+                self._transport.underlying_transport.resume_reading()
+        while self.alive and (payload := self._transit.take(now)) is not None:
+            self._write(payload)
+        return self.alive and (bool(self._transit) or self._mute_until is not None)
 
     async def wait_gone(self) -> None:
         """Return when the socket is closed and the exchange knows."""
@@ -145,8 +209,23 @@ class _Connection(WSListener):
             await self._transport.wait_disconnected()
 
     def _send(self, payload: bytes) -> None:
+        if self._mute or not self.alive:
+            return
+        if self._transit.put(payload, self._clock.monotonic(), self._lines[self.category]):
+            self._write(payload)
+        elif self._transit.size > WRITE_BUFFER_LIMIT:
+            self.alive = False
+            self.cut("too much waits for a slow line")
+
+    def _write(self, payload: bytes) -> None:
         transport = self._transport
-        if not self.alive or transport is None or transport.is_disconnected or transport.is_close_frame_sent:
+        if (
+            not self.alive
+            or self._mute
+            or transport is None
+            or transport.is_disconnected
+            or transport.is_close_frame_sent
+        ):
             return
         if self.congested and transport.underlying_transport.get_write_buffer_size() > WRITE_BUFFER_LIMIT:
             self.alive = False

@@ -105,7 +105,7 @@ async def test_a_snapshot_in_mid_stream_replaces_the_book_even_if_its_ids_start_
 
 async def test_a_resubscription_that_is_refused_is_asked_for_again(tmp_path):
     async with scene(tmp_path) as staged:
-        staged.simulator.refuse(TOPIC, 2)
+        staged.simulator.refuse("linear", TOPIC, 2)
         staged.simulator.skip_update("linear", VICTIM)
         await staged.lost_and_found(StatusReason.GAP)
         assert (ViewStatus.STALE, StatusReason.REFUSED) in staged.victim

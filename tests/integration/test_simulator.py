@@ -245,7 +245,7 @@ async def test_dropped_connections_can_come_back_and_the_counter_goes_on(http: a
 
 async def test_scripted_faults_reach_the_client(http: aiohttp.ClientSession) -> None:
     async with Simulator(SimulatorConfig(symbols=2, updates_per_second=80)) as simulator:
-        simulator.refuse("orderbook.50.BTCUSDT")
+        simulator.refuse("linear", "orderbook.50.BTCUSDT")
         async with _connected(http, simulator) as client:
             request = {"op": "subscribe", "args": ["orderbook.50.BTCUSDT"]}
             await client.send_json(request)

@@ -4,6 +4,7 @@ import pytest
 
 from feeder.clock import ManualClock
 from feeder.simulator.exchange import Exchange
+from feeder.simulator.faults import Mishap
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.universe import universe
 from tests.unit.simulator.clients import NaiveBook, SpyClient, pass_time
@@ -80,7 +81,7 @@ def test_a_skipped_update_is_a_gap_in_each_subscribed_depth(exchange: Exchange, 
     client = SpyClient(exchange)
     client.subscribe(BOOK, "orderbook.200.BTCUSDT", "orderbook.50.ETHUSDT")
     client.take()
-    exchange.skip_update("linear", "BTCUSDT")
+    exchange.plan("linear", "BTCUSDT", Mishap.SKIP)
     pass_time(exchange, clock, 3)
     gaps: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -137,7 +138,7 @@ def test_a_restart_begins_the_update_ids_at_one_and_they_go_on(exchange: Exchang
 
 
 def test_a_refusal_happens_as_often_as_scripted(exchange: Exchange) -> None:
-    exchange.faults.refuse(BOOK, 2)
+    exchange.faults.refuse("linear", BOOK, 2)
     client = SpyClient(exchange)
     successes = []
     for _ in range(3):
@@ -153,7 +154,7 @@ def test_raw_text_reaches_all_connections_of_a_category(exchange: Exchange) -> N
 
 
 def test_faults_of_a_symbol_nobody_subscribed_to_do_nothing(exchange: Exchange) -> None:
-    exchange.skip_update("linear", "BTCUSDT")
+    exchange.plan("linear", "BTCUSDT", Mishap.SKIP)
     exchange.repeat_update("linear", "NOPE")
     exchange.resend_snapshot("spot", "BTCUSDT", restart=True)
     client = SpyClient(exchange)

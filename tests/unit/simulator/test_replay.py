@@ -7,6 +7,7 @@ import pytest
 from feeder.clock import ManualClock
 from feeder.errors import FeederError
 from feeder.simulator.exchange import Exchange
+from feeder.simulator.faults import Mishap
 from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
 from tests.unit.simulator.clients import NaiveBook, SpyClient, pass_time
@@ -234,7 +235,7 @@ def test_faults_work_on_a_replay_but_its_counter_cannot_be_restarted(tmp_path: P
     client = SpyClient(exchange)
     client.subscribe(TOPIC)
     exchange.advance(limit=100)
-    exchange.skip_update("linear", "BTCUSDT")
+    exchange.plan("linear", "BTCUSDT", Mishap.SKIP)
     client.take()
     pass_time(exchange, clock, 2.2)
     assert _data(client) == [_payload(LINES[4])]

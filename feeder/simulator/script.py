@@ -1,0 +1,278 @@
+"""The faults there are, each with its keys, and the scripts that stage them.
+
+A script is a YAML list. `at` counts seconds from the first subscription, so that it does not matter how long anybody
+takes to start; an entry without `at` is in force before anybody connects:
+
+    - {fault: rest, how: 429, times: 3}
+    - {at: 5, fault: gap, category: linear, symbol: BTCUSDT}
+    - {at: 8.5, fault: half_open, category: linear, seconds: 20}
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+import yaml
+
+from feeder.errors import FeederError
+from feeder.simulator.decimals import digits_of, to_units
+
+Category = Literal["spot", "linear", "inverse", "option"]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+Span = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
+    """One thing that goes wrong. `at`: seconds after the first subscription, None for at once."""
+
+    at: Moment | None = None
+
+    @property
+    def name(self) -> str:
+        """As in a script."""
+        return str(self.__struct_config__.tag)
+
+
+class BookFault(Fault, frozen=True, kw_only=True):
+    """A fault of one symbol: of every orderbook topic of it that somebody is subscribed to."""
+
+    category: Category
+    symbol: str
+
+
+class Gap(BookFault, frozen=True, kw_only=True, tag="gap"):
+    """The next delta reaches nobody."""
+
+
+class Duplicate(BookFault, frozen=True, kw_only=True, tag="duplicate"):
+    """The last message comes again."""
+
+
+class OutOfOrder(BookFault, frozen=True, kw_only=True, tag="out_of_order"):
+    """The next two deltas change places."""
+
+
+class Crossed(BookFault, frozen=True, kw_only=True, tag="crossed"):
+    """The next delta has a bid at the best ask."""
+
+
+class Malformed(BookFault, frozen=True, kw_only=True, tag="malformed"):
+    """The next delta has a price that is no number."""
+
+
+class Restart(BookFault, frozen=True, kw_only=True, tag="restart"):
+    """A snapshot with `u` 1, as after a restart of the venue's service."""
+
+
+class Refuse(BookFault, frozen=True, kw_only=True, tag="refuse"):
+    """The next `times` requests for the symbol's book, of any depth, are refused as if it did not exist."""
+
+    times: Count = 1
+
+
+class Delist(BookFault, frozen=True, kw_only=True, tag="delist"):
+    """The symbol's topics fall silent and cannot be subscribed again; instruments-info says `status`, or nothing."""
+
+    status: Literal["Closed", "Delivering", "gone"] = "Closed"
+
+
+class TickChange(BookFault, frozen=True, kw_only=True, tag="tick_change"):
+    """The tick, the step or both get finer; then the book comes as a snapshot with `u` 1. REST tells the new ones."""
+
+    tick: str | None = None
+    step: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.tick is None and self.step is None:
+            raise ValueError("it has neither `tick` nor `step`")
+        for text in (self.tick, self.step):
+            if text is not None and not to_units(text, digits_of(text)):
+                raise ValueError(f"a tick or step of {text!r} is none")
+
+
+class Raw(Fault, frozen=True, kw_only=True, tag="raw"):
+    """Any text to all connections of a category."""
+
+    category: Category
+    text: str
+
+
+class ConnectionFault(Fault, frozen=True, kw_only=True):
+    """A fault of the `count` oldest connections, of one category or any; without `count` of all of them."""
+
+    category: Category | None = None
+    count: Count | None = None
+
+
+class Disconnect(ConnectionFault, frozen=True, kw_only=True, tag="disconnect"):
+    """They are cut, without a close frame."""
+
+
+class HalfOpen(ConnectionFault, frozen=True, kw_only=True, tag="half_open"):
+    """They neither send nor read and stay open, for `seconds` or for ever. What was to be sent meanwhile is lost."""
+
+    seconds: Span | None = None
+
+
+class Slow(Fault, frozen=True, kw_only=True, tag="slow"):
+    """For `seconds`, whatever a category sends arrives `delay` seconds late, and no faster than `bytes_per_second`."""
+
+    category: Category
+    seconds: Span
+    delay: Moment = 0.0
+    bytes_per_second: Span | None = None
+
+    def __post_init__(self) -> None:
+        if not self.delay and self.bytes_per_second is None:
+            raise ValueError("it has neither `delay` nor `bytes_per_second`")
+
+
+class Bursty(Fault, frozen=True, kw_only=True, tag="bursty"):
+    """Whatever a category sends is held for `seconds`, then all of it comes at once."""
+
+    category: Category
+    seconds: Span
+
+
+class Surge(Fault, frozen=True, kw_only=True, tag="surge"):
+    """For `seconds`, every symbol moves `times` as often, as far as its grid allows (50 updates/s)."""
+
+    seconds: Span
+    times: Annotated[float, msgspec.Meta(gt=1, le=1000)]
+
+
+class OldData(Fault, frozen=True, kw_only=True, tag="old_data"):
+    """For `seconds`, the venue times in a category's messages are `age` seconds in the past."""
+
+    category: Category
+    seconds: Span
+    age: Span
+
+
+class StuckTimes(Fault, frozen=True, kw_only=True, tag="stuck_times"):
+    """For `seconds`, the venue times in a category's messages stand still while the updates go on."""
+
+    category: Category
+    seconds: Span
+
+
+class Rest(Fault, frozen=True, kw_only=True, tag="rest"):
+    """The next `times` requests under `path`, or all for `seconds`, fail.
+
+    `how`: an HTTP status; no answer (`hang`); half a body (`truncated`); a page (`html`); JSON of another shape
+    (`wrong_json`).
+    """
+
+    how: Literal[403, 404, 429, 500, 502, 503, "hang", "truncated", "html", "wrong_json"]
+    path: str = "/v5/"
+    times: Count | None = None
+    seconds: Span | None = None
+
+    def __post_init__(self) -> None:
+        if (self.times is None) == (self.seconds is None):
+            raise ValueError("it needs one of `times` and `seconds`")
+        if not self.path.startswith("/v5/"):
+            raise ValueError("its `path` is none of the exchange's; they begin with /v5/")
+
+
+AnyFault = (
+    Gap
+    | Duplicate
+    | OutOfOrder
+    | Crossed
+    | Malformed
+    | Restart
+    | Refuse
+    | Delist
+    | TickChange
+    | Raw
+    | Disconnect
+    | HalfOpen
+    | Slow
+    | Bursty
+    | Surge
+    | OldData
+    | StuckTimes
+    | Rest
+)
+KINDS: dict[str, type[Fault]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyFault)}
+
+
+def parse_fault(entry: Any) -> AnyFault:
+    """One fault from plain data. FeederError says what is wrong with it and what it takes."""
+    if not isinstance(entry, dict):
+        raise FeederError("it is no mapping; write it as {at: 5, fault: gap, category: linear, symbol: BTCUSDT}")
+    name = entry.get("fault")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise FeederError(f"`fault` is {name!r}; it must be one of {', '.join(KINDS)}")
+    try:
+        fault: AnyFault = msgspec.convert(entry, AnyFault)
+    except msgspec.ValidationError as error:
+        raise FeederError(f"{name}: {_problem(error)}; it takes {_keys(kind)}") from error
+    return fault
+
+
+def load_script(path: Path) -> list[AnyFault]:
+    """The faults of a file in the order of its lines. FeederError names every entry that is wrong."""
+    try:
+        entries = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise FeederError(f"cannot read the faults: {error}; correct --faults") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FeederError(f"{path} is not YAML: {error}; correct it there") from error
+    if not isinstance(entries, list):
+        raise FeederError(f"{path} is no list; write one fault per line, each behind a dash")
+    faults: list[AnyFault] = []
+    mistakes: list[str] = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            faults.append(parse_fault(entry))
+        except FeederError as error:
+            mistakes.append(f"entry {number}: {error}")
+    if mistakes:
+        raise FeederError("\n  ".join([f"{path} has mistakes", *mistakes]))
+    return faults
+
+
+class Script:
+    """Faults waiting for their time. No clock of its own."""
+
+    def __init__(self, faults: Iterable[AnyFault]) -> None:
+        self._waiting = deque(sorted(faults, key=lambda fault: -1.0 if fault.at is None else fault.at))
+
+    def due(self, elapsed: float | None) -> list[AnyFault]:
+        """Take what is due `elapsed` seconds after the first subscription; None before there was one."""
+        due = []
+        while self._waiting and _is_due(self._waiting[0], elapsed):
+            due.append(self._waiting.popleft())
+        return due
+
+    def next_at(self) -> float | None:
+        """The `at` of the next fault."""
+        return self._waiting[0].at if self._waiting else None
+
+
+def _is_due(fault: AnyFault, elapsed: float | None) -> bool:
+    return fault.at is None or (elapsed is not None and fault.at <= elapsed)
+
+
+def _problem(error: msgspec.ValidationError) -> str:
+    """What msgspec found, with the key it found it at."""
+    text, _, place = str(error).partition(" - at `")
+    key = place.rstrip("`").removeprefix("$").removeprefix(".")
+    return f"`{key}`: {text}" if key else text
+
+
+def _keys(kind: type[Fault]) -> str:
+    """The keys of a fault, those that may be left out in brackets, and the values of those that have few."""
+    told = ["[at]"]
+    for field in msgspec.structs.fields(kind):
+        if field.name != "at":
+            values = "|".join(map(str, get_args(field.type))) if get_origin(field.type) is Literal else ""
+            name = field.name if field.required else f"[{field.name}]"
+            told.append(f"{name} ({values})" if values else name)
+    return ", ".join(told)
