@@ -8,6 +8,7 @@ FeederError
 |  `- RestError         a REST request that failed; `retriable` says whether to ask again
 |- FixedPointError      a decimal text that is not an exact number
 |  `- FinerThanScale    exact, but finer than the instrument's exponent
+|- CountersError        a counters file that is missing or cannot be understood
 |- WireError            bytes that are not a packet or message of ours
 `- FeedError            a consumer's subscription that cannot work
 """
@@ -68,6 +69,12 @@ class FinerThanScale(FixedPointError):  # noqa: N818 - named for the fact, as th
         self.text = text
         self.exponent = exponent
         self.needed = needed
+
+
+class CountersError(FeederError):
+    """A counters file that is missing or cannot be understood."""
+
+    retriable = True  # the next feeder makes a new one
 
 
 class WireError(FeederError):

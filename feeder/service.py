@@ -25,6 +25,10 @@ from feeder.multicast.publisher import TICK_INTERVAL, Publisher
 from feeder.multicast.sockets import open_sender
 from feeder.pipeline.router import Router
 from feeder.pipeline.symbol_queue import QueueBudget
+from feeder.telemetry import child
+from feeder.telemetry.copier import Copier, Plant
+from feeder.telemetry.counters import CountersWriter
+from feeder.telemetry.metrics import SCHEMA
 
 _log = logger("service")
 
@@ -41,7 +45,8 @@ class Service:
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._stopping = asyncio.Event()
-        self._senders: list[LineSender] = []
+        self._senders: list[tuple[Channel, LineSender]] = []
+        self._copier: Copier | None = None
 
     def stop(self) -> None:
         """End: drain what is pending, say end of session, return from `run`."""
@@ -78,12 +83,15 @@ class Service:
                 timing=Timing(silence=config.freshness.silence_seconds),
                 max_lag_seconds=config.freshness.max_lag_seconds,
             )
+            self._copier = self._open_counters()
             async with asyncio.TaskGroup() as tasks:
                 starting = tasks.create_task(self._start(), name="start")
                 serving = [
                     tasks.create_task(self._tick(), name="multicast rounds"),
                     tasks.create_task(self.router.run(), name="workers"),
                 ]
+                if self._copier is not None and config.telemetry.listen is not None:
+                    serving.append(tasks.create_task(self._export(config.telemetry.listen), name="exporter"))
                 _log.info("feeder started", address=websocket_url, count=config.multicast.partitions)
                 await self._stopping.wait()
                 starting.cancel()
@@ -95,8 +103,10 @@ class Service:
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
-            for sender in self._senders:
+            for _, sender in self._senders:
                 sender.close()
+            if self._copier is not None:
+                self._copier.close()
         _log.info("feeder stopped", statuses=_named(self.router.transitions()), counters=dict(self.router.totals()))
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -106,14 +116,34 @@ class Service:
         senders = []
         for end in channel.endpoints:
             sender = LineSender(end.line, open_sender(end, ttl=multicast.ttl, loop=multicast.loop))
-            self._senders.append(sender)  # at once, so that it is closed if the next cannot be opened
+            self._senders.append((channel, sender))  # at once, so that it is closed if the next cannot be opened
             senders.append(sender)
         return senders
 
     async def _tick(self) -> None:
         while True:
-            self.publisher.tick(self._clock.monotonic())
+            now = self._clock.monotonic()
+            self.publisher.tick(now)
+            if self._copier is not None:
+                self._copier.tick(now)
             await asyncio.sleep(TICK_INTERVAL)
+
+    def _open_counters(self) -> Copier | None:
+        """The counters file of this session. Without one there are no metrics, which is no reason to have no books."""
+        path = Path(self._config.telemetry.counters)
+        session = self.publisher.session_id
+        try:
+            counters = CountersWriter(path, schema=SCHEMA, session_id=session, start_ns=session)
+            return Copier(counters, Plant(self.pool, self.router, self.publisher, self._senders), self._clock)
+        except OSError as error:
+            why = f"{path}: {error.strerror}; there are no metrics until telemetry.counters names a place to write to"
+            _log.error("counters file not made", error=why)
+            return None
+
+    async def _export(self, listen: str) -> None:
+        telemetry, log = self._config.telemetry, self._config.log
+        command = child.command(Path(telemetry.counters), listen, self.publisher.session_id, log.format)
+        await child.keep_running(command, self._clock, self._random)
 
     async def _start(self) -> None:
         """From instruments to connections; tried until the exchange answers or a copy on disk will do."""

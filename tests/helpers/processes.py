@@ -114,9 +114,13 @@ async def simulator(*arguments: str) -> AsyncIterator[tuple[Program, Addresses]]
 
 @asynccontextmanager
 async def feeder(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Program]:
-    """`feeder run` on these settings."""
+    """`feeder run` on these settings; its files go into the folder, and metrics are served only if they say so."""
     path = folder / "feeder.yaml"
-    path.write_text(yaml.safe_dump({"state": {"directory": str(folder / "state")}, **settings}), "utf-8")
+    own = {
+        "state": {"directory": str(folder / "state")},
+        "telemetry": {"listen": None, "counters": str(folder / "counters.dat")},
+    }
+    path.write_text(yaml.safe_dump({**own, **settings}), "utf-8")
     async with program("run", f"--config={path}") as running:
         yield running
 

@@ -128,6 +128,8 @@ def test_what_is_not_of_the_shape_is_named(tmp_path, text, path):
         ("multicast.lines.A.group=10.0.0.1", "multicast.lines.A.group"),
         ("multicast.end_of_session_seconds=-1", "multicast.end_of_session_seconds"),
         ("telemetry.listen=9480", "telemetry.listen"),
+        ("telemetry.listen=127.0.0.1:99999", "telemetry.listen"),
+        ("telemetry.counters=''", "telemetry.counters"),
     ],
 )
 def test_what_cannot_work_is_named(tmp_path, change, path):

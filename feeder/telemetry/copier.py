@@ -1,0 +1,291 @@
+"""From the feeder's plain attributes to the counters file, a slice per tick, so that no copy keeps the event loop.
+
+Everything is visited once a second, at most VISITS_PER_TICK things in one tick of 10 ms; a visit takes some
+microseconds. With more than 3,200 things to visit the round simply takes longer.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from operator import add, attrgetter, sub
+from typing import Any, Protocol
+
+from feeder.bybit.pool import BybitPool
+from feeder.clock import SECOND_NS, Clock
+from feeder.histogram import Buckets
+from feeder.log import logger, standard_error
+from feeder.market.instrument import InstrumentKey
+from feeder.market.status import BookStatus, StatusReason
+from feeder.multicast.channel import LineSender
+from feeder.multicast.plan import Channel
+from feeder.multicast.publisher import TICK_INTERVAL, Publisher
+from feeder.multicast.rotation import Rotation
+from feeder.pipeline.router import Router
+from feeder.pipeline.worker import Worker
+from feeder.telemetry.counters import CountersWriter
+from feeder.telemetry.metrics import LOOP_LAG_BOUNDS_US, METRICS_OF, Of, field_count
+
+ROUND_PERIOD = 1.0  # seconds
+VISITS_PER_TICK = 32
+
+_log = logger("telemetry.copier")
+
+
+def _reader(of: Of) -> Callable[[Any], tuple[int, ...]]:
+    """Reads all of a kind's sources from one object, at C's speed."""
+    sources = [metric.source for metric in METRICS_OF[of]]
+    if of is Of.BOOK:
+        sources.pop()  # the last update, which there may not be
+    return attrgetter(*sources)
+
+
+_READERS = {of: _reader(of) for of in (Of.FEEDER, Of.BOOKS, Of.BOOK, Of.CONNECTION, Of.CHANNEL, Of.LINE)}
+
+
+class Plant:
+    """What is counted: the parts of one feeder. `lines` are its senders, each with the channel it serves."""
+
+    def __init__(
+        self, pool: BybitPool, router: Router, publisher: Publisher, lines: Iterable[tuple[Channel, LineSender]]
+    ) -> None:
+        self.pool = pool
+        self.router = router
+        self.publisher = publisher
+        self.lines = list(lines)
+        self.failures = 0  # copies that failed
+
+    @property
+    def followed(self) -> int:
+        """How many books there are."""
+        return len(self.router.workers)
+
+    @property
+    def log_lines_lost(self) -> int:
+        """Log lines that could not be written."""
+        return standard_error.lost_lines
+
+
+class _Target(Protocol):
+    """Something to visit; `over` once it need not be visited again."""
+
+    over: bool
+
+    def copy(self) -> None:
+        """Store what it counts now."""
+        ...
+
+
+class Copier:
+    """Copies a plant's counters. `tick` is called every TICK_INTERVAL from the event loop, which it measures, too."""
+
+    def __init__(self, counters: CountersWriter, plant: Plant, clock: Clock) -> None:
+        self.lag = Buckets([bound * 1000 for bound in LOOP_LAG_BOUNDS_US])
+        self._counters = counters
+        self._plant = plant
+        self._clock = clock
+        self._round = Rotation(ROUND_PERIOD)
+        self._last_tick: float | None = None
+        self._sums = _Sums(counters)
+        self._books: dict[InstrumentKey, _Book] = {}
+        self._new: deque[InstrumentKey] = deque()  # books that have no record yet
+        self._failed: set[type[_Target]] = set()
+        self._targets: list[_Target] = [
+            _Plain(counters, Of.FEEDER, "", plant),
+            self._sums,
+            _Resyncs(counters, plant.pool.counters.resyncs),
+            _Connections(counters, plant.pool),
+            _Histogram(counters, Of.LATENCY, plant.publisher.latency),
+            _Histogram(counters, Of.LOOP_LAG, self.lag),
+        ]
+        for partition in plant.publisher.partitions:
+            for kind, channel in partition.channels.items():
+                label = f"{partition.number}|{kind.name.lower()}"
+                self._targets.append(_Plain(counters, Of.CHANNEL, label, channel))
+        for where, sender in plant.lines:
+            label = f"{where.partition}|{where.kind.name.lower()}|{sender.line}"
+            self._targets.append(_Plain(counters, Of.LINE, label, sender))
+
+    def tick(self, now: float) -> None:
+        """Say that the loop turns, and copy what is due at `now`, monotonic seconds."""
+        self._counters.beat(int(now * SECOND_NS), self._clock.wall_ns())
+        if self._last_tick is not None:
+            self.lag.record(int((now - self._last_tick - TICK_INTERVAL) * SECOND_NS))
+        self._last_tick = now
+        visits = VISITS_PER_TICK
+        while visits and (index := self._round.take(now, len(self._targets))) is not None:
+            visits -= 1
+            self._visit(self._targets[index])
+        while visits and self._new:
+            visits -= 1
+            self._begin(self._new.popleft())
+        if self._round.ended(now, len(self._targets)):
+            self._look_around()
+
+    def close(self) -> None:
+        """Copy everything once more, as nothing is kept waiting any longer, and say that the feeder has ended."""
+        for target in reversed(self._targets):  # the sums after the books that make them
+            self._visit(target)
+        self._counters.close()
+
+    def _look_around(self) -> None:
+        """Between two rounds: let go of what has ended, and find the books that are new."""
+        if any(target.over for target in self._targets):
+            self._targets = [target for target in self._targets if not target.over]
+            self._books = {key: book for key, book in self._books.items() if not book.over}
+        self._new = deque(self._plant.router.workers.keys() - self._books.keys())
+
+    def _begin(self, key: InstrumentKey) -> None:
+        worker = self._plant.router.workers.get(key)
+        if worker is None:
+            return
+        try:
+            book = _Book(self._counters, key, worker, self._plant.router.workers, self._sums)
+        except Exception as error:  # noqa: BLE001 - as in `_visit`; it is tried again after the next round
+            self._fail(_Book, error)
+        else:
+            self._books[key] = book
+            self._targets.append(book)
+            self._visit(book)
+
+    def _visit(self, target: _Target) -> None:
+        try:
+            target.copy()
+        except Exception as error:  # noqa: BLE001 - a number that cannot be shown must not stop the market data
+            self._fail(type(target), error)
+
+    def _fail(self, kind: type[_Target], error: Exception) -> None:
+        """Counted each time, logged once per kind of thing."""
+        self._plant.failures += 1
+        if kind not in self._failed:
+            self._failed.add(kind)
+            _log.error("counters not copied", error=repr(error), exc_info=error)
+
+
+class _Plain:
+    """An object whose attributes are stored as they are."""
+
+    over = False
+
+    def __init__(self, counters: CountersWriter, of: Of, label: str, source: object) -> None:
+        self._counters = counters
+        self._read = _READERS[of]
+        self._source = source
+        self._record = counters.add(of, label, field_count(of))
+
+    def copy(self) -> None:
+        self._counters.store(self._record, self._read(self._source))
+
+
+class _Histogram:
+    over = False
+
+    def __init__(self, counters: CountersWriter, of: Of, buckets: Buckets) -> None:
+        self._counters = counters
+        self._buckets = buckets
+        self._record = counters.add(of, "", field_count(of))
+
+    def copy(self) -> None:
+        self._counters.store(self._record, (self._buckets.total, *self._buckets.counts))
+
+
+class _Resyncs:
+    """A record for each reason that came up."""
+
+    over = False
+
+    def __init__(self, counters: CountersWriter, resyncs: Counter[StatusReason]) -> None:
+        self._counters = counters
+        self._resyncs = resyncs
+        self._records: dict[StatusReason, int] = {}
+
+    def copy(self) -> None:
+        for reason, count in self._resyncs.items():
+            if reason not in self._records:
+                self._records[reason] = self._counters.add(Of.RESYNCS, reason.name, 1)
+            self._counters.store(self._records[reason], (count,))
+
+
+class _Connections:
+    over = False
+
+    def __init__(self, counters: CountersWriter, pool: BybitPool) -> None:
+        self._counters = counters
+        self._pool = pool
+        self._read = _READERS[Of.CONNECTION]
+        self._records: dict[str, int] = {}
+
+    def copy(self) -> None:
+        connections = {connection.name: connection for connection in self._pool.connections()}
+        for name in self._records.keys() - connections.keys():
+            self._counters.remove(self._records.pop(name))
+        for name, connection in connections.items():
+            if name not in self._records:
+                self._records[name] = self._counters.add(Of.CONNECTION, name, field_count(Of.CONNECTION))
+            self._counters.store(self._records[name], self._read(connection))
+
+
+class _Sums:
+    """What all books have counted together. Books add what they counted since the last visit, so no sum ever falls."""
+
+    over = False
+
+    def __init__(self, counters: CountersWriter) -> None:
+        self._counters = counters
+        self._record = counters.add(Of.BOOKS, "", field_count(Of.BOOKS))
+        self._sums = [0] * field_count(Of.BOOKS)
+        self._transitions: Counter[tuple[BookStatus, StatusReason]] = Counter()
+        self._transition_records: dict[tuple[BookStatus, StatusReason], int] = {}
+
+    def grow(self, amounts: Iterable[int]) -> None:
+        self._sums = list(map(add, self._sums, amounts))
+
+    def transit(self, transitions: Counter[tuple[BookStatus, StatusReason]]) -> None:
+        self._transitions += transitions
+
+    def copy(self) -> None:
+        self._counters.store(self._record, self._sums)
+        records = self._transition_records
+        for pair, count in self._transitions.items():
+            if pair not in records:
+                records[pair] = self._counters.add(Of.TRANSITIONS, "|".join(part.name for part in pair), 1)
+            self._counters.store(records[pair], (count,))
+
+
+class _Book:
+    """One worker's record, and what it has told the sums so far."""
+
+    def __init__(
+        self,
+        counters: CountersWriter,
+        key: InstrumentKey,
+        worker: Worker,
+        workers: dict[InstrumentKey, Worker],
+        sums: _Sums,
+    ) -> None:
+        self.over = False
+        self._counters = counters
+        self._key = key
+        self._worker = worker
+        self._workers = workers
+        self._sums = sums
+        self._read = _READERS[Of.BOOK]
+        self._read_summed = _READERS[Of.BOOKS]
+        self._told = (0,) * field_count(Of.BOOKS)
+        self._told_transitions: Counter[tuple[BookStatus, StatusReason]] = Counter()
+        self._record = counters.add(Of.BOOK, "|".join(key), field_count(Of.BOOK))
+
+    def copy(self) -> None:
+        worker = self._worker
+        summed = self._read_summed(worker)
+        if summed != self._told:
+            self._sums.grow(map(sub, summed, self._told))
+            self._told = summed
+        if worker.transitions.total() != self._told_transitions.total():
+            self._sums.transit(worker.transitions - self._told_transitions)
+            self._told_transitions = Counter(worker.transitions)
+        if self._workers.get(self._key) is worker:
+            update = worker.last_update
+            received = 0 if update is None else update.receive_time_ns
+            self._counters.store(self._record, (*self._read(worker), received))
+        elif not self.over:
+            self.over = True
+            self._counters.remove(self._record)

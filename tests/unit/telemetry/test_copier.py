@@ -1,0 +1,151 @@
+"""Plain attributes reach the file within a second, in slices, and no sum ever falls."""
+
+import asyncio
+
+import pytest
+import structlog
+
+from feeder.market.status import BookStatus, StatusReason
+from feeder.telemetry.copier import VISITS_PER_TICK
+from feeder.telemetry.metrics import METRICS_OF, Of
+
+from .plant import TestPlant
+
+
+@pytest.fixture
+async def plant(tmp_path):
+    plant = TestPlant(tmp_path / "counters.dat")
+    yield plant
+    await plant.router.aclose()
+
+
+async def turns() -> None:
+    """Let the workers work."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_books_counters_are_in_the_file_after_a_round(plant):
+    plant.add("BTCUSDT")
+    for update_id in (1, 2, 3, 5):
+        plant.update("BTCUSDT", update_id, snapshot=update_id == 1)
+    await turns()
+    received = plant.clock.wall_ns()
+    plant.ticks(220)
+    assert plant.books() == [("linear", "BTCUSDT")]
+    assert plant.value("feeder_book_status", "linear|BTCUSDT") == BookStatus.STALE
+    assert plant.value("feeder_book_updates_total", "linear|BTCUSDT") == 4
+    assert plant.value("feeder_book_gaps_total", "linear|BTCUSDT") == 1
+    assert plant.value("feeder_book_resyncs_requested_total", "linear|BTCUSDT") == 1
+    assert plant.value("feeder_book_queue_high_water", "linear|BTCUSDT") == 4
+    assert plant.value("feeder_book_queue_depth", "linear|BTCUSDT") == 0
+    assert plant.value("feeder_book_last_update_timestamp_seconds", "linear|BTCUSDT") == received
+    assert plant.value("feeder_books_followed") == 1
+    assert plant.value("feeder_status_transitions_total", "LIVE|SNAPSHOT") == 1
+    assert plant.value("feeder_status_transitions_total", "STALE|GAP") == 1
+
+
+async def test_what_the_process_counts_is_in_the_file(plant):
+    plant.publisher.complete = True
+    plant.pool.counters.decode_errors = 3
+    plant.pool.counters.resyncs[StatusReason.GAP] += 2
+    plant.lines[0][1].refused = 4
+    plant.publisher.partitions[1].trades.packets = 5
+    plant.publisher.latency.record(120_000)
+    plant.ticks(120)
+    assert plant.value("feeder_instruments_loaded") == 1
+    assert plant.value("feeder_venue_decode_errors_total") == 3
+    assert plant.value("feeder_venue_resyncs_total", "GAP") == 2
+    assert plant.value("feeder_line_refused_packets_total", "0|books|A") == 4
+    assert plant.value("feeder_channel_packets_total", "1|trades") == 5
+    (latency,) = [record.values for record in plant.read().records if record.kind == Of.LATENCY]
+    assert (latency[0], sum(latency[1:])) == (120_000, 1)
+
+
+async def test_a_tick_of_a_thousand_books_copies_a_bounded_slice_and_a_second_copies_them_all(plant):
+    workers = [plant.add(f"S{number}") for number in range(1000)]
+    most = plant.ticks(300)
+    assert len(plant.books()) == 1000
+    assert most <= 2 * VISITS_PER_TICK + 10  # a new book is made and stored; a few things have more than one record
+    for worker in workers:
+        worker.gaps += 1
+    assert plant.ticks(101) <= VISITS_PER_TICK + 10
+    assert [r.values[5] for r in plant.read().records if r.kind == Of.BOOK] == [1] * 1000
+    assert METRICS_OF[Of.BOOK][5].name == "feeder_book_gaps_total"
+
+
+async def test_books_go_and_come_back_and_the_sums_do_not_fall(plant):
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        plant.add(symbol).duplicates = 10
+    plant.ticks(220)
+    assert plant.value("feeder_duplicates_total") == 20
+    plant.router.workers["linear", "BTCUSDT"].duplicates = 15  # counted between the last visit and the end
+    plant.router.remove(("linear", "BTCUSDT"))
+    plant.ticks(220)
+    assert plant.books() == [("linear", "ETHUSDT")]
+    assert plant.value("feeder_duplicates_total") == 25
+    plant.publisher.partitions[0].instruments.clear()
+    plant.add("BTCUSDT").duplicates = 1
+    plant.ticks(220)
+    assert sorted(plant.books()) == [("linear", "BTCUSDT"), ("linear", "ETHUSDT")]
+    assert plant.value("feeder_duplicates_total") == 26
+
+
+async def test_a_book_that_is_replaced_between_two_visits_begins_anew(plant):
+    plant.add("BTCUSDT").gaps = 9
+    plant.ticks(220)
+    plant.router.remove(("linear", "BTCUSDT"))
+    plant.add("BTCUSDT").gaps = 1
+    plant.ticks(320)
+    assert plant.books() == [("linear", "BTCUSDT")]
+    assert plant.value("feeder_book_gaps_total", "linear|BTCUSDT") == 1
+
+
+async def test_one_thing_that_cannot_be_copied_leaves_the_others_alone(plant):
+    worker = plant.add("BTCUSDT")
+    plant.add("ETHUSDT")
+    plant.ticks(220)
+    worker.queue.folds = "many"
+    plant.router.workers["linear", "ETHUSDT"].gaps = 3
+    with structlog.testing.capture_logs() as logs:
+        plant.ticks(320)
+    assert plant.value("feeder_book_gaps_total", "linear|ETHUSDT") == 3
+    assert plant.value("feeder_telemetry_failures_total") >= 2
+    assert [entry["event"] for entry in logs] == ["counters not copied"]
+    worker.queue.folds = 0
+
+
+async def test_a_file_that_cannot_grow_takes_the_new_books_later(plant, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for number in range(2000):
+        plant.add(f"S{number}")
+    with monkeypatch.context() as patch:
+        patch.setattr("feeder.telemetry.counters.os.posix_fallocate", full)
+        plant.ticks(220)
+        assert 0 < len(plant.books()) < 2000
+    plant.ticks(300)
+    assert len(plant.books()) == 2000
+
+
+async def test_the_heartbeat_is_the_loops_and_its_lag_is_measured(plant):
+    plant.ticks(3)
+    plant.clock.advance(0.3)
+    now, wall = plant.clock.monotonic(), plant.clock.wall_ns()
+    plant.ticks(110)
+    found = plant.read()
+    assert found.heartbeat_monotonic_ns == pytest.approx((now + 1.09) * 1e9)
+    assert found.heartbeat_wall_ns == wall + 1_090_000_000
+    assert plant.copier.lag.counts[9] == 1, "between 200 and 500 ms late"
+    assert plant.copier.lag.counts[0] == 111
+
+
+async def test_at_the_end_the_last_counts_are_in_the_file(plant):
+    worker = plant.add("BTCUSDT")
+    plant.ticks(220)
+    worker.restarts = 4
+    await plant.router.aclose()
+    plant.copier.close()
+    assert plant.read().ended
+    assert plant.value("feeder_book_restarts_total") == 4

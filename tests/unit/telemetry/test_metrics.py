@@ -1,0 +1,114 @@
+"""Every metric is declared once, exported, and explained; nothing else is exported; nothing is counted unseen."""
+
+import dataclasses
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from feeder.bybit.counters import Counters as VenueCounters
+from feeder.bybit.stream import StreamState
+from feeder.market.status import StatusReason
+from feeder.telemetry import process
+from feeder.telemetry.exposition import FeederCollector
+from feeder.telemetry.health import Health, State, look
+from feeder.telemetry.metrics import CONNECTION_STATES, METRICS, METRICS_OF, SERIES_PER_BOOK, Of, Type
+
+from .plant import TestPlant
+
+
+def collected(health: Health) -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FeederCollector(lambda: health))
+    return registry
+
+
+@pytest.fixture
+async def health(tmp_path):
+    """A feeder that has something to say of everything."""
+    plant = TestPlant(tmp_path / "counters.dat")
+    plant.add("BTCUSDT")
+    plant.add("ETHUSDT")
+    plant.router.workers["linear", "BTCUSDT"].start()
+    plant.pool.counters.resyncs[StatusReason.GAP] += 1
+    plant.copier.lag.record(700_000)
+    connection = plant.writer.add(Of.CONNECTION, "linear-1", len(METRICS_OF[Of.CONNECTION]))
+    plant.writer.store(connection, [2, 40, 39, 0])
+    plant.ticks(220)
+    yield look(plant.path, plant.clock, find=process.find)
+    await plant.router.aclose()
+
+
+def test_names_follow_the_conventions():
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    for metric in METRICS:
+        assert re.fullmatch(r"feeder(_[a-z]+)+", metric.name), metric.name
+        assert metric.name.endswith("_total") == (metric.type is Type.COUNTER), metric.name
+        if metric.per != 1 or metric.type is Type.HISTOGRAM:
+            assert metric.name.endswith("_seconds"), metric.name
+        assert not re.search(r"_(ms|us|ns|mb|kb)\b", metric.name), metric.name
+        assert metric.help[0].isupper() or metric.help[0].isdigit()
+        assert not metric.help.endswith(".")
+        assert metric.source
+
+
+def test_a_book_has_its_eight_series_and_no_more():
+    assert len(METRICS_OF[Of.BOOK]) == SERIES_PER_BOOK == 8
+
+
+async def test_every_declared_metric_is_exported_and_nothing_else(health):
+    text = generate_latest(collected(health)).decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    for metric in METRICS:
+        family = families.pop(metric.name.removesuffix("_total"))
+        assert (family.type, family.documentation) == (metric.type, metric.help)
+        assert family.samples, metric.name
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(metric.labels), sample
+    assert families == {}
+
+
+async def test_the_newer_format_is_valid_too(health):
+    text = generate_openmetrics(collected(health)).decode()
+    assert len(list(parse_openmetrics(text))) == len(METRICS)
+
+
+async def test_histograms_are_cumulated_and_end_in_their_count(health):
+    text = generate_latest(collected(health)).decode()
+    (lag,) = [f for f in text_string_to_metric_families(text) if f.name == "feeder_loop_lag_seconds"]
+    buckets = [(sample.labels["le"], sample.value) for sample in lag.samples if sample.name.endswith("_bucket")]
+    (count,) = [sample.value for sample in lag.samples if sample.name.endswith("_count")]
+    values = [value for _, value in buckets]
+    assert values == sorted(values)
+    assert buckets[-1] == ("+Inf", count)
+    assert dict(buckets)["0.001"] - dict(buckets)["0.0005"] == 1
+
+
+@pytest.mark.parametrize("state", [State.GONE, State.ENDED])
+async def test_of_a_feeder_that_is_gone_no_counts_are_told(health, state):
+    gone = dataclasses.replace(health, state=state, process=None)
+    names = [family.name for family in text_string_to_metric_families(generate_latest(collected(gone)).decode())]
+    assert names == ["feeder_up", "feeder_heartbeat_age_seconds", "feeder_start_time_seconds", "feeder_build_info"]
+
+
+def test_without_a_counters_file_the_feeder_is_not_up():
+    text = generate_latest(collected(Health(State.UNKNOWN, "no file"))).decode()
+    assert [(f.name, f.samples[0].value) for f in text_string_to_metric_families(text)] == [("feeder_up", 0.0)]
+
+
+async def test_whatever_the_feeder_counts_is_exported(tmp_path):
+    """Add a counter, and this says that it wants a metric."""
+    sources = {metric.source.rpartition(".")[2] for metric in METRICS}
+    assert {field.name for field in dataclasses.fields(VenueCounters)} <= sources
+    plant = TestPlant(tmp_path / "counters.dat")
+    plant.add("BTCUSDT")
+    assert set(plant.router.totals()) <= sources
+    await plant.router.aclose()
+
+
+def test_the_states_of_connections_are_those_there_are():
+    assert {state.value: state.name for state in StreamState} == CONNECTION_STATES
