@@ -87,6 +87,7 @@ class Copier:
         self._sums = _Sums(counters)
         self._books: dict[InstrumentKey, _Book] = {}
         self._new: deque[InstrumentKey] = deque()  # books that have no record yet
+        self._any_over = False
         self._failed: set[type[_Target]] = set()
         self._targets: list[_Target] = [
             _Plain(counters, Of.FEEDER, "", plant),
@@ -127,11 +128,14 @@ class Copier:
         self._counters.close()
 
     def _look_around(self) -> None:
-        """Between two rounds: let go of what has ended, and find the books that are new."""
-        if any(target.over for target in self._targets):
+        """Between two rounds: let go of what has ended, and find the books that are new. Mostly there are none."""
+        if self._any_over:
+            self._any_over = False
             self._targets = [target for target in self._targets if not target.over]
             self._books = {key: book for key, book in self._books.items() if not book.over}
-        self._new = deque(self._plant.router.workers.keys() - self._books.keys())
+        workers = self._plant.router.workers
+        if len(workers) != len(self._books):  # a new one and one that ended differ once the latter was visited
+            self._new = deque(workers.keys() - self._books.keys())
 
     def _begin(self, key: InstrumentKey) -> None:
         worker = self._plant.router.workers.get(key)
@@ -149,6 +153,7 @@ class Copier:
     def _visit(self, target: _Target) -> None:
         try:
             target.copy()
+            self._any_over |= target.over
         except Exception as error:  # noqa: BLE001 - a number that cannot be shown must not stop the market data
             self._fail(type(target), error)
 
