@@ -102,11 +102,15 @@ class Connection:
         self._request_scale = request_scale
         self._check_listing = check_listing
         self._logged: set[str] = set()
+        self._held: dict[str, Topic] = {}  # books whose old snapshots were held back, on this socket
+        self._stuck: dict[str, Topic] = {}  # books that brought data older than other data before it
+        self._doubts_over = False  # something fresh came since
 
     def on_connected(self) -> list[Output]:
         """The socket is open."""
         self._logged.clear()
         now = self._clock.monotonic()
+        self._forget_outdated()
         self.freshness.on_connected(now)
         self.judge_before_ms = self.freshness.judge_before_ms
         return self._apply(self.session.on_connected(now))
@@ -127,7 +131,8 @@ class Connection:
         self.judge_before_ms = freshness.judge_before_ms
         if verdict is Verdict.REPLACE:
             return [self._replaced(now)]
-        return self._apply(self.session.on_timer(now))
+        actions = self._mend_outdated(now) if self._doubts_over else []
+        return self._apply([*actions, *self.session.on_timer(now)])
 
     def next_timer(self) -> float | None:
         """When to call `on_timer` at the latest, monotonic seconds; None while there is no connection."""
@@ -230,23 +235,44 @@ class Connection:
             _log.warning("data of a recording, not judged for its age", connection=self.name, age_seconds=self._lag())
         if verdict is Verdict.REPLACE:
             return [self._replaced(now)]
-        if market is None or verdict is Verdict.ACCEPT:
+        if verdict is Verdict.FRESH:
+            self._doubts_over = True  # the timer mends what was old; this message must go on
+            if market is not None and market.topic.phase is _ACTIVE:
+                self._stuck.pop(market.topic.name, None)  # it missed nothing
+        if market is None or verdict is Verdict.FRESH or verdict is Verdict.ACCEPT:
             return None
+        topic = market.topic
         if verdict is Verdict.STUCK:
-            return self.resync(market, StatusReason.OUTDATED)
+            self._stuck[topic.name] = topic
+            if topic.phase is _ACTIVE:
+                return None  # the book may not miss it, should the topic not be stuck after all
+        elif message.type == "snapshot":
+            self._held[topic.name] = topic
         if message.type == "snapshot":
-            freshness.held = True
             self._counters.held_snapshots += 1
-            self.session.postpone(market.topic, now)
+            self.session.postpone(topic, now)
         return []
+
+    def _mend_outdated(self, now: float) -> list[Action]:
+        """The connection is fresh: begin the books anew that it was not fresh for."""
+        held, stuck = self._forget_outdated()
+        actions = self.session.renew(held, StatusReason.OUTDATED, now)
+        for topic in stuck:
+            actions += self.session.resync(topic, StatusReason.OUTDATED, now)
+        return actions
+
+    def _forget_outdated(self) -> tuple[list[Topic], list[Topic]]:
+        outdated = list(self._held.values()), list(self._stuck.values())
+        self._held.clear()
+        self._stuck.clear()
+        self._doubts_over = False
+        return outdated
 
     def _replaced(self, now: float) -> Reconnect:
         """Another connection instead of this one, for the age of its data."""
-        if self.freshness.on_replaced(now):
-            self._counters.outdated += 1
-            why = f"its newest data is {self._lag()} s old, freshness.max_lag_seconds {self.freshness.limit_seconds:g}"
-        else:
-            why = "its data is fresh again, and books waited for that"
+        self.freshness.on_replaced(now)
+        self._counters.outdated += 1
+        why = f"its newest data is {self._lag()} s old, freshness.max_lag_seconds {self.freshness.limit_seconds:g}"
         return Reconnect(why, StatusReason.OUTDATED)
 
     def _lag(self) -> float:
@@ -399,7 +425,7 @@ class Connection:
             self._sink.on_reset(market.key, action.generation, action.reason)
 
     def _log_resync(self, reset: Reset) -> None:
-        if reset.reason is StatusReason.DISCONNECTED:
+        if not self.session.connected:
             return  # said once for the connection, not for each of its books
         _log.info(
             "resync",

@@ -6,10 +6,11 @@ connection is known to be alive. In doubt it is every message.
 
 - A connection whose newest data has been older than the limit for a second has old data: it is replaced, its books
   are STALE at once. If that does not help the next one is given ever longer, up to a minute.
-- A new connection's books wait for its first fresh message: an old snapshot makes no book LIVE.
+- A new connection's books wait for its first fresh message: an old snapshot makes no book LIVE, and what was held back
+  is asked for anew then.
 - A connection that has had old data again and again must be fresh for ever longer before its books count.
-- A book whose data is older than other data that came before it, by more than the limit, is stuck: it alone is
-  asked for anew. That compares the venue's times with each other and needs no clock of ours.
+- A book whose data is older by more than the limit than other data that came before it, and is followed by fresh data
+  of others, is stuck: it alone is asked for anew. Both compare the venue's times with each other.
 - Silence is no age: a quiet book, or a quiet connection, has nothing to judge (see heartbeat.py).
 
 Data that waited in our own socket because we were busy is as old, and is judged alike: the book is behind, whoever
@@ -36,6 +37,7 @@ TICK = 0.25
 _DAY_MS = 86_400_000
 _STALL = 0.5  # seconds late: our event loop was busy for so long
 _EXCUSE = 1.0  # seconds after a stall in which what waited during it comes in
+_WINDOW = 1.0  # seconds in which nothing was fresh: then the connection's data is old
 _LONGEST_PATIENCE = 60.0
 _LONGEST_PROOF = 30.0
 _HEALTHY = 60.0  # seconds of fresh data: what was before does not count any more
@@ -44,10 +46,11 @@ _HEALTHY = 60.0  # seconds of fresh data: what was before does not count any mor
 class Verdict(enum.Enum):
     """What to do with a message that was judged."""
 
-    ACCEPT = enum.auto()
-    HOLD = enum.auto()  # drop it if it is of a book: the connection has not proved to be fresh
-    STUCK = enum.auto()  # drop it if it is of a book, and ask for that anew
-    REPLACE = enum.auto()  # the connection's data is old, or it is fresh again and books were held back meanwhile
+    FRESH = enum.auto()  # go on with it; and now is the time to ask for the books anew that were old before
+    ACCEPT = enum.auto()  # go on with it
+    STUCK = enum.auto()  # its book is old, unless the whole connection is: go on with a delta, drop a snapshot
+    HOLD = enum.auto()  # a book's counts for nothing: the connection has not proved to be fresh
+    REPLACE = enum.auto()  # the connection's data is old
 
 
 class Freshness:
@@ -63,7 +66,6 @@ class Freshness:
         self.lag_seconds: float | None = None
         self.last_lags: tuple[float, float] | None = None
         self.recorded = False  # data older than a day is being let through
-        self.held = False  # a book's data was held back on this socket
         self._venue_time = venue_time
         self._limit_ms = round(limit_seconds * 1000) if limit_seconds is not None else EVERYTHING
         self._lags: tuple[float, float] | None = None  # of the second that is running
@@ -84,12 +86,11 @@ class Freshness:
     @property
     def patience(self) -> float:
         """Seconds without anything fresh before the connection is replaced."""
-        return min(2.0**self._replaced, _LONGEST_PATIENCE)
+        return min(_WINDOW * 2.0**self._replaced, _LONGEST_PATIENCE)
 
     def on_connected(self, now: float) -> None:
         """The socket is new: nothing that it brings is believed before it proves fresh."""
         self.judge_before_ms = EVERYTHING
-        self.held = False
         self.lag_seconds = self.last_lags = self._lags = None
         self._tick_at = now + TICK
         self._stalled_ms = 0
@@ -123,7 +124,7 @@ class Freshness:
         return verdict
 
     def on_timer(self, now: float) -> Verdict:
-        """Take the next sample, if it is time; REPLACE when old data was the last for too long, else ACCEPT."""
+        """Take the next sample, if it is time. REPLACE when there was nothing but old data for too long."""
         late = now - self._tick_at
         if late < 0:
             return Verdict.ACCEPT
@@ -136,6 +137,15 @@ class Freshness:
                 self._old_since = None  # what was judged just now had waited here
         self._close_second(now)
         return Verdict.REPLACE if self._is_old(now) else Verdict.ACCEPT
+
+    def on_replaced(self, now: float) -> None:
+        """The connection is given up for REPLACE."""
+        if not self._replaced:
+            if now - self._proven_at >= _HEALTHY:
+                self._episodes = 0
+            self._proof = min(2.0 ** (self._episodes - 1), _LONGEST_PROOF) if self._episodes else 0.0
+            self._episodes += 1
+        self._replaced += 1
 
     def next_timer(self) -> float:
         """When to call `on_timer`, monotonic seconds."""
@@ -154,45 +164,32 @@ class Freshness:
         if lag_ms >= -self._limit_ms:
             self._venue_time.proven = True
         if self._proven:
-            return Verdict.ACCEPT
+            return Verdict.FRESH
         if self._fresh_since is None:
             self._fresh_since = now
         if now - self._fresh_since < self._proof:
             return Verdict.HOLD
         self._proof = 0.0
         self._replaced = 0
-        self._proven_at = now
-        if self.held:
-            return Verdict.REPLACE
         self._proven = True
-        return Verdict.ACCEPT
+        self._proven_at = now
+        return Verdict.FRESH
 
     def _on_old(self, ts_ms: int, lag_ms: int, now: float) -> Verdict:
-        self._fresh_since = None
-        if self._proven and self._newest_ms - ts_ms > self._limit_ms:
-            return Verdict.STUCK
         if self._old_since is None:
             self._old_since = now
             self._least_lag_ms = lag_ms
+        if now - self._old_since >= _WINDOW:  # sooner, it may be one stuck book among fresh ones
+            self._fresh_since = None
         self._least_lag_ms = min(self._least_lag_ms, lag_ms)
         if self._is_old(now):
             return Verdict.REPLACE
-        return Verdict.ACCEPT if self._proven else Verdict.HOLD
+        if not self._proven:
+            return Verdict.HOLD
+        return Verdict.STUCK if self._newest_ms - ts_ms > self._limit_ms else Verdict.ACCEPT
 
     def _is_old(self, now: float) -> bool:
         return self._old_since is not None and now - self._old_since >= self.patience
-
-    def on_replaced(self, now: float) -> bool:
-        """The connection is replaced for its data; True if that began to be old, False if it is fresh again."""
-        if self._old_since is None:
-            return False
-        if not self._replaced:
-            if now - self._proven_at >= _HEALTHY:
-                self._episodes = 0
-            self._proof = min(2.0 ** (self._episodes - 1), _LONGEST_PROOF) if self._episodes else 0.0
-            self._episodes += 1
-        self._replaced += 1
-        return True
 
     def _measure(self, lag: float, now: float) -> None:
         self.lag_seconds = lag

@@ -16,7 +16,7 @@ wanted or not counted on (`unsure`) is let go of, again until the venue has answ
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import msgspec
@@ -203,6 +203,16 @@ class Session:
         # Not at each of them: at depth 1 they come in hundreds.
         if topic.phase is Phase.SUBSCRIBING and (topic.deadline is None or topic.deadline < now + patience / 2):
             self._deadlines.set(topic, now + patience)
+
+    def renew(self, topics: Iterable[Topic], reason: StatusReason, now: float) -> list[Action]:
+        """Begin books anew whose snapshots were postponed: at once, as the fault was the connection's, not theirs."""
+        actions: list[Action] = []
+        for topic in topics:
+            if topic.wanted and topic.phase is Phase.SUBSCRIBING:
+                self._counters.resyncs[reason] += 1
+                self._renew(topic, reason, actions)
+                self._unsubscribe(topic)
+        return actions + self.pump(now)
 
     # What the books say
 
