@@ -128,7 +128,7 @@ class Router:
         self.workers[key] = worker
         self._queues[key] = queue
         self._instruments[key] = instrument
-        task = asyncio.create_task(self._keep_running(worker), name=f"book {instrument.category}:{instrument.symbol}")
+        task = asyncio.create_task(worker.run(), name=f"book {instrument.category}:{instrument.symbol}")
         task.add_done_callback(self._on_done)
         self._tasks[key] = task
         return worker
@@ -185,14 +185,6 @@ class Router:
 
     def _pending(self) -> bool:
         return any(not queue.empty for queue in self._queues.values())
-
-    async def _keep_running(self, worker: Worker) -> None:
-        while True:
-            try:
-                await worker.run()
-            except Exception as error:  # noqa: BLE001 - recover logs it with its traceback, and asks for a fresh book
-                worker.recover(error)
-                await asyncio.sleep(0)  # a run of bad messages does not keep the loop
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)

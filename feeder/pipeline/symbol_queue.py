@@ -71,7 +71,6 @@ class SymbolQueue:
     __slots__ = (
         "_budget",
         "_capacity",
-        "_items",
         "_trade_count",
         "depth",
         "discarded_after_break",
@@ -82,6 +81,7 @@ class SymbolQueue:
         "folds",
         "generation",
         "high_water",
+        "items",
         "out_of_order",
         "overflowed_updates",
         "overflows",
@@ -97,7 +97,7 @@ class SymbolQueue:
         self._capacity = capacity
         self._budget = budget
         self.sync = sync
-        self._items: deque[Item] = deque()
+        self.items: deque[Item] = deque()
         self._trade_count = 0
         self.generation = 0
         self.depth = 0  # pending book updates and trades
@@ -126,7 +126,7 @@ class SymbolQueue:
                 self.dropped_old_generation += 1
                 return
             self.generation = update.generation
-        self._items.append(update)
+        self.items.append(update)
         self.puts += 1
         self.depth = depth = self.depth + 1
         if depth > self.high_water:
@@ -135,15 +135,18 @@ class SymbolQueue:
         budget.used += 1
         if depth - self._trade_count > self._capacity or budget.used > budget.total:
             self._fold()
-        if self.waiter is not None:
-            self._wake()
+        waiter = self.waiter
+        if waiter is not None:  # as _wake, without its call
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     def put_trades(self, trades: list[TradeUpdate]) -> None:
         """Add trades, oldest first; the list is the queue's own from now on."""
         if not trades:
             return
         count = len(trades)
-        self._items.append(trades)
+        self.items.append(trades)
         self.trades_put += count
         self._trade_count += count
         self.depth += count
@@ -156,26 +159,26 @@ class SymbolQueue:
 
     def put_trades_lost(self, count: int) -> None:
         """Say, in its place among the trades, that so many never came this far."""
-        last = self._items[-1] if self._items else None
+        last = self.items[-1] if self.items else None
         if isinstance(last, TradesLost):
-            self._items[-1] = TradesLost(last.count + count)
+            self.items[-1] = TradesLost(last.count + count)
         else:
-            self._items.append(TradesLost(count))
+            self.items.append(TradesLost(count))
         self.trades_lost += count
         self._wake()
 
     def put_definition(self, instrument: Instrument, *, rescaled: bool) -> None:
         """Add a change of definition. When it changes the scale, pending book updates are of no use any more."""
         discarded = self._discard_books() if rescaled else 0
-        waiting = [index for index, item in enumerate(self._items) if isinstance(item, Redefinition)]
+        waiting = [index for index, item in enumerate(self.items) if isinstance(item, Redefinition)]
         if waiting and not rescaled:
-            last = self._items[waiting[-1]]
+            last = self.items[waiting[-1]]
             assert isinstance(last, Redefinition)
-            self._items[waiting[-1]] = replace(last, instrument=instrument)
+            self.items[waiting[-1]] = replace(last, instrument=instrument)
         else:
             # A rescaled one that still waits stays too, for trades that came in its scale. There cannot be many:
             # scales only get finer, and end at 10^-18.
-            self._items.append(Redefinition(instrument, rescaled, self.generation, discarded > 0))
+            self.items.append(Redefinition(instrument, rescaled, self.generation, discarded > 0))
         self._wake()
 
     def reset(self, generation: int, reason: StatusReason) -> None:
@@ -193,9 +196,9 @@ class SymbolQueue:
 
     def pop(self) -> Item | None:
         """The next item, or None when nothing waits."""
-        if not self._items:
+        if not self.items:
             return None
-        item = self._items.popleft()
+        item = self.items.popleft()
         if type(item) is BookUpdate:
             self.depth -= 1
             self._budget.used -= 1
@@ -205,11 +208,11 @@ class SymbolQueue:
     @property
     def empty(self) -> bool:
         """Whether nothing waits, marks and definitions included."""
-        return not self._items
+        return not self.items
 
     def close(self) -> None:
         """Let go of everything pending, and of its share of the budget."""
-        self._items.clear()
+        self.items.clear()
         self._budget.used -= self.depth
         self.depth = 0
         self._trade_count = 0
@@ -235,17 +238,17 @@ class SymbolQueue:
 
     def _leave_mark(self, mark: Mark) -> None:
         """Put the mark in front, in the place of one that is still there."""
-        if self._items and isinstance(self._items[0], Mark):
-            old = self._items.popleft()
+        if self.items and isinstance(self.items[0], Mark):
+            old = self.items.popleft()
             assert isinstance(old, Mark)
             # The end of an instrument is told even if its connection drops before the worker gets to hear of it.
             if old.reason is StatusReason.DELISTED and mark.reason is not StatusReason.SUBSCRIBED:
                 mark = replace(old, generation=mark.generation)
-        self._items.appendleft(mark)
+        self.items.appendleft(mark)
 
     def _discard_books(self) -> int:
-        kept: list[Item] = [item for item in self._items if not isinstance(item, BookUpdate)]
-        discarded = len(self._items) - len(kept)
+        kept: list[Item] = [item for item in self.items if not isinstance(item, BookUpdate)]
+        discarded = len(self.items) - len(kept)
         if discarded:
             self._replace_items(kept)
             self.discarded_by_reset += discarded
@@ -262,7 +265,7 @@ class SymbolQueue:
         lost = 0
         batches: list[list[TradeUpdate]] = []
         in_order: list[list[TradeUpdate] | Redefinition] = []
-        for item in self._items:
+        for item in self.items:
             if isinstance(item, BookUpdate):
                 fold.add(item)
             elif isinstance(item, list):
@@ -324,8 +327,8 @@ class SymbolQueue:
 
     def _replace_items(self, items: list[Item]) -> None:
         """Make these what is pending, and settle the counts."""
-        self._items.clear()
-        self._items.extend(items)
+        self.items.clear()
+        self.items.extend(items)
         books = sum(1 for item in items if isinstance(item, BookUpdate))
         self._trade_count = sum(len(item) for item in items if isinstance(item, list))
         self._budget.used += books + self._trade_count - self.depth

@@ -83,37 +83,62 @@ class Worker:
         self._become(self.status, StatusReason.SUBSCRIBED)
 
     async def run(self) -> None:
-        """Handle items as they come, for ever. An error of handling or of the sink ends it: see `recover`."""
-        if self.reason is StatusReason.NONE:
-            self.start()
+        """Handle items as they come, for ever; see `recover` for what happens when one cannot be handled."""
         queue = self.queue
+        items, pop, handle = queue.items, queue.pop, self.handle
         create_future = asyncio.get_running_loop().create_future
         while True:
-            for _ in range(ITEMS_PER_TURN):
-                item = queue.pop()
-                if item is None:
+            try:
+                if self.reason is StatusReason.NONE:
+                    self.start()
+                while True:
+                    left = ITEMS_PER_TURN
+                    while items:
+                        if not left:
+                            await asyncio.sleep(0)
+                            left = ITEMS_PER_TURN
+                        left -= 1
+                        item = pop()
+                        assert item is not None
+                        handle(item)
                     queue.waiter = waiter = create_future()
                     await waiter
-                    break
-                self.handle(item)
-            else:
-                await asyncio.sleep(0)
+            except Exception as error:  # noqa: BLE001 - recover logs it with its traceback, and asks for a fresh book
+                self.recover(error)
+                await asyncio.sleep(0)  # a run of bad messages does not keep the loop
 
     def handle(self, item: Item) -> None:
         """Take one item: apply it, and write what came of it to the sink."""
-        if isinstance(item, BookUpdate):
-            self._on_update(item)
+        if type(item) is BookUpdate:
+            # The delta of a LIVE book from here to the sink in one go: each call on this path costs as much as a level.
+            verdict = self._sync.on_update(item)
+            if verdict is _DELTA and self.status is _LIVE:
+                bids, asks = item.bids, item.asks
+                book = self.book
+                trimmed = book.apply_delta(bids, asks)
+                if book.touched and book.is_crossed():
+                    self._on_crossed(item)
+                    return
+                if trimmed is not None:
+                    bids = bids + trimmed.bids
+                    asks = asks + trimmed.asks
+                self.last_update = item
+                self._sink.delta(item, bids, asks)
+            else:
+                self._on_rarer(item, verdict)
         elif isinstance(item, list):
             self._sink.trades(item)
         elif isinstance(item, Mark):
             self._on_mark(item)
         elif isinstance(item, TradesLost):
             self._sink.trades_lost(item.count)
-        else:
+        elif isinstance(item, Redefinition):
             self._on_definition(item)
+        else:
+            self._on_rarer(item, self._sync.on_update(item))
 
     def recover(self, error: Exception) -> None:
-        """Go on after `run` or `handle` raised: the book is not LIVE from here, and a fresh snapshot is asked for.
+        """Go on after `handle` raised: the book is not LIVE from here, and a fresh snapshot is asked for.
 
         The sink is told even if the status is the same as before, since the error may have struck while it was told
         of the book being LIVE. The error is logged with its traceback, once per episode.
@@ -129,13 +154,6 @@ class Worker:
             self._logged.add("worker failed")
             category, symbol = self.key
             _log.error("worker failed", category=category, symbol=symbol, error=repr(error), exc_info=error)
-
-    def _on_update(self, update: BookUpdate) -> None:
-        verdict = self._sync.on_update(update)
-        if verdict is _DELTA and self.status is _LIVE:
-            self._apply(update, update.bids, update.asks)
-        else:
-            self._on_rarer(update, verdict)
 
     def _apply(self, update: BookUpdate, bids: list[int], asks: list[int]) -> None:
         """Apply levels to the LIVE book and publish them, unless they cross it."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeder.bybit.messages import BookData, Message, decode
-from feeder.bybit.normalize import Prices, Scale, book_update, needed_exponents
+from feeder.bybit.normalize import Scale, book_update, needed_exponents
 from feeder.errors import FinerThanScale, FixedPointError
 from feeder.market.fixed_point import FINER_DIGITS
 from tests.unit.bybit.support import book_message
@@ -68,15 +68,3 @@ def test_the_exponents_said_to_be_needed_are_enough_and_not_finer_than_need_be(
     for column, exponent in ((0, price_exponent), (1, quantity_exponent)):
         if exponent < present[column]:
             assert any(naive(level[column], exponent + 1) is None for level in levels)
-
-
-@given(many=st.lists(decimals, max_size=60), exponent=exponents)
-def test_a_remembered_price_is_the_price(many: list[str], exponent: int) -> None:
-    prices = Prices(exponent)
-    for text in many * 2:
-        try:
-            value = prices[text]
-        except FixedPointError:
-            assert naive(text, exponent) is None or naive(text, exponent) >= 1 << 63  # type: ignore[operator]
-        else:
-            assert value == naive(text, exponent)

@@ -126,7 +126,7 @@ class Run:
                     self.queue.put(late)
             case _:
                 self.put_book(kind, bids, asks)
-        trades = sum(len(item) for item in self.queue._items if isinstance(item, list))
+        trades = sum(len(item) for item in self.queue.items if isinstance(item, list))
         books = self.queue.depth - trades
         assert books <= max(self.capacity, 3)
         assert trades <= self.capacity

@@ -98,12 +98,11 @@ def test_book_message_that_is_neither_snapshot_nor_delta_is_an_error(kind: str) 
         book_update(Message(topic="orderbook.1.X", type=kind), BookData(b=[], a=[], u=1), Scale(0, 0), 1, 1)
 
 
-def test_prices_remembered_are_bounded_and_stay_exact() -> None:
-    scale = Scale(-2, 0)
-    for price in range(5000):
-        update = normalized(book_message("orderbook.1.X", "delta", 1, [[f"{price}.25", "1"]], []), scale)
-        assert update.bids == [price * 100 + 25, 1]
-    assert len(scale.prices) <= 512
+@pytest.mark.parametrize("text", ["1_0", "+1", "-1", " 1", "1e3", "٣", "1.٣", "1.2.3", "", "."])
+def test_what_int_would_take_for_a_number_but_the_venue_never_writes_is_refused(text: str) -> None:
+    for level in ([text, "1"], ["1", text]):
+        with pytest.raises(FixedPointError):
+            normalized(book_message("orderbook.1.X", "delta", 1, [level], []), Scale(-2, -2))
 
 
 def trade(side: str = "Buy", identity: str = "a", price: str = "1", size: str = "2") -> TradeData:
