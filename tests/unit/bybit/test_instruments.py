@@ -56,6 +56,7 @@ async def rest(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rest]:
     rest = Rest()
     app = web.Application()
     app.router.add_get("/v5/market/instruments-info", rest.answer)
+    app.router.add_get("/v5/market/time", rest.answer)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -386,3 +387,43 @@ async def test_refused_connection_names_the_address(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "_RETRY_FIRST", 0.001)
     with pytest.raises(RestError, match=r"http://127.0.0.1:9/v5"):
         await table("http://127.0.0.1:9").load({"spot": None})
+
+
+# The venue's time
+
+
+async def test_time_is_asked_for_several_times_and_each_answer_kept(rest: Rest) -> None:
+    answer = b'{"retCode":0,"retMsg":"OK","result":{"timeSecond":"1688639403","timeNano":"1688639403423213947"}}'
+    rest.override = answer
+    samples = await table(rest.url).times()
+    assert [sample.venue_ns for sample in samples] == [1688639403423213947] * 5
+    assert rest.queries == [{}] * 5
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"retCode":0,"retMsg":"OK","result":{"timeNano":"soon"}}',
+        b'{"retCode":0,"retMsg":"OK","result":{}}',
+        b'{"retCode":10016,"retMsg":"busy","result":{}}',
+        b"not JSON",
+    ],
+)
+async def test_answer_that_is_no_time_is_an_error_and_asked_for_no_more(rest: Rest, answer: bytes) -> None:
+    rest.override = answer
+    with pytest.raises(RestError):
+        await table(rest.url).times()
+    assert len(rest.queries) == 1
+
+
+async def test_time_is_not_asked_for_while_the_venue_wants_silence(rest: Rest) -> None:
+    instruments = table(rest.url)
+    rest.failures = [web.Response(status=403)]
+    with pytest.raises(RestError, match="HTTP 403"):
+        await instruments.times()
+    with pytest.raises(RestError, match="not sent") as caught:
+        await instruments.times()
+    assert caught.value.retry_after_seconds == pytest.approx(600)
+    with pytest.raises(RestError, match="not sent"):
+        await instruments.load({"linear": None})
+    assert len(rest.queries) == 1
