@@ -92,7 +92,12 @@ def _plans(args: argparse.Namespace) -> dict[str, Plan]:
     else:
         plans = {name: plan for name, plan in PLANS.items() if name in (args.scenario or PLANS)}
     return {
-        name: replace(plan, shape=replace(plan.shape, seed=args.seed), seconds=args.seconds or plan.seconds)
+        name: replace(
+            plan,
+            shape=replace(plan.shape, seed=args.seed),
+            seconds=args.seconds or plan.seconds,
+            relay_seconds=plan.relay_seconds if args.against is None else 0.0,
+        )
         for name, plan in plans.items()
     }
 
@@ -125,7 +130,7 @@ def _scenarios(args: argparse.Namespace, result: Figures) -> None:
         found["consumer"] = consumer(THIS_CHECKOUT, args.seed)
         print(
             f"consumer: {found['consumer']['cpu_us_per_update']:.2f} us CPU per update, both lines, "
-            f"datagrams in memory to books (no socket reads), {found['consumer']['updates']} updates"
+            f"datagrams in memory to books (no socket reads), at {found['consumer']['rate']:,.0f} updates/s"
         )
     print("limits:")
     for limit in LIMITS:

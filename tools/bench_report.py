@@ -100,7 +100,7 @@ _COLUMNS = (  # two lines of heading, and a width
     ("times", "decode", 8),
     ("", "p50", 8),
     ("latency", "p90", 8),
-    ("us", "p99", 8),
+    ("ms", "p99", 8),
     ("", "p99.9", 8),
     ("", "max", 8),
     ("updates", "/packet", 9),
@@ -108,6 +108,7 @@ _COLUMNS = (  # two lines of heading, and a width
     ("books", "equal", 11),
 )
 _NAME = 14
+_FULL_CORE = 90.0  # percent
 HEADING = "\n".join(" " * _NAME + "".join(f"{column[line]:>{column[2]}}" for column in _COLUMNS) for line in (0, 1))
 
 
@@ -120,7 +121,7 @@ def row(name: str, figures: Figures) -> str:
         _number(figures["cpu_us_per_update"]),
         f"{figures['cpu_percent']:.0f}%",
         _number(figures.get("decode_ratio")),
-        *(f"{latency[each]:,}" if each in latency else "-" for each in ("p50", "p90", "p99", "p99.9", "max")),
+        *(_milliseconds(latency.get(each)) for each in ("p50", "p90", "p99", "p99.9", "max")),
         _number(figures["updates_per_packet"], 1),
         f"{figures['folded']:,}",
         f"{books['equal']}/{books['compared']}",
@@ -132,18 +133,27 @@ def _number(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _milliseconds(microseconds: float | None) -> str:
+    if microseconds is None:
+        return "-"
+    return f"{microseconds / 1000:.2f}" if microseconds < 100_000 else f"{microseconds / 1000:,.0f}"
+
+
 def remarks(figures: Figures) -> list[str]:
     """What a reader must know to believe a run."""
     said = []
     offered, achieved = figures["offered_per_second"], figures["achieved_per_second"]
     if achieved < 0.98 * offered:
         said.append(f"the generator achieved {achieved:,.0f}/s of {offered:,.0f}/s")
+    other = figures["venue_cpu_percent"] + figures["listener_cpu_percent"]
+    if other > _FULL_CORE:
+        said.append(f"generator and listener took {other:.0f} % of their core: latencies and rates are theirs too")
     if figures["lost_by_listener"]:
         said.append(f"the listener lost packets {figures['lost_by_listener']} times: what they held is not counted")
     if figures["not_live"]:
         said.append(f"{figures['not_live']} times a book ceased to be LIVE")
-    if figures["warnings"]:
-        said.append(f"feeder logged {figures['warnings']} lines")
+    if figures["logged"]:
+        said.append("feeder logged " + ", ".join(f"{text!r} {count}x" for text, count in figures["logged"].items()))
     if figures["settled"]["pending"]:
         said.append(f"{figures['settled']['pending']} books never came to their last update")
     if figures["books"]["wrong"]:
@@ -155,10 +165,11 @@ def details(figures: Figures) -> str:
     """The second line of a run."""
     megabytes = {key: value / 1e6 for key, value in figures["memory"]["after"].items()}
     writes = figures["sent"]["writes"] / figures["sent"]["seconds"]
-    from_write = figures["latency_from_write_us"]
+    told = figures["latency_from_write_us"]
+    from_write = [f"{each} {_milliseconds(told.get(each))}" for each in ("p50", "p99")]
     parts = [
         f"idle {figures['idle_cpu_percent']:.1f}%",
-        f"venue's write to packet out p50 {from_write.get('p50', 0)} p99 {from_write.get('p99', 0)} us",
+        f"venue's write to packet out {' '.join(from_write)} ms",
         f"{writes:,.0f} socket writes/s",
         f"RSS {megabytes['rss']:.0f} PSS {megabytes['pss']:.0f} peak {megabytes['peak']:.0f} MB",
         f"last book right {figures['settled']['seconds']:.3f} s after the end",

@@ -1,6 +1,5 @@
 """One run of one load against one checkout, and what came of it as a dictionary."""
 
-import asyncio
 import json
 import statistics
 import time
@@ -8,18 +7,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from bench_child import HERE, BenchError, Child, cpu_ns
 from bench_market import Shape
-from bench_subject import GROUPS, PARTITIONS, RAW_GROUP, Subject, cores, feed_port
-
-from feeder.client import BookView, Subscriber
-from feeder.market.fixed_point import format_fixed
-from feeder.market.update import pairs
-from feeder.multicast.plan import Line
+from bench_subject import GROUPS, INTERFACE, PARTITIONS, RAW_GROUP, THIS_CHECKOUT, Subject, cores, feed_port
 
 _READY_SECONDS = 60.0
 _SETTLE_SECONDS = 60.0
@@ -57,6 +50,7 @@ class Venue:
         self.where = {
             "groups": GROUPS,
             "port": self.port,
+            "interface": INTERFACE,
             "partitions": PARTITIONS,
             "raw_group": RAW_GROUP,
             "raw_port": self.port + 98,
@@ -108,8 +102,8 @@ def run(plan: Plan, checkout: Path) -> Figures:
         passes = _decode_passes(decoder)
         figures = _load(plan, venue, listener, subject)
         passes += _decode_passes(decoder)
-        figures["books"] = compare(venue)
-        figures["warnings"] = subject.warnings()
+        figures["books"] = _compare(venue)
+        figures["logged"] = subject.logged()
     if relay is not None:
         figures["relay_us"] = relay
     if passes:
@@ -131,10 +125,12 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
     load.ask("mark")
     listener.ask("mark")
     cpu = subject.cpu_ns()
+    others = cpu_ns(load.pid), cpu_ns(listener.pid)
     begin = time.monotonic()
     time.sleep(plan.seconds)
     if not plan.overload:
         cpu = subject.cpu_ns() - cpu
+        window = time.monotonic() - begin
         heard = listener.ask("mark")
         sent = load.ask("mark")
         loaded = subject.memory()
@@ -146,8 +142,9 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
         ended = sent["ended_ns"]
         settled = _settle(venue, listener, ended)
         cpu = subject.cpu_ns() - cpu
+        window = time.monotonic() - begin
         heard = listener.ask("mark")
-    window = time.monotonic() - begin
+    venue_cpu, listener_cpu = cpu_ns(load.pid) - others[0], cpu_ns(listener.pid) - others[1]
     handled = heard["covered"]
     books = heard["packets"].get("books", 0)
     return {
@@ -156,7 +153,9 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
         "handled": handled,
         "handled_per_second": handled / heard["seconds"],
         "cpu_us_per_update": cpu / 1000 / handled if handled else None,
-        "cpu_percent": cpu / 1e7 / (window if plan.overload else plan.seconds),
+        "cpu_percent": cpu / 1e7 / window,
+        "venue_cpu_percent": venue_cpu / 1e7 / (time.monotonic() - begin),
+        "listener_cpu_percent": listener_cpu / 1e7 / (time.monotonic() - begin),
         "idle_cpu_percent": idle,
         "latency_us": heard["latency_us"],
         "latency_from_write_us": heard["latency_from_write_us"],
@@ -221,38 +220,8 @@ def _relay(plan: Plan, venue: Venue, listener: Child) -> float:
     return float(cpu / 1000 / sent["messages"])
 
 
-# The books ------------------------------------------------------------------------------------------------------------
-
-
-def compare(venue: Venue) -> Figures:
-    """Follow the feed as any late consumer and hold every book against the venue's own, after the load."""
-    return asyncio.run(_compare(venue, venue.load.ask("books")))
-
-
-async def _compare(venue: Venue, truth: dict[str, list[list[tuple[str, str]]]]) -> Figures:
-    lines = [Line(name, group, "127.0.0.1") for name, group in GROUPS.items()]
-    consumer = Subscriber([("linear", symbol) for symbol in truth], lines=lines, port=venue.port, partitions=PARTITIONS)
-    async with consumer:
-        views = {symbol: consumer.book("linear", symbol) for symbol in truth}
-        end = time.monotonic() + _SETTLE_SECONDS
-        while time.monotonic() < end and not all(view.is_live for view in views.values()):  # noqa: ASYNC110 - polled: no event says "all"
-            await asyncio.sleep(_LOOK_SECONDS)
-        live = [symbol for symbol, view in views.items() if view.is_live]
-        equal = {symbol for symbol in live if _sides(views[symbol]) == _decimals(truth[symbol])}
-    wrong = [symbol for symbol in truth if symbol not in equal]
-    return {"compared": len(truth), "live": len(live), "equal": len(equal), "wrong": wrong[:10]}
-
-
-def _sides(view: BookView) -> list[list[tuple[Decimal, Decimal]]]:
-    levels = view.depth()
-    return [
-        [
-            (Decimal(format_fixed(price, view.price_exponent)), Decimal(format_fixed(size, view.quantity_exponent)))
-            for price, size in pairs(side)
-        ]
-        for side in (levels.bids, levels.asks)
-    ]
-
-
-def _decimals(sides: list[list[tuple[str, str]]]) -> list[list[tuple[Decimal, Decimal]]]:
-    return [[(Decimal(price), Decimal(size)) for price, size in side] for side in sides]
+def _compare(venue: Venue) -> Figures:
+    """Every book as a late consumer gets it, against the venue's own."""
+    arguments = json.dumps(venue.where)
+    with Child("bench_books.py", arguments, core=cores()[1], paths=(THIS_CHECKOUT, HERE)) as books:
+        return dict(books.ask("compare", books=venue.load.ask("books")))

@@ -1,9 +1,11 @@
 """The program under test: `python -m feeder run` of some checkout, on a core of its own."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +16,7 @@ THIS_CHECKOUT = Path(__file__).parent.parent
 PARTITIONS = 4
 GROUPS = {"A": "239.77.0.0", "B": "239.78.0.0"}
 RAW_GROUP = "239.79.0.0"  # of the bare relay
-_INTERFACE = "127.0.0.1"
+INTERFACE = "127.0.0.1"
 
 
 def cores() -> tuple[int, int]:
@@ -25,7 +27,7 @@ def cores() -> tuple[int, int]:
 
 def feed_port() -> int:
     """A base port that no other bench of this machine uses at the same time."""
-    return 32000 + os.getpid() % 300 * 100
+    return 10_000 + os.getpid() % 100 * 100
 
 
 class Subject:
@@ -44,7 +46,7 @@ class Subject:
                 "port": port,
                 "partitions": PARTITIONS,
                 "end_of_session_seconds": 0.1,
-                "lines": {name: {"group": group, "interface": _INTERFACE} for name, group in GROUPS.items()},
+                "lines": {name: {"group": group, "interface": INTERFACE} for name, group in GROUPS.items()},
             },
             "state": {"directory": str(folder / "state")},
             "control": {"socket": str(folder / "control.sock")},
@@ -83,9 +85,15 @@ class Subject:
         """The end of what it logged."""
         return self._log.read_text("utf-8", errors="replace")[-2000:]
 
-    def warnings(self) -> int:
-        """Lines it logged: warnings and errors."""
-        return len(self._log.read_text("utf-8", errors="replace").splitlines())
+    def logged(self) -> dict[str, int]:
+        """How often it said what, at the level of a warning or above."""
+        said: Counter[str] = Counter()
+        for line in self._log.read_text("utf-8", errors="replace").splitlines():
+            try:
+                said[json.loads(line)["event"]] += 1
+            except (ValueError, KeyError, TypeError):
+                said[line[:100]] += 1  # a traceback, or the words of another program
+        return dict(said)
 
     def cpu_ns(self) -> int:
         """CPU time of all its threads; programs it started are not part of it."""
