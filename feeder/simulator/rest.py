@@ -196,7 +196,7 @@ def _instrument(listing: Listing, status: str) -> dict[str, Any]:
         "minNotionalValue": "5",
     }
     prices = {"minPrice": listing.tick, "maxPrice": "1999999", "tickSize": listing.tick}
-    common |= {"settleCoin": listing.settle, "launchTime": "1585526400000", "deliveryTime": "0"}
+    common |= {"settleCoin": listing.settle, "launchTime": "1585526400000", "deliveryTime": str(listing.delivery_ms)}
     common |= {"priceFilter": prices, "lotSizeFilter": lot}
     if listing.category == "option":
         return common | {"optionsType": listing.contract}

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from importlib import resources
 
@@ -60,6 +61,15 @@ class Listing:
     def mid_ticks(self) -> int:
         """Where it trades about, in ticks."""
         return max(1, round(Decimal(self.price) / Decimal(self.tick)))
+
+    @property
+    def delivery_ms(self) -> int:
+        """When an option ends, ms since the epoch: 08:00 UTC on the day in its symbol. 0 for what tells no such day."""
+        parts = self.symbol.split("-")
+        try:
+            return round(datetime.strptime(f"{parts[1]} 08 +0000", "%d%b%y %H %z").timestamp()) * 1000
+        except (IndexError, ValueError):
+            return 0
 
 
 def universe(categories: Sequence[str], count: int) -> list[Listing]:

@@ -1,5 +1,6 @@
 import itertools
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -47,6 +48,14 @@ def test_a_tick_keeps_the_zeros_it_is_written_with() -> None:
 def test_an_impossible_universe_is_refused(categories: list[str], count: int) -> None:
     with pytest.raises(FeederError):
         universe(categories, count)
+
+
+def test_an_option_is_delivered_on_the_day_in_its_symbol_and_nothing_else_is() -> None:
+    option = next(listings("option"))
+    assert option.symbol.startswith("BTC-25DEC26-")
+    assert option.delivery_ms == 1_798_185_600_000  # 2026-12-25 08:00 UTC
+    assert replace(option, symbol="BTC-PERP").delivery_ms == 0
+    assert [next(listings(category)).delivery_ms for category in ("linear", "inverse", "spot")] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
