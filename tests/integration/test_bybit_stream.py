@@ -1,9 +1,12 @@
 """The pool on real sockets, against a venue of a few lines that can be told to misbehave."""
 
 import asyncio
+import itertools
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -18,7 +21,7 @@ from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pacing import Timing
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.bybit.stream import RECEIVE_BUFFER_BYTES, StreamState
-from feeder.clock import SystemClock
+from feeder.clock import MILLISECOND_NS, SECOND_NS, SystemClock
 from feeder.errors import InstrumentError, VenueError
 from feeder.market.instrument import TradingStatus
 from feeder.market.status import StatusReason
@@ -75,7 +78,7 @@ class Client(WSListener):
             if request["op"] == "subscribe":
                 self.topics.append(topic)
                 if topic.startswith("orderbook"):
-                    self.send(book_message(topic, "snapshot", 1))
+                    self.send(self.venue.dated(book_message(topic, "snapshot", 1)))
             else:
                 self.topics.remove(topic)
         self.send(answer)
@@ -96,6 +99,8 @@ class Venue:
         self.questions: list[str] = []  # to REST, about single symbols
         self.accepted = 0
         self.answers_pings = True
+        self.age: float | None = None  # of its books' messages, seconds; None: as those of a recording
+        self.ahead = 0.0  # its clock, of ours, seconds
         self.port = 0
         self.rest_url = ""
         self.rest_body = payload("instruments-linear-page-1").replace(b"first%3DETHUSDT", b"")
@@ -128,6 +133,17 @@ class Venue:
             return web.Response(body=payload("instruments-option-BTC"))
         return web.Response(body=self.rest_body)
 
+    async def time(self, request: web.Request) -> web.Response:
+        now_ns = time.time_ns() + round(self.ahead * SECOND_NS)
+        return web.json_response({"retCode": 0, "retMsg": "OK", "result": {"timeNano": str(now_ns)}})
+
+    def dated(self, message: bytes) -> bytes:
+        """A message as sent `age` ago."""
+        if self.age is None:
+            return message
+        ts = time.time_ns() // MILLISECOND_NS + round((self.ahead - self.age) * 1000)
+        return json.dumps(json.loads(message) | {"ts": ts}).encode()
+
     def of(self, topic: str) -> Client:
         (client,) = [client for client in self.clients if topic in client.topics]
         return client
@@ -146,6 +162,7 @@ async def venue() -> AsyncIterator[Venue]:
     await venue.start()
     app = web.Application()
     app.router.add_get("/v5/market/instruments-info", venue.rest)
+    app.router.add_get("/v5/market/time", venue.time)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -184,7 +201,8 @@ async def make(venue: Venue) -> AsyncIterator[Make]:
         await table.load({"linear": None, "option": ["BTC-27NOV26-90000-C"]})
         sink = RecordingSink()
         url = f"ws://127.0.0.1:{venue.port}"
-        pool = BybitPool(url, table, sink, clock=clock, random=Random(1), timing=QUICK, **options)
+        options = {"timing": QUICK} | options
+        pool = BybitPool(url, table, sink, clock=clock, random=Random(1), **options)
         pools.append(pool)
         assert pool.subscribe(subscriptions) == []
         await pool.start()
@@ -274,6 +292,63 @@ async def test_venue_that_falls_silent_is_left_at_the_pong_deadline(venue: Venue
     await until(lambda: feed.pool.counters.pong_timeouts)
     assert feed.sink.of("reset")[0][3] is StatusReason.DISCONNECTED
     venue.answers_pings = True
+    await feed.live(BTC)
+
+
+async def test_half_open_connection_is_left_soon_and_a_quiet_one_kept(venue: Venue, make: Make) -> None:
+    timing = replace(QUICK, ping_interval=20.0, pong_deadline=10.0, silence=0.1, probe_deadline=0.5)
+    feed = await make(book(), timing=timing)
+    await feed.live(BTC)
+    await until(lambda: feed.pool.counters.silence_probes >= 3)
+    assert feed.sink.of("reset") == []
+    venue.answers_pings = False
+    await until(lambda: feed.sink.of("reset"))
+    assert feed.sink.of("reset")[0][3] is StatusReason.DISCONNECTED
+    assert feed.pool.counters.pong_timeouts == 1
+    venue.answers_pings = True
+    await feed.live(BTC)
+
+
+async def test_books_of_a_live_connection_with_old_data_are_outdated_until_it_is_fresh(
+    venue: Venue, make: Make
+) -> None:
+    venue.age = 0.0
+    feed = await make(book(), book("ETHUSDT"))
+    await feed.live(BTC, ETH)
+
+    async def talk() -> None:
+        topic = "orderbook.50.BTCUSDT"
+        for update_id in itertools.count(2):
+            for client in venue.clients:
+                if topic in client.topics:
+                    client.send(venue.dated(book_message(topic, "delta", update_id)))
+            await asyncio.sleep(0.02)
+
+    talking = asyncio.create_task(talk())
+    await until(lambda: len(feed.sink.books(BTC)) > 3)
+    venue.age = 60.0
+    await until(lambda: feed.pool.counters.held_snapshots >= 2)
+    assert {event[1:2] + event[3:] for event in feed.sink.of("reset")} == {
+        (BTC, StatusReason.OUTDATED),
+        (ETH, StatusReason.OUTDATED),
+    }
+    assert not feed.is_live(BTC)
+    assert not feed.is_live(ETH)
+    assert feed.pool.venue_lags()["linear"].latest == pytest.approx(60, abs=SECONDS)
+    venue.age = 0.0
+    await feed.live(BTC, ETH)
+    talking.cancel()
+    assert feed.pool.counters.outdated >= 1
+    assert feed.pool.venue_lags()["linear"].latest < SECONDS
+
+
+@pytest.mark.parametrize("ahead", [-30.0, 30.0])
+async def test_clock_of_ours_that_is_wrong_makes_no_data_old(venue: Venue, make: Make, ahead: float) -> None:
+    venue.age, venue.ahead = 0.0, ahead
+    feed = await make(book())
+    await feed.live(BTC)
+    await until(lambda: feed.pool.venue_time.age_seconds is not None)
+    assert feed.pool.venue_time.offset_seconds == pytest.approx(ahead, abs=SECONDS)
     await feed.live(BTC)
 
 
