@@ -1,0 +1,380 @@
+"""The exporter beside a real feeder: its numbers, and what it says when the feeder hangs, dies, ends, comes back."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from feeder.clock import SystemClock
+from feeder.telemetry import child
+from feeder.telemetry.exporter import Exporter, Server
+from feeder.telemetry.health import EXIT_REPLACED
+from feeder.telemetry.metrics import METRICS
+from tests.helpers.processes import Addresses, Program, feeder, multicast_section, simulator, until
+
+Labels = frozenset[tuple[str, str]]
+
+
+def fetch(url: str) -> tuple[int, str]:
+    """(status, body); status 0 when nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+class Scrape:
+    """The samples of one scrape."""
+
+    def __init__(self, text: str) -> None:
+        self.families = {family.name: family for family in text_string_to_metric_families(text)}
+        self._values: dict[tuple[str, Labels], float] = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in self.families.values()
+            for sample in family.samples
+        }
+
+    def __call__(self, name: str, **labels: str) -> float:
+        return self._values[name, frozenset(labels.items())]
+
+    def get(self, name: str, **labels: str) -> float | None:
+        return self._values.get((name, frozenset(labels.items())))
+
+    def sum(self, name: str, **labels: str) -> float:
+        return sum(v for (n, found), v in self._values.items() if n == name and labels.items() <= dict(found).items())
+
+
+class Watched:
+    """A feeder with an exporter, and where that listens."""
+
+    def __init__(self, program: Program, base: str) -> None:
+        self.program = program
+        self._base = base
+        self._seen: set[int] = set()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        return await asyncio.to_thread(fetch, self._base + path)
+
+    async def scrape(self) -> Scrape:
+        status, text = await self.get("/metrics")
+        assert status == 200, text
+        return Scrape(text)
+
+    async def answers(self, path: str, status: int, seconds: float = 20) -> str:
+        """Wait for a status; the body that came with it."""
+        end = time.monotonic() + seconds
+        while (found := await self.get(path))[0] != status:
+            assert time.monotonic() < end, (path, found, self.program.log)
+            await asyncio.sleep(0.05)
+        return found[1]
+
+    def exporters(self) -> list[int]:
+        """Process ids of the feeder's children."""
+        pid = self.program.process.pid
+        found = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        self._seen.update(found)
+        return found
+
+    async def leave_nobody_behind(self) -> None:
+        """An exporter outlives a feeder that is killed: end the feeder well, and kill what there is still."""
+        if self.program.process.returncode is None:
+            self.exporters()
+            await self.program.end()
+        for pid in filter(alive, self._seen):
+            os.kill(pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def settings(folder: Path, addresses: Addresses, port: int, **more: Any) -> dict[str, Any]:
+    return {
+        "exchange": {"websocket_url": addresses.websocket, "rest_url": addresses.rest},
+        "subscriptions": [{"category": "linear", "depth": 50, "symbols": "all"}],
+        "multicast": multicast_section(),
+        "telemetry": {"listen": f"127.0.0.1:{port}", "counters": str(folder / "counters.dat")},
+        "log": {"format": "json"},
+        **more,
+    }
+
+
+@asynccontextmanager
+async def watched(
+    folder: Path, *arguments: str, port: int | None = None
+) -> AsyncIterator[tuple[Watched, Program, dict[str, Any]]]:
+    port = port or free_port()
+    async with simulator(*(arguments or ("--symbols=5", "--updates-per-second=100"))) as (sim, addresses):
+        given = settings(folder, addresses, port)
+        async with feeder(folder, given) as program:
+            found = Watched(program, f"http://127.0.0.1:{port}")
+            try:
+                yield found, sim, given
+            finally:
+                await found.leave_nobody_behind()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+# Numbers --------------------------------------------------------------------------------------------------------------
+
+DELTAS, TRADES, GAP = 150, 20, 40
+
+
+def recorded() -> Iterator[str]:
+    """A market of two symbols: one whole, one with an update missing."""
+
+    def book(symbol: str, kind: str, u: int, size: str) -> str:
+        levels = {"b": [["100.0", size]], "a": [["101.0", size]]}
+        data = {"s": symbol, **levels, "u": u, "seq": u}
+        return json.dumps({"topic": f"orderbook.50.{symbol}", "type": kind, "ts": 1760000000000 + u, "data": data})
+
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        yield book(symbol, "snapshot", 1000, "1.5")
+    for number in range(1, DELTAS + 1):
+        yield book("BTCUSDT", "delta", 1000 + number, f"{number}.5")
+        if number != GAP:
+            yield book("ETHUSDT", "delta", 1000 + number, f"{number}.5")
+        if number <= TRADES:
+            trade = {"T": 1760000000000, "s": "BTCUSDT", "S": "Buy", "v": "0.1", "p": "101.0", "i": f"t{number}"}
+            data = [{**trade, "BT": False, "seq": number}]
+            yield json.dumps({"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": 1760000000000, "data": data})
+
+
+async def test_the_numbers_are_those_that_the_exchange_sent(tmp_path):
+    recording = tmp_path / "linear.jsonl"
+    recording.write_text("\n".join(recorded()))
+    btc, eth = {"category": "linear", "symbol": "BTCUSDT"}, {"category": "linear", "symbol": "ETHUSDT"}
+    async with watched(tmp_path, f"--replay=linear={recording}") as (feeder, _, _):
+        await feeder.answers("/readyz", 200)
+        end = time.monotonic() + 30
+        while (now := await feeder.scrape()).get("feeder_book_updates_total", **btc) != DELTAS + 1:
+            assert time.monotonic() < end, feeder.program.log
+            await asyncio.sleep(0.2)
+        ready = json.loads(await feeder.answers("/readyz", 200))  # the resync is over
+        await asyncio.sleep(1.2)  # a round: whatever was counted is in the file
+        now = await feeder.scrape()
+    assert {metric.name.removesuffix("_total") for metric in METRICS} == set(now.families)
+    assert ready["books"] == {"SYNCING": 0, "LIVE": 2, "STALE": 0, "DELISTED": 0}
+    assert now("feeder_up") == 1
+    assert now("feeder_books_followed") == now("feeder_books", status="LIVE") == 2
+    assert now("feeder_venue_connections", state="CONNECTED") == now("feeder_venue_connects_total") == 1
+    assert now("feeder_book_updates_total", **btc) == DELTAS + 1
+    assert now("feeder_book_gaps_total", **btc) == now("feeder_book_folds_total", **btc) == 0
+    assert now("feeder_book_status", **btc) == now("feeder_book_status", **eth) == 2
+    assert now("feeder_book_gaps_total", **eth) == now("feeder_book_resyncs_requested_total", **eth) == 1
+    assert now("feeder_venue_resyncs_total", reason="GAP") == 1
+    assert now("feeder_status_transitions_total", status="STALE", reason="GAP") == 1
+    assert now("feeder_status_transitions_total", status="LIVE", reason="SNAPSHOT") == 3
+    assert now("feeder_venue_trades_total") == now("feeder_trades_queued_total") == TRADES
+    assert now("feeder_venue_book_updates_total") >= now.sum("feeder_book_updates_total")
+    assert now("feeder_venue_decode_errors_total") == now("feeder_telemetry_failures_total") == 0
+    assert time.time() - now("feeder_book_last_update_timestamp_seconds", **btc) < 60
+    for channel in ("books", "trades", "bbo", "snapshots", "definitions"):
+        for partition in "0123":
+            sent = now("feeder_channel_packets_total", partition=partition, channel=channel)
+            for line in "AB":
+                on_line = now("feeder_line_packets_total", partition=partition, channel=channel, line=line)
+                assert abs(on_line - sent) <= 20, "visited at different times within one second"
+    assert now.sum("feeder_line_refused_packets_total") == now.sum("feeder_line_errors_total") == 0
+    assert now.sum("feeder_channel_messages_total", channel="trades") >= TRADES
+    assert 0 < now("feeder_latency_seconds_count") <= now("feeder_flushes_total")
+    assert now("feeder_latency_seconds_sum") / now("feeder_latency_seconds_count") < 1
+    assert now("feeder_process_resident_memory_bytes") > 1 << 20
+    assert now("feeder_process_cpu_seconds_total") > 0
+    assert abs(now("feeder_start_time_seconds") - time.time()) < 120
+
+
+async def test_a_scrape_of_800_symbols_while_they_move(tmp_path):
+    async with watched(tmp_path, "--symbols=800", "--updates-per-second=2000") as (feeder, _, _):
+        await feeder.answers("/readyz", 200, 60)
+        scrapes = [await feeder.scrape() for _ in range(5)]
+        series = sum(len(family.samples) for family in scrapes[-1].families.values())
+        assert len(scrapes[-1].families["feeder_book_status"].samples) == 800
+        assert 8 * 800 < series < 8 * 800 + 500
+        counts = [scrape.sum("feeder_book_updates_total") for scrape in scrapes]
+        assert counts == sorted(counts)
+        assert json.loads(await feeder.answers("/livez", 200))["heartbeat_age_seconds"] < 2
+
+
+# When the feeder fails ------------------------------------------------------------------------------------------------
+
+
+async def test_a_feeder_that_hangs_is_told_while_it_hangs_and_no_longer(tmp_path):
+    async with watched(tmp_path) as (feeder, _, _):
+        await feeder.answers("/readyz", 200)
+        feeder.program.process.send_signal(signal.SIGSTOP)
+        try:
+            reason = json.loads(await feeder.answers("/livez", 503))["reason"]
+            hanging = await feeder.scrape()
+            status, ready = await feeder.get("/readyz")
+        finally:
+            feeder.program.process.send_signal(signal.SIGCONT)
+        assert "event loop" in reason
+        assert "has not turned" in reason
+        assert (status, json.loads(ready)["ready"]) == (503, False)
+        assert hanging("feeder_up") == 0
+        assert hanging("feeder_heartbeat_age_seconds") > 2
+        assert hanging("feeder_books", status="LIVE") == 5, "what it knew last"
+        await feeder.answers("/livez", 200)
+        assert (await feeder.scrape())("feeder_up") == 1
+
+
+async def test_a_feeder_that_was_killed_is_told_until_the_next_one_takes_over_its_port(tmp_path):
+    async with watched(tmp_path) as (first, _, given):
+        await first.answers("/readyz", 200)
+        (exporter,) = first.exporters()
+        session = (await first.scrape()).families["feeder_build_info"].samples[0].labels["session"]
+        first.program.process.kill()
+        await first.program.process.wait()
+        reason = json.loads(await first.answers("/livez", 503))["reason"]
+        assert f"process {first.program.process.pid}) is gone" in reason
+        gone = await first.scrape()
+        assert gone("feeder_up") == 0
+        assert set(gone.families) == {
+            "feeder_up",
+            "feeder_heartbeat_age_seconds",
+            "feeder_start_time_seconds",
+            "feeder_build_info",
+        }
+        assert alive(exporter)
+        async with feeder(tmp_path, given) as program:
+            second = Watched(program, first._base)
+            await second.answers("/readyz", 200)
+            now = await second.scrape()
+            assert now("feeder_up") == 1
+            assert now.families["feeder_build_info"].samples[0].labels["session"] != session
+            await until(lambda: not alive(exporter), 10, "the old exporter to end")
+            assert await program.end() == 0
+
+
+async def test_a_clean_stop_ends_the_exporter_too(tmp_path):
+    async with watched(tmp_path) as (feeder, _, _):
+        await feeder.answers("/livez", 200)
+        (exporter,) = feeder.exporters()
+        assert await feeder.program.end() == 0
+        assert not alive(exporter)
+        assert (await feeder.get("/livez"))[0] == 0
+
+
+async def test_an_exporter_that_dies_is_started_again(tmp_path):
+    async with watched(tmp_path) as (feeder, _, _):
+        await feeder.answers("/livez", 200)
+        (exporter,) = feeder.exporters()
+        os.kill(exporter, signal.SIGKILL)
+        await until(lambda: feeder.exporters() not in ([], [exporter]), 20, "another exporter")
+        await feeder.answers("/livez", 200)
+        assert feeder.program.log.count("exporter ended") == 1
+
+
+async def test_a_port_in_use_is_said_once_and_taken_when_it_is_free(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        async with watched(tmp_path, port=taken.getsockname()[1]) as (feeder, _, _):
+            await feeder.program.wait_for_log("metrics not served")
+            await feeder.program.wait_for_log("books followed")
+            await asyncio.sleep(1.5)  # some more attempts
+            assert feeder.program.log.count("metrics not served") == 1
+            assert "or change telemetry.listen" in feeder.program.log
+            taken.close()
+            await feeder.answers("/readyz", 200)
+
+
+async def test_a_counters_file_that_cannot_be_made_costs_the_metrics_and_no_book(tmp_path):
+    (tmp_path / "file").touch()
+    async with simulator("--symbols=3", "--updates-per-second=30") as (_, addresses):
+        given = settings(tmp_path / "file", addresses, free_port())
+        async with feeder(tmp_path, given) as program:
+            await program.wait_for_log("book live")
+            assert "counters file not made" in program.log
+            assert "telemetry.counters" in program.log
+            assert await program.end() == 0
+
+
+async def test_an_exporter_that_finds_another_feeders_file_is_explained():
+    command = [sys.executable, "-c", f"raise SystemExit({EXIT_REPLACED})"]
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(child.keep_running(command, SystemClock(), Random(1)))
+        await until(lambda: len(logs) >= 2, 20, "two attempts")
+        running.cancel()
+        await asyncio.wait([running])
+    assert "give each its own telemetry.counters" in logs[0]["error"]
+    assert [entry["log_level"] for entry in logs[:2]] == ["error", "debug"]
+
+
+# Its clients ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def server(tmp_path):
+    server = Server("127.0.0.1:0", Exporter(tmp_path / "nothing", SystemClock()))
+    serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, 0.05))
+    yield f"127.0.0.1:{server.server_port}"
+    await asyncio.to_thread(server.shutdown)
+    await serving
+    server.server_close()
+
+
+async def raw(address: str, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(*address.split(":"))
+    writer.write(request)
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_paths_and_methods(server):
+    get = lambda path: asyncio.to_thread(fetch, f"http://{server}{path}")  # noqa: E731
+    assert (await get("/"))[0] == (await get("/metrics/x"))[0] == 404
+    assert (await get("/metrics?name[]=x")) == (200, (await get("/metrics"))[1])
+    assert Scrape((await get("/metrics"))[1])("feeder_up") == 0
+    status, body = await get("/livez")
+    assert (status, json.loads(body)["live"]) == (503, False)
+    assert "is a feeder with this telemetry.counters running?" in body
+    head = await raw(server, b"HEAD /livez HTTP/1.0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 503 ")
+    assert head.endswith(b"\r\n\r\n")
+    assert b" 501 " in await raw(server, b"POST /metrics HTTP/1.0\r\n\r\n")
+    assert b" 400 " in await raw(server, b"\x16\x03\x01 nonsense\r\n\r\n")
+
+
+async def test_clients_that_say_nothing_keep_nobody_out_for_long(server):
+    silent = [await asyncio.open_connection(*server.split(":")) for _ in range(40)]
+    try:
+        end = time.monotonic() + 20
+        while (await asyncio.to_thread(fetch, f"http://{server}/livez"))[0] != 503:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.2)
+    finally:
+        for _, writer in silent:
+            writer.close()
