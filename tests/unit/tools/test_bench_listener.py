@@ -94,6 +94,12 @@ def test_lost_packets_are_seen_on_each_line(reading: Reading) -> None:
     assert reading.figures.lost == 2
 
 
+def test_a_packet_of_several_messages_counts_as_many(reading: Reading) -> None:
+    reading.on_datagram("A", packet(4, Delta(101).frame(), Delta(102).frame()))
+    reading.on_datagram("A", packet(6, Delta(103).frame()))
+    assert reading.figures.lost == 0
+
+
 def test_another_session_is_no_loss(reading: Reading) -> None:
     reading.on_datagram("A", packet(1, status(1), session=6))
     assert reading.figures.lost == 0
