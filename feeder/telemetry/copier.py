@@ -5,7 +5,7 @@ microseconds. With more than 3,200 things to visit the round simply takes longer
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from operator import add, attrgetter, sub
 from typing import Any, Protocol
 
@@ -59,6 +59,11 @@ class Plant:
         return len(self.router.workers)
 
     @property
+    def clock_offset_ns(self) -> int:
+        """What to add to this machine's clock to have the exchange's."""
+        return int(self.pool.venue_time.offset_seconds * SECOND_NS)
+
+    @property
     def log_lines_lost(self) -> int:
         """Log lines that could not be written."""
         return standard_error.lost_lines
@@ -94,6 +99,7 @@ class Copier:
             self._sums,
             _Resyncs(counters, plant.pool.counters.resyncs),
             _Connections(counters, plant.pool),
+            _VenueLags(counters, plant.pool),
             _Histogram(counters, Of.LATENCY, plant.publisher.latency),
             _Histogram(counters, Of.LOOP_LAG, self.lag),
         ]
@@ -192,40 +198,66 @@ class _Histogram:
         self._counters.store(self._record, (self._buckets.total, *self._buckets.counts))
 
 
-class _Resyncs:
-    """A record for each reason that came up."""
+class _Records:
+    """The records of one kind by label, each made when its label first comes up."""
 
+    def __init__(self, counters: CountersWriter, of: Of) -> None:
+        self._counters = counters
+        self._of = of
+        self._records: dict[str, int] = {}
+
+    def store(self, label: str, values: Iterable[int]) -> None:
+        record = self._records.get(label)
+        if record is None:
+            record = self._records[label] = self._counters.add(self._of, label, field_count(self._of))
+        self._counters.store(record, values)
+
+    def keep(self, labels: Collection[str]) -> None:
+        """Let go of all others."""
+        for label in self._records.keys() - labels:
+            self._counters.remove(self._records.pop(label))
+
+
+class _Resyncs:
     over = False
 
     def __init__(self, counters: CountersWriter, resyncs: Counter[StatusReason]) -> None:
-        self._counters = counters
         self._resyncs = resyncs
-        self._records: dict[StatusReason, int] = {}
+        self._records = _Records(counters, Of.RESYNCS)
 
     def copy(self) -> None:
         for reason, count in self._resyncs.items():
-            if reason not in self._records:
-                self._records[reason] = self._counters.add(Of.RESYNCS, reason.name, 1)
-            self._counters.store(self._records[reason], (count,))
+            self._records.store(reason.name, (count,))
 
 
 class _Connections:
     over = False
 
     def __init__(self, counters: CountersWriter, pool: BybitPool) -> None:
-        self._counters = counters
         self._pool = pool
         self._read = _READERS[Of.CONNECTION]
-        self._records: dict[str, int] = {}
+        self._records = _Records(counters, Of.CONNECTION)
 
     def copy(self) -> None:
-        connections = {connection.name: connection for connection in self._pool.connections()}
-        for name in self._records.keys() - connections.keys():
-            self._counters.remove(self._records.pop(name))
-        for name, connection in connections.items():
-            if name not in self._records:
-                self._records[name] = self._counters.add(Of.CONNECTION, name, field_count(Of.CONNECTION))
-            self._counters.store(self._records[name], self._read(connection))
+        connections = self._pool.connections()
+        self._records.keep({connection.name for connection in connections})
+        for connection in connections:
+            self._records.store(connection.name, self._read(connection))
+
+
+class _VenueLags:
+    over = False
+
+    def __init__(self, counters: CountersWriter, pool: BybitPool) -> None:
+        self._pool = pool
+        self._records = _Records(counters, Of.VENUE_LAG)
+
+    def copy(self) -> None:
+        lags = self._pool.venue_lags()
+        self._records.keep(lags.keys())
+        for category, lag in lags.items():
+            seconds = (lag.latest, lag.least, lag.most)
+            self._records.store(category, [int(value * SECOND_NS) for value in seconds])
 
 
 class _Sums:
@@ -238,7 +270,7 @@ class _Sums:
         self._record = counters.add(Of.BOOKS, "", field_count(Of.BOOKS))
         self._sums = [0] * field_count(Of.BOOKS)
         self._transitions: Counter[tuple[BookStatus, StatusReason]] = Counter()
-        self._transition_records: dict[tuple[BookStatus, StatusReason], int] = {}
+        self._transition_records = _Records(counters, Of.TRANSITIONS)
 
     def grow(self, amounts: Iterable[int]) -> None:
         self._sums = list(map(add, self._sums, amounts))
@@ -248,11 +280,8 @@ class _Sums:
 
     def copy(self) -> None:
         self._counters.store(self._record, self._sums)
-        records = self._transition_records
-        for pair, count in self._transitions.items():
-            if pair not in records:
-                records[pair] = self._counters.add(Of.TRANSITIONS, "|".join(part.name for part in pair), 1)
-            self._counters.store(records[pair], (count,))
+        for (status, reason), count in self._transitions.items():
+            self._transition_records.store(f"{status.name}|{reason.name}", (count,))
 
 
 class _Book:

@@ -46,6 +46,7 @@ class Of(enum.IntEnum):
     LINE = 8  # feeder.multicast.channel.LineSender
     LATENCY = 9  # feeder.multicast.publisher.Publisher
     LOOP_LAG = 10  # feeder.telemetry.copier.Copier
+    VENUE_LAG = 11  # feeder.bybit.connection_status.VenueLag
 
 
 LABELS: Final[dict[Of, tuple[str, ...]]] = {
@@ -53,6 +54,7 @@ LABELS: Final[dict[Of, tuple[str, ...]]] = {
     Of.RESYNCS: ("reason",),
     Of.TRANSITIONS: ("status", "reason"),
     Of.CONNECTION: ("connection",),
+    Of.VENUE_LAG: ("category",),
     Of.CHANNEL: ("partition", "channel"),
     Of.LINE: ("partition", "channel", "line"),
 }
@@ -85,8 +87,8 @@ def _counters(of: Of, prefix: str, path: str, *rows: tuple[str, str, str]) -> li
     return [Metric(f"{prefix}{name}_total", Type.COUNTER, of, f"{path}{source}", text) for name, source, text in rows]
 
 
-def _gauges(of: Of, prefix: str, path: str, *rows: tuple[str, str, str]) -> list[Metric]:
-    return [Metric(f"{prefix}{name}", Type.GAUGE, of, f"{path}{source}", text) for name, source, text in rows]
+def _gauges(of: Of, prefix: str, path: str, *rows: tuple[str, str, str], per: int = 1) -> list[Metric]:
+    return [Metric(f"{prefix}{name}", Type.GAUGE, of, f"{path}{source}", text, per) for name, source, text in rows]
 
 
 METRICS: Final[Sequence[Metric]] = (
@@ -154,6 +156,13 @@ METRICS: Final[Sequence[Metric]] = (
         ("books_followed", "followed", "Books that are followed"),
         ("pending_updates", "router.budget.used", "Updates and trades that wait for their book, of all books"),
         ("pending_updates_limit", "router.budget.total", "How many may wait before pending updates are folded"),
+    ),
+    *_gauges(
+        Of.FEEDER,
+        "feeder_",
+        "",
+        ("venue_clock_offset_seconds", "clock_offset_ns", "What to add to this machine's clock to have the exchange's"),
+        per=SECOND_NS,
     ),
     *_counters(
         Of.FEEDER,
@@ -267,6 +276,15 @@ METRICS: Final[Sequence[Metric]] = (
         ("topics", "topics", "Topics that are this connection's"),
         ("active_topics", "active", "Topics that deliver"),
         ("attempts", "attempt", "Attempts to connect since the connection was last up"),
+    ),
+    *_gauges(
+        Of.VENUE_LAG,
+        "feeder_venue_lag_",
+        "",
+        ("seconds", "latest", "Age of the newest data sampled, by the exchange's clock; of the slowest connection"),
+        ("least_seconds", "least", "The least age in the last second"),
+        ("most_seconds", "most", "The greatest age in the last second"),
+        per=SECOND_NS,
     ),
     # Multicast
     *_counters(

@@ -218,6 +218,7 @@ async def test_a_scrape_of_800_symbols_while_they_move(tmp_path):
         scrapes = [await feeder.scrape() for _ in range(5)]
         series = sum(len(family.samples) for family in scrapes[-1].families.values())
         assert len(scrapes[-1].families["feeder_book_status"].samples) == 800
+        assert -1 < scrapes[-1]("feeder_venue_lag_seconds", category="linear") < 5
         assert 8 * 800 < series < 8 * 800 + 500
         counts = [scrape.sum("feeder_book_updates_total") for scrape in scrapes]
         assert counts == sorted(counts)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import structlog
 
+from feeder.bybit.connection_status import VenueLag
 from feeder.market.status import BookStatus, StatusReason
 from feeder.telemetry.copier import VISITS_PER_TICK
 from feeder.telemetry.metrics import METRICS_OF, Of
@@ -60,6 +61,17 @@ async def test_what_the_process_counts_is_in_the_file(plant):
     assert plant.value("feeder_channel_packets_total", "1|trades") == 5
     (latency,) = [record.values for record in plant.read().records if record.kind == Of.LATENCY]
     assert (latency[0], sum(latency[1:])) == (120_000, 1)
+
+
+async def test_the_age_of_the_data_is_there_while_a_connection_is_up(plant, monkeypatch):
+    lags = {"linear": VenueLag(0.04, 0.03, 0.05)}
+    monkeypatch.setattr(plant.pool, "venue_lags", lambda: lags)
+    plant.ticks(120)
+    assert plant.value("feeder_venue_lag_seconds", "linear") == 40_000_000
+    assert plant.value("feeder_venue_lag_most_seconds", "linear") == 50_000_000
+    lags.clear()
+    plant.ticks(120)
+    assert Of.VENUE_LAG not in {record.kind for record in plant.read().records}
 
 
 async def test_a_tick_of_a_thousand_books_copies_a_bounded_slice_and_a_second_copies_them_all(plant):

@@ -38,6 +38,8 @@ async def health(tmp_path):
     plant.copier.lag.record(700_000)
     connection = plant.writer.add(Of.CONNECTION, "linear-1", len(METRICS_OF[Of.CONNECTION]))
     plant.writer.store(connection, [2, 40, 39, 0])
+    lag = plant.writer.add(Of.VENUE_LAG, "linear", len(METRICS_OF[Of.VENUE_LAG]))
+    plant.writer.store(lag, [40_000_000, 30_000_000, 50_000_000])
     plant.ticks(220)
     yield look(plant.path, plant.clock, find=process.find)
     await plant.router.aclose()
