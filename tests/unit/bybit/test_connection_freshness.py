@@ -126,6 +126,7 @@ def test_every_book_of_a_connection_with_old_data_is_reset_at_once_the_quiet_one
 def test_what_is_still_read_from_the_connection_given_up_counts_for_nothing(bench: Bench) -> None:
     bench.wait(1.2, BTC, age=60)
     before = bench.count(BTC)
+    bench.clock.advance(3)
     bench.book(BTC, 60, "snapshot")
     bench.book(BTC, 0.1, "snapshot")
     bench.book(BTC, 60)

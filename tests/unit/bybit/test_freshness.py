@@ -123,7 +123,7 @@ def test_time_stamps_that_stand_still_while_updates_go_on_are_old_data_in_the_en
     stuck_at = line.clock.true_ns() // MILLISECOND_NS
     since = line.now
     verdict = ACCEPT
-    while verdict is ACCEPT:
+    while verdict is ACCEPT and line.now < since + 60:
         line.clock.advance(0.1)
         verdict = line.tick()
         if verdict is ACCEPT:
@@ -195,6 +195,7 @@ def test_data_at_the_edge_of_the_limit_makes_books_wait_ever_longer_for_proof(li
         since = line.now
         while line.hear(4.5) is not ACCEPT:
             line.wait(0.05)
+            assert line.now < since + 60
         waits.append(line.now - since)
     assert waits == pytest.approx([0, 1, 2, 4, 8, 16, 30, 30], abs=0.3)
     assert line.wait(61, 4.5) == {ACCEPT}
@@ -211,6 +212,7 @@ def test_stuck_book_does_not_keep_its_connection_from_proving_fresh(line: Line) 
     while line.hear(0.1) is HOLD:
         assert line.hear(3600) is HOLD
         line.wait(0.1)
+        assert line.now < since + 60
     assert line.now - since == pytest.approx(4, abs=0.3)
 
 
@@ -248,7 +250,7 @@ def test_stall_does_not_excuse_data_that_is_older_than_it(line: Line) -> None:
 def test_backlog_that_we_cannot_work_off_is_old_data_however_often_we_stall(line: Line) -> None:
     since = line.now
     while REPLACE not in {line.tick(), line.hear(9)}:
-        line.clock.advance(0.7)
+        line.clock.advance(0.9)
         assert line.now < since + 3
 
 
@@ -298,7 +300,10 @@ def test_comparison_that_finds_another_offset_counts_at_once(line: Line) -> None
 
 
 def test_message_from_the_future_makes_no_other_book_stuck(line: Line) -> None:
+    line.wait(TICK)
     assert line.hear(-3600) is ACCEPT
+    line.wait(TICK, 0.1)
+    assert line.hear(5.02) is ACCEPT
     assert line.wait(10, 0.1) == {ACCEPT}
 
 
