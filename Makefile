@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv-peers
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test lint bench peers format clean
 
 demo: $(READY)
 	$(BIN)/feeder demo
@@ -21,6 +22,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python tools/bench.py $(ARGS)
 
+# The foreign clients of tools/peers.py, apart because ccxt names one version of everything it needs. cryptofeed has no
+# wheel: this needs a C compiler and Python's headers besides (gcc, libc6-dev, python3-dev).
+peers: $(PEERS)/.ready
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -29,8 +34,13 @@ format: $(READY)
 $(READY): pyproject.toml deploy/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "feeder needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -c deploy/constraints.txt -e '.[dev,tui,peers]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -c deploy/constraints.txt -e '.[dev,tui]'
+	touch $@
+
+$(PEERS)/.ready: pyproject.toml deploy/constraints-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c deploy/constraints-peers.txt -e '.[peers]'
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv $(PEERS) build *.egg-info

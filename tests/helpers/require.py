@@ -1,16 +1,31 @@
-"""Programs beyond Python that some tests need: named in FEEDER_REQUIRE a missing one fails, elsewhere it skips."""
+"""What some tests need beyond the venv: named in FEEDER_REQUIRE a missing one fails, elsewhere it skips."""
 
 import os
 import shutil
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+PEERS = Path(__file__).parents[2] / ".venv-peers"
 
 
 def require(program: str) -> str:
     """The program's path."""
     path = shutil.which(program)
     if path is None:
-        if program in os.environ.get("FEEDER_REQUIRE", "").split(","):
-            pytest.fail(f"{program} is in FEEDER_REQUIRE but not on this machine")
-        pytest.skip(f"{program} is not on this machine")
+        _missing(program, f"{program} is not on this machine")
     return path
+
+
+def require_peers() -> str:
+    """The Python that has the foreign clients; `peers` in FEEDER_REQUIRE."""
+    if not (PEERS / ".ready").exists():
+        _missing("peers", "the foreign clients are not installed; `make peers` does it, with a C compiler")
+    return str(PEERS / "bin" / "python")
+
+
+def _missing(name: str, reason: str) -> NoReturn:
+    if name in os.environ.get("FEEDER_REQUIRE", "").split(","):
+        pytest.fail(f"{name} is in FEEDER_REQUIRE, but {reason}")
+    pytest.skip(reason)

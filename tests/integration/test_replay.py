@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.processes import feeder, multicast_section, simulator, until
 
-foreign = pytest.importorskip("tests.helpers.foreign", reason="the foreign SBE decoder comes with the extra `peers`")
+foreign = pytest.importorskip("tests.helpers.foreign", reason="the foreign SBE decoder comes with the extra `dev`")
 
 RECORDINGS = Path(os.environ.get("FEEDER_RECORDINGS", ""))
 STREAMS = [

@@ -14,7 +14,7 @@ from feeder.wire.decoder import decode
 from feeder.wire.packet import parse
 from tests.helpers.wire_samples import packet, samples
 
-sbe = pytest.importorskip("sbe", reason="the foreign SBE decoder comes with the extra `peers`")
+sbe = pytest.importorskip("sbe", reason="the foreign SBE decoder comes with the extra `dev`")
 with Path(feeder.wire.__file__).with_name("schema.xml").open() as _file:
     SCHEMA = sbe.Schema.parse(_file)
 
