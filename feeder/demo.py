@@ -238,6 +238,7 @@ def _settings(
             },
         },
         "state": {"directory": str(folder / "state")},
+        "freshness": {"max_lag_seconds": None} if recorded else {},
         "telemetry": {"listen": None, "counters": str(folder / "counters.dat")},
         "log": {"format": "json"},
     }
