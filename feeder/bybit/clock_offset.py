@@ -57,8 +57,9 @@ class ClockOffset:
         large = abs(offset) - doubt > LARGE_OFFSET
         if large and not self._told:
             _log.warning(
-                "clock differs from the venue's; synchronise it by NTP (timedatectl, chronyc tracking): feeder's"
-                " receive and send times are wrong by so much, its freshness rules allow for it",
+                "clock differs from the venue's",
+                remedy="synchronise this machine's clock by NTP (timedatectl, chronyc tracking): the feed's receive and"
+                " send times are wrong by so much; what is too old is judged by the venue's clock all the same",
                 offset_seconds=round(offset, 3),
                 round_trip_seconds=round(venue_time.round_trip_seconds or 0.0, 3),
             )

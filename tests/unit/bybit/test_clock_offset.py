@@ -57,7 +57,7 @@ async def test_large_offset_is_logged_once_with_the_remedy_and_again_when_it_com
         with capture_logs() as logs:
             await venue.offset.measure()
         said.append([line["offset_seconds"] for line in logs])
-        assert all("NTP" in line["event"] for line in logs)
+        assert all("NTP" in line["remedy"] for line in logs)
     assert said == [[], [1.5], [], [], [], [-1.2]]
 
 
