@@ -309,7 +309,7 @@ METRICS: Final[Sequence[Metric]] = (
         Type.HISTOGRAM,
         Of.LATENCY,
         "publisher.latency",
-        "Of each flush: from the receipt of its first book update to the departure of its last packet",
+        "Of each flush of a channel with book updates: from the oldest one's receipt to the last packet's departure",
     ),
     Metric(
         "feeder_loop_lag_seconds",
