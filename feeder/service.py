@@ -35,6 +35,8 @@ _log = logger("service")
 _FAREWELL_INTERVAL = 0.250  # seconds between end-of-session packets
 _RETRY_FIRST, _RETRY_CAP = 0.5, 5.0  # seconds between attempts to load the instruments at start
 _DRAIN_SECONDS = 1.0
+# Objects more than before until the collector looks for cycles: what an update makes goes by itself, so there are few.
+_COLLECT_AFTER = 50_000
 
 
 class Service:
@@ -175,6 +177,7 @@ class Service:
         # What exists now lives as long as the process; the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER, 20, 100)
         _log.info("books followed", count=followed, refused=len(errors))
 
     def _check_ids(self, subscriptions: Sequence[Subscription]) -> None:

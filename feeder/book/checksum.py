@@ -1,5 +1,6 @@
 """The checksum by which anyone, in any language, proves that two books are equal."""
 
+import functools
 import struct
 import zlib
 
@@ -10,4 +11,10 @@ def checksum(bids: list[int], asks: list[int]) -> int:
     Both sides are flat lists, best first, as `OrderBook.levels` gives them. Raises struct.error on a number beyond
     64 bits.
     """
-    return zlib.crc32(struct.pack(f"<{len(bids) + len(asks)}q", *bids, *asks))
+    return zlib.crc32(_numbers(len(bids) + len(asks)).pack(*bids, *asks))
+
+
+@functools.lru_cache(maxsize=2048)
+def _numbers(count: int) -> struct.Struct:
+    """So many numbers. Books have few different counts of levels, and Struct itself is slow to make."""
+    return struct.Struct(f"<{count}q")

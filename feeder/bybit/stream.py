@@ -50,6 +50,7 @@ class _Listener(WSListener):
         self._on_payload = on_payload
         self._wall_ns = stream.clock.wall_ns
         self._fragments: bytearray | None = None
+        self._received_ns = 0  # of the read under way; 0 before its first frame
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.connected = True
@@ -57,8 +58,11 @@ class _Listener(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type is WSMsgType.TEXT and frame.fin:
+            # All frames of one read were received when it began: those behind the first have waited for it since.
+            received_ns = self._received_ns or self._wall_ns()
+            self._received_ns = 0 if frame.last_in_buffer else received_ns
             # Bytes, not a memoryview: cheaper for messages of this size, and safe to keep.
-            outputs = self._on_payload(frame.get_payload_as_bytes(), self._wall_ns())
+            outputs = self._on_payload(frame.get_payload_as_bytes(), received_ns)
             if outputs is not None:
                 self._stream.perform(outputs)
             return

@@ -50,7 +50,7 @@ class BookPublisher:
     """Implements the pipeline's BookSink for one instrument; its worker is the only caller of events."""
 
     def __init__(self, instrument: Instrument, depth: int, channels: PartitionChannels) -> None:
-        self.instrument = instrument
+        self._define(instrument)
         self.depth = depth
         self.state = BookStatus.SYNCING
         self.reason = StatusReason.SUBSCRIBED
@@ -60,7 +60,6 @@ class BookPublisher:
         self._book: OrderBook | None = None
         self._channels = channels
         self._books = channels.books
-        self._delta = encoder.DeltaEncoder(instrument.id, instrument.price_exponent, instrument.quantity_exponent)
         self._announced = 0  # definitionVersion last written to the books channel
         self._last_bbo: tuple[object, ...] = ()
 
@@ -145,15 +144,14 @@ class BookPublisher:
 
     def definition(self, instrument: Instrument) -> None:
         """A new scale or new steps; the next restart announces it on the books channel."""
-        self.instrument = instrument
-        self._delta = encoder.DeltaEncoder(instrument.id, instrument.price_exponent, instrument.quantity_exponent)
-        self._channels.definitions.write(self._definition(_WHOLE))
+        self._define(instrument)
+        self._channels.definitions.write(self._whole_definition())
 
     # What the rotations ask for --------------------------------------------------------------------------------------
 
     def publish_reference(self) -> int:
         """The definition, and the best bid and offer even if unchanged; bytes of the definition."""
-        message = self._definition(_WHOLE)
+        message = self._whole_definition()
         self._channels.definitions.write(message)
         self.publish_bbo(even_unchanged=True)
         return len(message)
@@ -205,7 +203,7 @@ class BookPublisher:
             checksum = book_checksum(bids, asks)
         count = (len(bids) + len(asks)) >> 1
         fragments = _split(bids, asks, MAX_SNAPSHOT_LEVELS)
-        definition = self._definition(_WHOLE)
+        definition = self._whole_definition()
         begin = encoder.snapshot_begin(
             instrument.id,
             SnapshotBegin(
@@ -264,6 +262,17 @@ class BookPublisher:
                 )
             )
         return messages
+
+    def _define(self, instrument: Instrument) -> None:
+        """What is the same in many messages is made once; the definition, which may not fit, when it goes out."""
+        self.instrument = instrument
+        self._reference: bytes | None = None
+        self._delta = encoder.DeltaEncoder(instrument.id, instrument.price_exponent, instrument.quantity_exponent)
+
+    def _whole_definition(self) -> bytes:
+        if self._reference is None:
+            self._reference = self._definition(_WHOLE)
+        return self._reference
 
     def _definition(self, flags: int) -> bytes:
         instrument = self.instrument

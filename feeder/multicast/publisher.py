@@ -186,13 +186,13 @@ class Publisher:
         self._last_tick = now
         budget = min(self._snapshot_budget + elapsed * SNAPSHOT_BYTES_PER_SECOND, _SNAPSHOT_BURST)
         self._ticks += 1
-        for turn in range(len(self.partitions)):  # each tick another one is first, so that none goes short
-            partition = self.partitions[(self._ticks + turn) % len(self.partitions)]
-            budget = partition.publish_snapshots(now, budget, complete=self.complete)
-            partition.publish_definitions(now)
+        # One partition's rounds in each tick: what is due of it since its last turn fills packets together.
+        partition = self.partitions[self._ticks % len(self.partitions)]
+        self._snapshot_budget = partition.publish_snapshots(now, budget, complete=self.complete)
+        partition.publish_definitions(now)
+        for partition in self.partitions:
             for channel in partition.channels.values():
                 channel.tick(now)
-        self._snapshot_budget = budget
 
     def end_session(self) -> None:
         """Say on every channel that the session is over."""

@@ -2,7 +2,10 @@
 
 import dataclasses
 import errno
+import struct
 from itertools import pairwise
+
+import pytest
 
 from feeder.clock import ManualClock
 from feeder.market.instrument import instrument_id
@@ -314,7 +317,8 @@ def test_one_instrument_that_cannot_be_published_does_not_silence_the_others(cap
     for source in feed.sources.values():
         source.restart([100, 1], [101, 1])
     broken = feed.sources["BTCUSDT"].publisher
-    broken.instrument = dataclasses.replace(broken.instrument, quantity_step=10**19)
+    with pytest.raises(struct.error):
+        broken.definition(dataclasses.replace(broken.instrument, quantity_step=10**19))
     feed.turn()
     feed.wire.clear()
     for _ in range(120):
