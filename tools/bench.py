@@ -132,10 +132,9 @@ def _scenarios(args: argparse.Namespace, result: Figures) -> None:
             f"consumer: {found['consumer']['cpu_us_per_update']:.2f} us CPU per update, both lines, "
             f"datagrams in memory to books (no socket reads), at {found['consumer']['rate']:,.0f} updates/s"
         )
-    print("limits:")
-    for limit in LIMITS:
-        if limit.scenario in found:
-            print(limit.line(found[limit.scenario]))
+    lines = [limit.line(found[limit.scenario]) for limit in LIMITS if limit.scenario in found]
+    if lines:
+        print("limits:", *lines, sep="\n")
 
 
 def _symbols(args: argparse.Namespace) -> Figures:

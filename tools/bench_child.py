@@ -99,6 +99,11 @@ def cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns(~pid << 3 | 2)
 
 
+def waited_ns(pid: int) -> int:
+    """How long a process's first thread was ready to run and its core was another's, in ns: proc(5), schedstat."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[1])
+
+
 def memory(pid: int) -> Mapping[str, int]:
     """Bytes: rss, pss, uss (private), and peak, the most that rss ever was."""
     found: dict[str, int] = {}

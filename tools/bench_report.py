@@ -108,6 +108,7 @@ _COLUMNS = (  # two lines of heading, and a width
     ("books", "equal", 11),
 )
 _NAME = 14
+_STARVED = 3.0  # percent of the time
 _FULL_CORE = 90.0  # percent
 HEADING = "\n".join(" " * _NAME + "".join(f"{column[line]:>{column[2]}}" for column in _COLUMNS) for line in (0, 1))
 
@@ -145,6 +146,10 @@ def remarks(figures: Figures) -> list[str]:
     offered, achieved = figures["offered_per_second"], figures["achieved_per_second"]
     if achieved < 0.98 * offered:
         said.append(f"the generator achieved {achieved:,.0f}/s of {offered:,.0f}/s")
+    if figures["starved_percent"] > _STARVED:
+        said.append(
+            f"other programs held feeder's core for {figures['starved_percent']:.0f} % of the time: measure again"
+        )
     other = figures["venue_cpu_percent"] + figures["listener_cpu_percent"]
     if other > _FULL_CORE:
         said.append(f"generator and listener took {other:.0f} % of their core: latencies and rates are theirs too")

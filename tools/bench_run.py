@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_child import HERE, BenchError, Child, cpu_ns
+from bench_child import HERE, BenchError, Child, cpu_ns, waited_ns
 from bench_market import Shape
 from bench_subject import GROUPS, INTERFACE, PARTITIONS, RAW_GROUP, THIS_CHECKOUT, Subject, cores, feed_port
 
@@ -125,12 +125,13 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
     load.ask("mark")
     listener.ask("mark")
     cpu = subject.cpu_ns()
+    waited = waited_ns(subject.pid)
     others = cpu_ns(load.pid), cpu_ns(listener.pid)
     begin = time.monotonic()
     time.sleep(plan.seconds)
     if not plan.overload:
         cpu = subject.cpu_ns() - cpu
-        window = time.monotonic() - begin
+        window, waited = time.monotonic() - begin, waited_ns(subject.pid) - waited
         heard = listener.ask("mark")
         sent = load.ask("mark")
         loaded = subject.memory()
@@ -142,7 +143,7 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
         ended = sent["ended_ns"]
         settled = _settle(venue, listener, ended)
         cpu = subject.cpu_ns() - cpu
-        window = time.monotonic() - begin
+        window, waited = time.monotonic() - begin, waited_ns(subject.pid) - waited
         heard = listener.ask("mark")
     venue_cpu, listener_cpu = cpu_ns(load.pid) - others[0], cpu_ns(listener.pid) - others[1]
     handled = heard["covered"]
@@ -154,6 +155,7 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
         "handled_per_second": handled / heard["seconds"],
         "cpu_us_per_update": cpu / 1000 / handled if handled else None,
         "cpu_percent": cpu / 1e7 / window,
+        "starved_percent": waited / 1e7 / window,
         "venue_cpu_percent": venue_cpu / 1e7 / (time.monotonic() - begin),
         "listener_cpu_percent": listener_cpu / 1e7 / (time.monotonic() - begin),
         "idle_cpu_percent": idle,

@@ -16,6 +16,7 @@ def figures(**changed: Any) -> dict[str, Any]:
         "updates_per_packet": 8.0,
         "folded": 0,
         "books": {"compared": 820, "equal": 820, "wrong": []},
+        "starved_percent": 0.5,
         "venue_cpu_percent": 30.0,
         "listener_cpu_percent": 20.0,
         "lost_by_listener": 0,
@@ -70,6 +71,7 @@ def test_a_clean_run_needs_no_remark() -> None:
     ("changed", "said"),
     [
         ({"achieved_per_second": 40_000.0}, "achieved 40,000/s of 45,000/s"),
+        ({"starved_percent": 40.0}, "held feeder's core for 40 %"),
         ({"lost_by_listener": 3}, "lost packets 3 times"),
         ({"not_live": 2}, "2 times a book ceased to be LIVE"),
         ({"logged": {"connection lost": 4}}, "'connection lost' 4x"),
