@@ -32,7 +32,7 @@ def payloads(shape_text: str) -> list[bytes]:
         ts, end = stamp_ts(now_ms + turn), stamp_end(FIRST_UPDATE + turn, 50_000_000_000 + turn, now_ms + turn - 3)
         for messages in rendered:
             head, body = messages[turn % shape.cycle]
-            made.append(head[head.index(b"{") :] + ts + body + end)
+            made.append(head[head.index(b'{"topic"') :] + ts + body + end)
         turn += 1
     return made[:_DECODED]
 
