@@ -157,6 +157,8 @@ def remarks(figures: Figures) -> list[str]:
         said.append(f"the listener lost packets {figures['lost_by_listener']} times: what they held is not counted")
     if figures["not_live"]:
         said.append(f"{figures['not_live']} times a book ceased to be LIVE")
+    if figures["skipped"]:
+        said.append(f"{figures['skipped']:,} of {figures['sent']['messages']:,} updates were skipped by new snapshots")
     if figures["logged"]:
         said.append("feeder logged " + ", ".join(f"{text!r} {count}x" for text, count in figures["logged"].items()))
     if figures["settled"]["pending"]:

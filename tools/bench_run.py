@@ -164,6 +164,8 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
         "updates_per_packet": handled / books if books else None,
         "conflated": heard["conflated"],
         "folded": handled - heard["deltas"],
+        # Sent in the window and in no update: replaced by a new snapshot. Known only once all of it is through.
+        "skipped": max(0, sent["messages"] - handled) if plan.overload else None,
         "not_live": heard["not_live"],
         "lost_by_listener": heard["lost_packets"],
         "settled": settled,

@@ -16,6 +16,8 @@ def figures(**changed: Any) -> dict[str, Any]:
         "updates_per_packet": 8.0,
         "folded": 0,
         "books": {"compared": 820, "equal": 820, "wrong": []},
+        "skipped": None,
+        "sent": {"messages": 2_000},
         "starved_percent": 0.5,
         "venue_cpu_percent": 30.0,
         "listener_cpu_percent": 20.0,
@@ -71,6 +73,7 @@ def test_a_clean_run_needs_no_remark() -> None:
     ("changed", "said"),
     [
         ({"achieved_per_second": 40_000.0}, "achieved 40,000/s of 45,000/s"),
+        ({"skipped": 1_200}, "1,200 of 2,000 updates were skipped"),
         ({"starved_percent": 40.0}, "held feeder's core for 40 %"),
         ({"lost_by_listener": 3}, "lost packets 3 times"),
         ({"not_live": 2}, "2 times a book ceased to be LIVE"),
