@@ -104,13 +104,16 @@ class Connection:
         self._logged: set[str] = set()
         self._held: dict[str, Topic] = {}  # books whose old snapshots were held back, on this socket
         self._stuck: dict[str, Topic] = {}  # books that brought data older than other data before it
-        self._doubts_over = False  # something fresh came since
+        # The same once something fresh has come: the timer begins these anew, as that message itself must go on.
+        self._to_renew: dict[str, Topic] = {}
+        self._to_resync: dict[str, Topic] = {}
 
     def on_connected(self) -> list[Output]:
         """The socket is open."""
         self._logged.clear()
         now = self._clock.monotonic()
-        self._forget_outdated()
+        for outdated in (self._held, self._stuck, self._to_renew, self._to_resync):
+            outdated.clear()
         self.freshness.on_connected(now)
         self.judge_before_ms = self.freshness.judge_before_ms
         return self._apply(self.session.on_connected(now))
@@ -131,7 +134,7 @@ class Connection:
         self.judge_before_ms = freshness.judge_before_ms
         if verdict is Verdict.REPLACE:
             return [self._replaced(now)]
-        actions = self._mend_outdated(now) if self._doubts_over else []
+        actions = self._mend_outdated(now) if self._to_renew or self._to_resync else []
         return self._apply([*actions, *self.session.on_timer(now)])
 
     def next_timer(self) -> float | None:
@@ -236,9 +239,7 @@ class Connection:
         if verdict is Verdict.REPLACE:
             return [self._replaced(now)]
         if verdict is Verdict.FRESH:
-            self._doubts_over = True  # the timer mends what was old; this message must go on
-            if market is not None and market.topic.phase is _ACTIVE:
-                self._stuck.pop(market.topic.name, None)  # it missed nothing
+            self._on_fresh(market)
         if market is None or verdict is Verdict.FRESH or verdict is Verdict.ACCEPT:
             return None
         topic = market.topic
@@ -253,20 +254,23 @@ class Connection:
             self.session.postpone(topic, now)
         return []
 
-    def _mend_outdated(self, now: float) -> list[Action]:
-        """The connection is fresh: begin the books anew that it was not fresh for."""
-        held, stuck = self._forget_outdated()
-        actions = self.session.renew(held, StatusReason.OUTDATED, now)
-        for topic in stuck:
-            actions += self.session.resync(topic, StatusReason.OUTDATED, now)
-        return actions
-
-    def _forget_outdated(self) -> tuple[list[Topic], list[Topic]]:
-        outdated = list(self._held.values()), list(self._stuck.values())
+    def _on_fresh(self, market: Market | None) -> None:
+        """The connection is fresh, whatever was old before was so by itself; but not what is fresh now."""
+        self._to_renew |= self._held
         self._held.clear()
+        self._to_resync |= self._stuck
         self._stuck.clear()
-        self._doubts_over = False
-        return outdated
+        if market is not None and market.topic.phase is _ACTIVE:
+            self._to_resync.pop(market.topic.name, None)  # it missed nothing
+
+    def _mend_outdated(self, now: float) -> list[Action]:
+        """Begin the books anew that were old while their connection was not."""
+        actions = self.session.renew(self._to_renew.values(), StatusReason.OUTDATED, now)
+        for topic in self._to_resync.values():
+            actions += self.session.resync(topic, StatusReason.OUTDATED, now)
+        self._to_renew.clear()
+        self._to_resync.clear()
+        return actions
 
     def _replaced(self, now: float) -> Reconnect:
         """Another connection instead of this one, for the age of its data."""

@@ -123,6 +123,14 @@ def test_every_book_of_a_connection_with_old_data_is_reset_at_once_the_quiet_one
     assert bench.counters.outdated == 1
 
 
+@pytest.mark.parametrize("later", [0.0, 0.05, 0.1, 0.15, 0.2])
+def test_no_book_is_blamed_by_itself_when_the_whole_connection_gets_old_at_once(bench: Bench, later: float) -> None:
+    bench.wait(later, BTC, ETH)
+    bench.book(ETH, 60)  # the timer has not been there since the last fresh one
+    bench.wait(0.9, BTC, ETH, age=60)
+    assert bench.sink.of("reset") == []
+
+
 def test_what_is_still_read_from_the_connection_given_up_counts_for_nothing(bench: Bench) -> None:
     bench.wait(1.2, BTC, age=60)
     before = bench.count(BTC)
