@@ -30,6 +30,7 @@ from .messages import (
     find_topic,
 )
 from .normalize import Scale, book_update, needed_exponents, trade_update
+from .old_books import OldBooks
 from .session import Session
 
 _log = logger("bybit.connection")
@@ -102,18 +103,13 @@ class Connection:
         self._request_scale = request_scale
         self._check_listing = check_listing
         self._logged: set[str] = set()
-        self._held: dict[str, Topic] = {}  # books whose old snapshots were held back, on this socket
-        self._stuck: dict[str, Topic] = {}  # books that brought data older than other data before it
-        # The same once something fresh has come: the timer begins these anew, as that message itself must go on.
-        self._to_renew: dict[str, Topic] = {}
-        self._to_resync: dict[str, Topic] = {}
+        self._old_books = OldBooks()
 
     def on_connected(self) -> list[Output]:
         """The socket is open."""
         self._logged.clear()
         now = self._clock.monotonic()
-        for outdated in (self._held, self._stuck, self._to_renew, self._to_resync):
-            outdated.clear()
+        self._old_books.start()
         self.freshness.on_connected(now)
         self.judge_before_ms = self.freshness.judge_before_ms
         return self._apply(self.session.on_connected(now))
@@ -134,8 +130,13 @@ class Connection:
         self.judge_before_ms = freshness.judge_before_ms
         if verdict is Verdict.REPLACE:
             return [self._replaced(now)]
-        actions = self._mend_outdated(now) if self._to_renew or self._to_resync else []
-        return self._apply([*actions, *self.session.on_timer(now)])
+        actions: list[Action] = []
+        if self._old_books:
+            to_renew, to_resync = self._old_books.take()
+            actions += self.session.renew(to_renew, StatusReason.OUTDATED, now)
+            for topic in to_resync:
+                actions += self.session.resync(topic, StatusReason.OUTDATED, now)
+        return self._apply(actions + self.session.on_timer(now))
 
     def next_timer(self) -> float | None:
         """When to call `on_timer` at the latest, monotonic seconds; None while there is no connection."""
@@ -239,38 +240,21 @@ class Connection:
         if verdict is Verdict.REPLACE:
             return [self._replaced(now)]
         if verdict is Verdict.FRESH:
-            self._on_fresh(market)
+            # What was old before is begun anew by the timer: this message itself must go on.
+            self._old_books.on_fresh(market.topic if market is not None else None)
         if market is None or verdict is Verdict.FRESH or verdict is Verdict.ACCEPT:
             return None
         topic = market.topic
         if verdict is Verdict.STUCK:
-            self._stuck[topic.name] = topic
+            self._old_books.doubt(topic)
             if topic.phase is _ACTIVE:
                 return None  # the book may not miss it, should the topic not be stuck after all
         elif message.type == "snapshot":
-            self._held[topic.name] = topic
+            self._old_books.hold(topic)
         if message.type == "snapshot":
             self._counters.held_snapshots += 1
             self.session.postpone(topic, now)
         return []
-
-    def _on_fresh(self, market: Market | None) -> None:
-        """The connection is fresh, whatever was old before was so by itself; but not what is fresh now."""
-        self._to_renew |= self._held
-        self._held.clear()
-        self._to_resync |= self._stuck
-        self._stuck.clear()
-        if market is not None and market.topic.phase is _ACTIVE:
-            self._to_resync.pop(market.topic.name, None)  # it missed nothing
-
-    def _mend_outdated(self, now: float) -> list[Action]:
-        """Begin the books anew that were old while their connection was not."""
-        actions = self.session.renew(self._to_renew.values(), StatusReason.OUTDATED, now)
-        for topic in self._to_resync.values():
-            actions += self.session.resync(topic, StatusReason.OUTDATED, now)
-        self._to_renew.clear()
-        self._to_resync.clear()
-        return actions
 
     def _replaced(self, now: float) -> Reconnect:
         """Another connection instead of this one, for the age of its data."""
