@@ -3,7 +3,11 @@
 A hole that outlives the reorder window makes every book of the partition SUSPECT at once, by comparing numbers: its
 last proof is older than the hole's end. A book is proven again by the first of: a later message that continues its
 instrumentSequence, a matching checksum, a snapshot good to at least the hole's end. A book whose instrumentSequence
-breaks keeps what comes and waits for a snapshot, which counts only if nothing between it and now can be missing.
+breaks keeps what comes and waits for a snapshot, which counts only if nothing between it and now can be missing. A
+snapshot that overtook the books channel waits until that has come as far.
+
+A book that holds more than the feeder's at that moment, or holds it at another scale or status, was misled by an
+altered packet: whatever message shows it breaks the book.
 """
 
 from collections import deque
@@ -112,6 +116,8 @@ class PartitionBooks:
         self._run_start = 0
         self._event: _Event | None = None
         self._snapshot: SnapshotAssembly | None = None
+        # Whole snapshots of what the books channel has not reached yet, by instrument.
+        self._early: dict[int, tuple[SnapshotAssembly, SnapshotEnd]] = {}
         for instrument_id in wanted or ():
             self._add(instrument_id)
 
@@ -139,6 +145,8 @@ class PartitionBooks:
             elif isinstance(output, SessionEnded):
                 self.health.ended = True
                 self._emit(FeedEnded(self.partition))
+        if self._early:
+            self._load_early()
 
     def on_snapshots(self, outputs: Iterable[Output], session_id: int) -> None:
         """The snapshots channel, whose arbiter follows `session_id`."""
@@ -209,14 +217,19 @@ class PartitionBooks:
             return self._break(book, event)
         if not numbered:  # templates of a later version
             return None
-        if numbered[-1].instrument_sequence <= view.sequence:
+        if numbered[-1].instrument_sequence <= view.sequence and event.sequence <= view.proof:
             self.counters.events_old += 1
             return None
         expected = view.sequence + 1
+        scale: tuple[int, int] | None = (view.price_exponent, view.quantity_exponent)
         for body in numbered:
             if body.instrument_sequence != expected:
                 return self._break(book, event)
             expected += 1
+            if isinstance(body, BookClear):
+                scale = None  # here it may change
+            elif isinstance(body, BookDelta) and scale not in (None, (body.price_exponent, body.quantity_exponent)):
+                return self._break(book, event)
         self._apply(book, event)
         return None
 
@@ -246,9 +259,9 @@ class PartitionBooks:
 
     def _on_checksum(self, book: _Book, body: BookChecksum, sequence: int) -> None:
         view = book.view
-        if not view.joined or body.instrument_sequence < view.sequence:
+        if not view.joined or sequence <= view.proof:
             return
-        if body.instrument_sequence > view.sequence:
+        if body.instrument_sequence != view.sequence:
             self._break(book, None)
         elif body.checksum == view.checksum():
             view.proof = sequence
@@ -273,7 +286,8 @@ class PartitionBooks:
     def _on_snapshot_message(self, message: Message) -> None:
         body = message.body
         if isinstance(body, InstrumentDefinition):
-            self._define(message.instrument_id, body)
+            if message.instrument_id:
+                self._define(message.instrument_id, body)
             return
         if isinstance(body, CycleEnd):
             self.cycles += 1
@@ -285,6 +299,8 @@ class PartitionBooks:
             book = self._books.get(message.instrument_id)
             if book is None:
                 return
+            if self._contradicts(book.view, body):
+                self._break(book, None)
             if self._proves(book.view, body):
                 book.view.proof = body.books_sequence
                 self._announce(book)
@@ -301,9 +317,17 @@ class PartitionBooks:
         """Whether the snapshot is of the very book that is there, and says so after the hole that put it in doubt."""
         return (
             view.joined
-            and view.proof < self.health.hole_end <= begin.books_sequence
+            and view.proof < self.health.hole_end <= begin.books_sequence < self._sequence
             and begin.instrument_sequence == view.sequence
         )
+
+    def _contradicts(self, view: BookView, begin: SnapshotBegin) -> bool:
+        """Whether the feeder's book is another than the view, which is good to no later a message than the snapshot."""
+        if not view.joined or not view.proof <= begin.books_sequence < self._sequence:
+            return False
+        feeders = (begin.instrument_sequence, begin.status, begin.price_exponent, begin.quantity_exponent)
+        ours = (view.sequence, view.feeder_status, view.price_exponent, view.quantity_exponent)
+        return begin.instrument_sequence <= view.sequence and feeders != ours
 
     def _wants(self, book: _Book, begin: SnapshotBegin) -> bool:
         """Whether this snapshot may be loaded: needed, not older than the book, and nothing after it missing."""
@@ -320,8 +344,18 @@ class PartitionBooks:
             return False
         return whole
 
+    def _load_early(self) -> None:
+        """Load the snapshots that the books channel has caught up with."""
+        for instrument_id, (snapshot, end) in list(self._early.items()):
+            if snapshot.begin.books_sequence < self._sequence:
+                del self._early[instrument_id]
+                self._load(self._books[instrument_id], snapshot, end)
+
     def _load(self, book: _Book, snapshot: SnapshotAssembly, end: SnapshotEnd) -> None:
         view, begin = book.view, snapshot.begin
+        if begin.books_sequence >= self._sequence:
+            self._early[view.instrument_id] = snapshot, end
+            return
         if not self._wants(book, begin):  # while it came in, the book may have been proven, moved on, or lost more
             return
         view.load(begin, snapshot.bids, snapshot.asks)
@@ -329,7 +363,7 @@ class PartitionBooks:
             self.counters.checksum_mismatches += 1
             self._break(book, None)
             return
-        view.proof = max(view.proof, begin.books_sequence)
+        view.proof = begin.books_sequence
         self.counters.snapshots_loaded += 1
         pending, book.pending = book.pending, deque(maxlen=_PENDING_EVENTS)
         self._emit(BookChanged(view, True, ()))
@@ -348,6 +382,7 @@ class PartitionBooks:
         self._session_id = started.session_id
         self._sequence = self._run_start = started.sequence
         self._event = self._snapshot = None
+        self._early.clear()
         self.cycles, self.instruments, self.partitions = 0, None, None
         self.health.hole_end = 0
         self.health.silent = self.health.ended = False

@@ -3,6 +3,10 @@
 The rules: the first copy of a message wins, whichever line brings it. A packet ahead of its turn waits until the hole
 before it is filled, 64 packets wait, or 10 ms pass; then the hole is given up and named. A greater session id is
 accepted at once; a smaller one only after end of session or a second of silence, or it is a late packet of the past.
+
+No single wrong packet stops a channel for good: one that claims a sequence far ahead makes all that follow look old,
+and one that claims the end of the session makes them impossible. So when nothing but old packets came for a second, or
+messages come behind the end, the session begins anew from there, as if it were another.
 """
 
 from dataclasses import dataclass, field
@@ -95,6 +99,7 @@ class Arbiter:
         self.silent = False
         self._ended = False
         self._last_heard: float | None = None  # or when listening began, before the first packet
+        self._in_step = 0.0  # when a packet last reached next_sequence: every heartbeat does
         self._waiting: dict[int, Packet] = {}
         self._arrived: dict[int, float] = {}  # when each that waits came
 
@@ -107,6 +112,13 @@ class Arbiter:
             return out
         self._last_heard = now
         count = len(packet.frames)
+        if packet.sequence + count < self.next_sequence:
+            if now - self._in_step >= SESSION_TAKEOVER_SECONDS:
+                self._begin(packet, now, out)
+        elif self._ended and packet.sequence + count > self.next_sequence:
+            self._begin(packet, now, out)
+        else:
+            self._in_step = now
         per_line = stats.lines.get(line)
         if per_line is None:
             per_line = stats.lines[line] = LineStats()
@@ -162,8 +174,14 @@ class Arbiter:
         if self._ended and packet.session_id < self.session_id and packet.flags & PacketFlag.END_OF_SESSION:
             self.stats.old_session += 1  # a farewell of a session even older
             return False
+        self._begin(packet, now, out)
+        return True
+
+    def _begin(self, packet: Packet, now: float, out: list[Output]) -> None:
+        """Follow this packet's session from it on."""
         self.session_id = packet.session_id
         self.next_sequence = self.run_start = packet.sequence
+        self._in_step = now
         self._ended = False
         self._waiting.clear()
         self._arrived.clear()
@@ -171,7 +189,6 @@ class Arbiter:
         for per_line in self.stats.lines.values():
             per_line.next_sequence = 0
         out.append(SessionStarted(packet.session_id, packet.sequence))
-        return True
 
     def _deliver(self, packet: Packet, out: list[Output]) -> None:
         skip = self.next_sequence - packet.sequence

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from feeder.errors import WireError
-from feeder.market.instrument import TradingStatus
+from feeder.market.fixed_point import FINEST_EXPONENT
+from feeder.market.instrument import TradingStatus, is_symbol
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import Side
 from feeder.wire import layout
@@ -36,13 +37,15 @@ _STATUS = {int(status): status for status in BookStatus}
 _REASON = {int(reason): reason for reason in StatusReason}
 _ROOT_SIZES = {int(template): root.size for template, root in layout.ROOTS.items()}
 _DELTA = layout.ROOTS[Template.BOOK_DELTA]
+_DELTA_SIZE = _DELTA.size
+_EXPONENTS = range(FINEST_EXPONENT, 1)
 
 
 def decode(packet: Packet, frame: Frame) -> Message | None:
     """One message of a sound packet; None for a template this version does not know.
 
     Raises WireError when its contents are impossible: a root shorter than version 1's, a group beyond the frame, a
-    value that its type does not have.
+    value that its type does not have, an exponent beyond -18 to 0, more bids than levels, text that is not printable.
     """
     reader = _READERS.get(frame.template)
     if reader is None:
@@ -57,9 +60,21 @@ def decode(packet: Packet, frame: Frame) -> Message | None:
 
 
 def book_delta(data: bytes, frame: Frame) -> BookDelta:
-    """A BookDelta; the caller has seen its template id."""
+    """A BookDelta; the caller has seen its template id. Raises WireError as `decode`."""
+    if frame.block_length < _DELTA_SIZE:
+        raise WireError(f"a BookDelta has a root of {frame.block_length} bytes")
     root = _DELTA.unpack_from(data, frame.root)
-    return BookDelta._make((*root, _levels(data, frame)))
+    levels = _levels(data, frame)
+    _, _, _, _, _, _, price_exponent, quantity_exponent, bids = root
+    if price_exponent not in _EXPONENTS or quantity_exponent not in _EXPONENTS or 2 * bids > len(levels):
+        raise WireError(f"a BookDelta at 10^{price_exponent}, 10^{quantity_exponent} with {bids} bids")
+    return BookDelta._make((*root, levels))
+
+
+def _exponents(price: int, quantity: int) -> tuple[int, int]:
+    if price not in _EXPONENTS or quantity not in _EXPONENTS:
+        raise WireError(f"exponents {price} and {quantity}")
+    return price, quantity
 
 
 def _levels(data: bytes, frame: Frame) -> tuple[int, ...]:
@@ -86,7 +101,10 @@ def _root(template: Template, data: bytes, frame: Frame) -> tuple[Any, ...]:
 
 
 def _text(raw: bytes) -> str:
-    return raw.partition(b"\0")[0].decode("ascii")
+    text = raw.partition(b"\0")[0].decode("ascii")
+    if not text.isprintable():  # it is shown on terminals, which obey control characters
+        raise WireError(f"text {text!r}")
+    return text
 
 
 def _status(value: int) -> BookStatus:
@@ -96,9 +114,11 @@ def _status(value: int) -> BookStatus:
 
 def _instrument_definition(data: bytes, frame: Frame) -> InstrumentDefinition:
     symbol, tick, step, version, category, price, quantity, status = _root(Template.INSTRUMENT_DEFINITION, data, frame)
-    return InstrumentDefinition(
-        _text(symbol), tick, step, version, CATEGORIES[category], price, quantity, TradingStatus(status)
-    )
+    name = _text(symbol)
+    if not is_symbol(name):
+        raise WireError(f"a symbol {name!r}")
+    scale = _exponents(price, quantity)
+    return InstrumentDefinition(name, tick, step, version, CATEGORIES[category], *scale, TradingStatus(status))
 
 
 def _instrument_status(data: bytes, frame: Frame) -> InstrumentStatus:
@@ -118,12 +138,13 @@ def _book_checksum(data: bytes, frame: Frame) -> BookChecksum:
 def _bbo(data: bytes, frame: Frame) -> Bbo:
     values = _root(Template.BBO, data, frame)
     prices = (None if value == NULL_MANTISSA else value for value in values[1:5])
-    return Bbo._make((values[0], *prices, *values[5:10], _status(values[10])))
+    scale = _exponents(values[8], values[9])
+    return Bbo._make((values[0], *prices, *values[5:8], *scale, _status(values[10])))
 
 
 def _trade(data: bytes, frame: Frame) -> Trade:
     values = _root(Template.TRADE, data, frame)
-    return Trade._make((*values[:8], _text(values[8]), values[9], values[10], Side(values[11])))
+    return Trade._make((*values[:8], _text(values[8]), *_exponents(values[9], values[10]), Side(values[11])))
 
 
 def _trades_lost(data: bytes, frame: Frame) -> TradesLost:
@@ -133,11 +154,15 @@ def _trades_lost(data: bytes, frame: Frame) -> TradesLost:
 def _snapshot_begin(data: bytes, frame: Frame) -> SnapshotBegin:
     values = _root(Template.SNAPSHOT_BEGIN, data, frame)
     status, reason = _status(values[10]), _REASON.get(values[11], StatusReason.NONE)
-    return SnapshotBegin._make((*values[:10], status, reason, *values[12:]))
+    return SnapshotBegin._make((*values[:10], status, reason, *_exponents(values[12], values[13])))
 
 
 def _snapshot_levels(data: bytes, frame: Frame) -> SnapshotLevels:
-    return SnapshotLevels._make((*_root(Template.SNAPSHOT_LEVELS, data, frame), _levels(data, frame)))
+    sequence, fragment, bids = _root(Template.SNAPSHOT_LEVELS, data, frame)
+    levels = _levels(data, frame)
+    if 2 * bids > len(levels):
+        raise WireError(f"a SnapshotLevels of {len(levels) // 2} levels with {bids} bids")
+    return SnapshotLevels(sequence, fragment, bids, levels)
 
 
 def _snapshot_end(data: bytes, frame: Frame) -> SnapshotEnd:

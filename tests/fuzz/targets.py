@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from tests.fuzz import configurations
+from tests.fuzz import configurations, datagrams
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "config": configurations.run,
     "listen": configurations.listen,
+    "multicast": datagrams.run,
 }
 
 TOKENS: dict[str, tuple[bytes, ...]] = {
@@ -55,6 +56,14 @@ TOKENS: dict[str, tuple[bytes, ...]] = {
             b"--stats",
             b"--help",
         ),
+    ),
+    "multicast": (
+        *(b"\x00\x00", b"\x01\x01\x05\x07", b"\x00\x02\x01\x09", b"\x00\x05\x00\x00", b"\x02\x00", b"\x02\x02"),
+        *(b"\x03", b"\x04\xff\xff", b"\x04\x55\x55", b"\x05", b"\x06\x01", b"BF\x01\x20", b"\x46\x42\x01\x00"),
+        # An altered copy of a late datagram: which one, one change, where (header fields, first frame), how wide, what.
+        *(bytes([7, pick, 0, at, 0, 3]) + b"\xff" * 7 + b"\x7f" for pick in (0, 2, 5) for at in (8, 16, 48, 56, 72)),
+        *(bytes([7, pick, 0, at, 0, 0, value]) for pick in (0, 1, 6) for at, value in ((6, 32), (3, 64), (7, 0))),
+        *(bytes([7, pick, 0, at, 0, 1, 8, 0]) for pick in (0, 3, 8) for at in (32, 40, 42, 46)),
     ),
 }
 """Pieces worth putting together, for mutation."""
