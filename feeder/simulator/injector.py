@@ -27,6 +27,7 @@ from feeder.simulator.script import (
     Rest,
     Restart,
     Slow,
+    Snapshot,
     StuckTimes,
     Surge,
     TickChange,
@@ -83,8 +84,9 @@ class Injector:
                 return exchange.plan(fault.category, fault.symbol, _MISHAPS[type(fault)])
             case Duplicate():
                 return exchange.repeat_update(fault.category, fault.symbol)
-            case Restart():
-                return exchange.resend_snapshot(fault.category, fault.symbol, restart=True)
+            case Snapshot() | Restart():
+                restart = isinstance(fault, Restart)
+                return exchange.resend_snapshot(fault.category, fault.symbol, restart=restart)
             case Refuse():
                 topics = [f"orderbook.{depth}.{fault.symbol}" for depth in CATEGORIES[fault.category].depths]
                 for topic in topics:

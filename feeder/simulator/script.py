@@ -63,6 +63,10 @@ class Malformed(BookFault, frozen=True, kw_only=True, tag="malformed"):
     """The next delta has a price that is no number."""
 
 
+class Snapshot(BookFault, frozen=True, kw_only=True, tag="snapshot"):
+    """The book comes as a snapshot in mid-stream."""
+
+
 class Restart(BookFault, frozen=True, kw_only=True, tag="restart"):
     """A snapshot with `u` 1, as after a restart of the venue's service."""
 
@@ -184,6 +188,7 @@ AnyFault = (
     | OutOfOrder
     | Crossed
     | Malformed
+    | Snapshot
     | Restart
     | Refuse
     | Delist
