@@ -34,6 +34,7 @@ COPY_SECONDS = 10.0
 
 _LONGEST_NOTICE = 160
 _MOST_NOTICES = 20
+_PYBIT_SYMBOLS = 10  # spot takes no more in a request
 
 Key = tuple[str, str]
 """Category and symbol."""
@@ -227,7 +228,11 @@ def run_cryptofeed(venue: Venue, watch: Watch) -> dict[str, int]:
 
 
 def run_pybit(venue: Venue, watch: Watch) -> dict[str, int]:
-    """pybit, the venue's own: a WebSocket for each category, each in threads of its own."""
+    """pybit, the venue's own: a WebSocket for each category, each in threads of its own.
+
+    It knows whom to call with a topic only after it has asked for it. A simulator on the same machine may answer before
+    that, and the socket fails for good: give it the delay of a network (its fault `slow`).
+    """
     from pybit import unified_trading
 
     unified_trading.PUBLIC_WSS = venue.websocket + "/v5/public/{CHANNEL_TYPE}"
@@ -243,11 +248,16 @@ def run_pybit(venue: Venue, watch: Watch) -> dict[str, int]:
         return on_book
 
     sockets = []
-    for category, symbols in venue.symbols.items():
-        socket = unified_trading.WebSocket(channel_type=category, testnet=False)
-        sockets.append(socket)
-        for symbol in symbols:
-            socket.orderbook_stream(venue.depth, symbol, watcher(category))
+
+    def subscribe() -> None:
+        for category, symbols in venue.symbols.items():
+            socket = unified_trading.WebSocket(channel_type=category, testnet=False)
+            sockets.append(socket)
+            for first in range(0, len(symbols), _PYBIT_SYMBOLS):
+                socket.orderbook_stream(venue.depth, symbols[first : first + _PYBIT_SYMBOLS], watcher(category))
+
+    # Beside us, for it waits for ever when the socket fails meanwhile.
+    threading.Thread(target=subscribe, daemon=True).start()
     while not watch.is_over():
         time.sleep(0.05)
     for socket in sockets:
