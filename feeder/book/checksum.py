@@ -11,7 +11,12 @@ def checksum(bids: list[int], asks: list[int]) -> int:
     Both sides are flat lists, best first, as `OrderBook.levels` gives them. Raises struct.error on a number beyond
     64 bits.
     """
-    return zlib.crc32(_numbers(len(bids) + len(asks)).pack(*bids, *asks))
+    return zlib.crc32(pack(bids, asks))
+
+
+def pack(bids: list[int], asks: list[int]) -> bytes:
+    """What the checksum is over: every level as two i64 little-endian, 16 bytes, as it is on the wire."""
+    return _numbers(len(bids) + len(asks)).pack(*bids, *asks)
 
 
 @functools.lru_cache(maxsize=2048)

@@ -1,7 +1,7 @@
 """Messages to market updates: decimal texts to exact integers, venue milliseconds to nanoseconds.
 
-The hot path. Remembering each instrument's price texts (96 % come back in the recorded linear stream) saves 0.1 us a price
-with a few instruments and costs as much with hundreds, whose memories push each other out of the processor's caches.
+The hot path. Remembering each instrument's price texts (96 % come back in the recorded linear stream) saves 0.1 us a
+price with a few instruments and costs as much with hundreds, whose memories push each other out of the caches.
 """
 
 from feeder.clock import MILLISECOND_NS
@@ -70,12 +70,12 @@ def _flat(levels: list[tuple[str, str]], price_digits: int, quantity_digits: int
     """One side as a flat list. Usual numbers are read right here, as parse_fixed would, unusual ones there."""
     flat: list[int] = []
     append = flat.append
+    point = ~price_digits  # where the point of a price stands that is padded to the tick
     for price, quantity in levels:
-        whole, _, fraction = price.partition(".")
-        number = whole + fraction
-        shift = price_digits - len(fraction)
-        if shift >= 0 and len(number) + shift <= _SURE_DIGITS and number.isdecimal() and number.isascii():
-            append(int(number) * _POWERS[shift])
+        number = price.replace(".", "", 1)
+        usual = price_digits < len(number) <= _SURE_DIGITS and price[point] == "."
+        if usual and number.isdecimal() and number.isascii():
+            append(int(number))
         else:
             append(parse_fixed(price, -price_digits))
         if quantity == "0":

@@ -4,11 +4,12 @@ instrumentSequence advances by one with every BookDelta, BookClear and Instrumen
 resets within a session. An event is written in one go, so no other instrument's message comes in between.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from feeder.book.checksum import checksum as book_checksum
+from feeder.book.checksum import pack
 from feeder.book.order_book import OrderBook
 from feeder.market.instrument import Category, Instrument
 from feeder.market.status import BookStatus, StatusReason
@@ -16,6 +17,7 @@ from feeder.market.update import BookUpdate, TradeUpdate
 from feeder.multicast.channel import ChannelPublisher
 from feeder.wire import encoder
 from feeder.wire.encoder import DELTA_SIZE
+from feeder.wire.layout import LEVEL_SIZE
 from feeder.wire.messages import (
     MAX_DELTA_LEVELS,
     MAX_SNAPSHOT_LEVELS,
@@ -194,15 +196,15 @@ class BookPublisher:
         """
         channels, instrument, update = self._channels, self.instrument, self.update
         snapshots = channels.snapshots
-        bids: list[int] = []
-        asks: list[int] = []
-        checksum = 0
+        packed = b""
+        bid_count = 0
         if self._book is not None and self.state is BookStatus.LIVE:
             levels = self._book.levels()
-            bids, asks = levels.bids, levels.asks
-            checksum = book_checksum(bids, asks)
-        count = (len(bids) + len(asks)) >> 1
-        fragments = _split(bids, asks, MAX_SNAPSHOT_LEVELS)
+            bid_count = len(levels.bids) >> 1
+            packed = pack(levels.bids, levels.asks)
+        checksum = zlib.crc32(packed)  # feeder.book.checksum: the wire's bytes are what it is over
+        count = len(packed) // LEVEL_SIZE
+        fragments = range(0, count, MAX_SNAPSHOT_LEVELS)
         definition = self._whole_definition()
         begin = encoder.snapshot_begin(
             instrument.id,
@@ -215,8 +217,8 @@ class BookPublisher:
                 update.send_time_ns,
                 update.receive_time_ns,
                 len(fragments),
-                len(bids) >> 1,
-                len(asks) >> 1,
+                bid_count,
+                count - bid_count,
                 self.state,
                 self.reason,
                 instrument.price_exponent,
@@ -225,8 +227,10 @@ class BookPublisher:
         )
         snapshots.write_together([definition, begin])
         size = len(definition) + len(begin)
-        for index, (bid_count, flat) in enumerate(fragments):
-            message = encoder.snapshot_levels(instrument.id, self.sequence, index, bid_count, flat)
+        for index, first in enumerate(fragments):
+            bids = min(max(bid_count - first, 0), MAX_SNAPSHOT_LEVELS)
+            part = packed[first * LEVEL_SIZE : (first + MAX_SNAPSHOT_LEVELS) * LEVEL_SIZE]
+            message = encoder.snapshot_levels(instrument.id, self.sequence, index, bids, part)
             snapshots.write(message)
             size += len(message)
         end = encoder.snapshot_end(instrument.id, SnapshotEnd(self.sequence, count, checksum))
@@ -240,7 +244,7 @@ class BookPublisher:
     def _deltas(self, update: BookUpdate, bids: list[int], asks: list[int], *, first: int, last: int) -> list[bytes]:
         """As many BookDelta as the levels need, at least one."""
         instrument = self.instrument
-        parts = _split(bids, asks, MAX_DELTA_LEVELS) or [(0, [])]
+        parts = _split(bids, asks) or [(0, [])]
         messages = []
         for index, (bid_count, flat) in enumerate(parts):
             self.sequence += 1
@@ -292,11 +296,11 @@ class BookPublisher:
         )
 
 
-def _split(bids: list[int], asks: list[int], most: int) -> list[tuple[int, list[int]]]:
-    """(bids in it, flat levels) per message, at most `most` levels each, bids before asks."""
+def _split(bids: list[int], asks: list[int]) -> list[tuple[int, list[int]]]:
+    """(bids in it, flat levels) per message, bids before asks."""
     flat = bids + asks
     parts = []
-    for start in range(0, len(flat), 2 * most):
-        part = flat[start : start + 2 * most]
+    for start in range(0, len(flat), _MOST):
+        part = flat[start : start + _MOST]
         parts.append((max(0, min(len(bids) - start, len(part))) >> 1, part))
     return parts

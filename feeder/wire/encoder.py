@@ -36,6 +36,8 @@ _delta_structs = [layout.with_levels(Template.BOOK_DELTA, n) for n in range(82)]
 # The same bytes as above: after the frame's length, prefix and SBE header as one field, both exponents as one.
 _delta_packers = [struct.Struct(f"<H14sQQQQQQ2sHHH{2 * n}q").pack_into for n in range(82)]
 
+_SNAPSHOT_HEAD = layout.with_levels(Template.SNAPSHOT_LEVELS, 0)
+
 _TRADE = layout.whole(Template.TRADE)
 _TRADE_HEAD = layout.frame_head(Template.TRADE)
 
@@ -202,25 +204,26 @@ def snapshot_begin(instrument_id: int, body: SnapshotBegin) -> bytes:
 
 
 def snapshot_levels(
-    instrument_id: int, instrument_sequence: int, fragment: int, bid_count: int, levels: Sequence[int]
+    instrument_id: int, instrument_sequence: int, fragment: int, bid_count: int, levels: bytes
 ) -> bytes:
-    """A SnapshotLevels of at most 83 levels; `levels` is flat, its first `bid_count` pairs are bids."""
-    count = len(levels) >> 1
-    packer = layout.with_levels(Template.SNAPSHOT_LEVELS, count)
+    """A SnapshotLevels of at most 83 levels: packed, 16 bytes each, the first `bid_count` are bids."""
+    size = _SNAPSHOT_HEAD.size + len(levels)
+    count = len(levels) // layout.LEVEL_SIZE
     head = layout.frame_head(Template.SNAPSHOT_LEVELS)
-    size = packer.size
-    return packer.pack(
-        size,
-        _SNAPSHOT,
-        0,
-        instrument_id,
-        *head,
-        instrument_sequence,
-        fragment,
-        bid_count,
-        layout.LEVEL_SIZE,
-        count,
-        *levels,
+    return (
+        _SNAPSHOT_HEAD.pack(
+            size,
+            _SNAPSHOT,
+            0,
+            instrument_id,
+            *head,
+            instrument_sequence,
+            fragment,
+            bid_count,
+            layout.LEVEL_SIZE,
+            count,
+        )
+        + levels
     )
 
 

@@ -1,5 +1,6 @@
 """One message of every template, as (message, encoded bytes), for layout, decoder and foreign-decoder tests."""
 
+from feeder.book.checksum import pack
 from feeder.market.instrument import Category, TradingStatus
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate, Side, TradeUpdate
@@ -61,7 +62,7 @@ def samples() -> list[tuple[Body, bytes]]:
         ),
         (_LOST, encoder.trades_lost(INSTRUMENT, _LOST)),
         (_BEGIN, encoder.snapshot_begin(INSTRUMENT, _BEGIN)),
-        (SnapshotLevels(9, 0, 1, _LEVELS), encoder.snapshot_levels(INSTRUMENT, 9, 0, 1, _LEVELS)),
+        (SnapshotLevels(9, 0, 1, _LEVELS), encoder.snapshot_levels(INSTRUMENT, 9, 0, 1, pack(list(_LEVELS), []))),
         (_END, encoder.snapshot_end(INSTRUMENT, _END)),
         (_CYCLE, encoder.cycle_end(_CYCLE)),
         (_INFO, encoder.channel_info(_INFO)),
