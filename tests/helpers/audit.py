@@ -3,7 +3,6 @@
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from feeder.client import BookChanged, BookView, StatusChanged, Subscriber, ViewStatus
@@ -60,12 +59,11 @@ class Auditor:
         """Start afresh."""
         self.changes.clear()
 
-    def lost(self, keys: Iterable[InstrumentKey] | None = None) -> Counter[tuple[ViewStatus, StatusReason]]:
-        """How many books were in each status but LIVE."""
+    def lost(self) -> Counter[tuple[ViewStatus, StatusReason]]:
+        """How many books were in each status but LIVE, in the order these were first seen."""
         found: Counter[tuple[ViewStatus, StatusReason]] = Counter()
-        for key in self.changes if keys is None else keys:
-            changes = self.changes.get(key, [])
-            found.update({(c.status, c.reason) for c in changes if c.status is not ViewStatus.LIVE})
+        for changes in self.changes.values():
+            found.update(dict.fromkeys((c.status, c.reason) for c in changes if c.status is not ViewStatus.LIVE).keys())
         return found
 
     def notice_seconds(self, since_ns: int) -> float | None:

@@ -121,6 +121,7 @@ class Scene:
         await self.audit()
         assert self.auditor.wrong == []
         assert self.auditor.checked > 0
+        assert self.auditor.unknown == 0
 
 
 @asynccontextmanager
