@@ -17,6 +17,9 @@ import msgspec
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]  # as ns it must stay within 64 bits
 Counter = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
+Levels = Annotated[list[tuple[str, str]], msgspec.Meta(max_length=8192)]
+"""One side of a message: many times the deepest book, so nothing that a true one would have."""
+
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding hostile bytes may raise: broken JSON or wrong types, text that is not UTF-8, nesting without end."""
 
@@ -24,8 +27,8 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class BookData(msgspec.Struct, gc=False):
     """`data` of orderbook.*: (price, size) texts per side, update id, cross sequence (missing in old captures)."""
 
-    b: list[tuple[str, str]]
-    a: list[tuple[str, str]]
+    b: Levels
+    a: Levels
     u: Counter
     seq: Counter = 0
 

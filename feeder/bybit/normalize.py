@@ -95,12 +95,12 @@ def trade_update(trade: TradeData, send_time_ms: int, scale: Scale, receive_time
     """One trade of publicTrade.*; `send_time_ms` is the message's `ts`.
 
     Raises FinerThanScale and FixedPointError as `book_update`, MessageError for a side that is neither Buy nor Sell or
-    an id that is not ASCII of at most 40 characters.
+    an id that is not printable ASCII of at most 40 characters.
     """
     side = _SIDES.get(trade.S)
     if side is None:
         raise MessageError(f"a trade of {trade.s[:60]} with side {trade.S[:60]!r}")
-    if len(trade.i) > _TRADE_ID_LENGTH or not trade.i.isascii():
+    if len(trade.i) > _TRADE_ID_LENGTH or not (trade.i.isascii() and trade.i.isprintable()):
         raise MessageError(f"a trade of {trade.s[:60]} with id {trade.i[:60]!r}")
     return TradeUpdate(
         parse_fixed(trade.p, scale.price_exponent),
@@ -117,13 +117,17 @@ def trade_update(trade: TradeData, send_time_ms: int, scale: Scale, receive_time
 def needed_exponents(data: BookData | TradeData, scale: Scale) -> tuple[int, int]:
     """The coarsest (price, quantity) exponents, at most the scale's, that hold all numbers of a book message or trade.
 
-    Raises FixedPointError when no exponent may: not a number, or more than the scale's `finer_digits` finer than it.
+    Raises FixedPointError when no exponent may: not a number, more than the scale's `finer_digits` finer than it, or
+    over 64 bits at what the others need.
     """
     levels = [*data.b, *data.a] if isinstance(data, BookData) else [(data.p, data.v)]
     price_exponent, quantity_exponent = scale.price_exponent, scale.quantity_exponent
     for price, quantity in levels:
         price_exponent = min(price_exponent, _needed(price, scale.price_exponent, scale.finer_digits))
         quantity_exponent = min(quantity_exponent, _needed(quantity, scale.quantity_exponent, scale.finer_digits))
+    for price, quantity in levels:
+        parse_fixed(price, price_exponent)
+        parse_fixed(quantity, quantity_exponent)
     return price_exponent, quantity_exponent
 
 

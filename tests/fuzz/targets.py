@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from tests.fuzz import configurations, datagrams
+from tests.fuzz import configurations, datagrams, venue
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "config": configurations.run,
     "listen": configurations.listen,
     "multicast": datagrams.run,
+    "venue": venue.run,
 }
 
 TOKENS: dict[str, tuple[bytes, ...]] = {
@@ -64,6 +65,16 @@ TOKENS: dict[str, tuple[bytes, ...]] = {
         *(bytes([7, pick, 0, at, 0, 3]) + b"\xff" * 7 + b"\x7f" for pick in (0, 2, 5) for at in (8, 16, 48, 56, 72)),
         *(bytes([7, pick, 0, at, 0, 0, value]) for pick in (0, 1, 6) for at, value in ((6, 32), (3, 64), (7, 0))),
         *(bytes([7, pick, 0, at, 0, 1, 8, 0]) for pick in (0, 3, 8) for at in (32, 40, 42, 46)),
+    ),
+    "venue": (
+        *venue.directives(),
+        *(topic.encode() for topic in venue.TOPICS),
+        *(b"publicTrade.BTCUSDT", b"publicTrade.BTC", b"publicTrade.XRPUSDT", b'"topic":"', b'"type":"delta"'),
+        *(b'"type":"snapshot"', b'"type":"COMMAND_RESP"', b'"data":', b'"u":', b'"seq":', b'"b":[', b'"a":['),
+        *(b'"success":true', b'"success":false', b'"op":"subscribe"', b'"req_id":"1"', b'"ret_msg":"', b'"ts":'),
+        *(b'["100","1"]', b'"failTopics":["', b'"successTopics":["', b'"req_id":""', b'"pong"', b'"op":"unsubscribe"'),
+        *(b"1.00000000000000000000", b"0.0000001", b"0.000000000000000000001", b"9223372036854775807", b"1e3", b"-1"),
+        *(b"\xff", b"\\ud800", b"\\u0000", b"\xd9\xa1", b"[[[[[[[[", b'{"a":' * 8, b"NaN", b"Infinity", b".", b" "),
     ),
 }
 """Pieces worth putting together, for mutation."""

@@ -54,7 +54,8 @@ def test_the_exponents_said_to_be_needed_are_enough_and_not_finer_than_need_be(
     try:
         price_exponent, quantity_exponent = needed_exponents(data, Scale(*present))
     except FixedPointError:
-        assert any(naive(level[n], present[n] - FINER_DIGITS) is None for level in levels for n in (0, 1))
+        finest = [naive(level[n], present[n] - FINER_DIGITS) for level in levels for n in (0, 1)]
+        assert any(value is None or value >= 1 << 63 for value in finest)
         return
     for exponent, coarsest in zip((price_exponent, quantity_exponent), present, strict=True):
         assert coarsest - FINER_DIGITS <= exponent <= coarsest
