@@ -1,7 +1,8 @@
 """The bench's consumer: joins every channel on every line, reads all of it, and measures what it reads on line A.
 
-`bench_listener.py WHERE`: the feed's groups, port and partitions as JSON. Its sockets are waited on as a consumer's
-are, so what delivery costs the sender is real. Offsets are those of PROTOCOL.md; it knows nothing of feeder's code.
+`bench_listener.py WHERE`: the feed's groups, port and partitions as JSON. Its sockets are filled as any consumer's are,
+and read every 2 ms: to wake a consumer that sleeps on the same machine costs the sender some microseconds a packet,
+which consumers on other machines do not. Offsets are those of PROTOCOL.md; it knows nothing of feeder's code.
 Lines on its input say:
 
     {"do": "mark"}                     figures since the last mark
@@ -32,6 +33,7 @@ _DELTA = struct.Struct("<24xQQ16xQ")  # from the frame's begin: venueUpdateId, v
 _STATUS = struct.Struct("<24xB")
 _BEGIN = struct.Struct("<32xQ")  # SnapshotBegin's venueUpdateId
 _HEADER_LENGTH = 32
+_NAP_SECONDS = 0.002
 _INSTRUMENT_STATUS, _BOOK_DELTA, _BOOK_CLEAR, _SNAPSHOT_BEGIN = 2, 10, 11, 20
 _LIVE = 2
 _CONFLATED = 0x08
@@ -197,6 +199,7 @@ class Listener:
         stdin = sys.stdin.buffer
         self._epoll.register(stdin, select.EPOLLIN)
         while True:
+            time.sleep(_NAP_SECONDS)
             for number, _ in self._epoll.poll():
                 if number in self._sockets:
                     self._read(number)

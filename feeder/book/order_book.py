@@ -23,8 +23,6 @@ _MOST_VACANT = 32  # prices a side may hold without a quantity before they are s
 # Changing the quantity of a price that is there leaves the order of prices alone, so it may skip SortedDict's Python.
 _replace = dict.__setitem__
 
-Side = SortedDict  # price to quantity; 0 where a level was and may soon be again
-
 
 class OrderBook:
     """Bids and asks of one instrument, at most `depth` levels a side.
@@ -56,8 +54,8 @@ class OrderBook:
         self.absent_deletes = 0
         self.trimmed_levels = 0
         self.touched = False
-        self._bids: Side = SortedDict()
-        self._asks: Side = SortedDict()
+        self._bids = SortedDict()  # price to quantity; 0 where a level was and may soon be again
+        self._asks = SortedDict()
         # Live views: indexing one is the cheapest public way to the first and last key.
         self._bid_prices = self._bids.keys()
         self._ask_prices = self._asks.keys()
@@ -215,7 +213,7 @@ class OrderBook:
         return Levels(bids, asks)
 
 
-def _cut(side: Side, worst_first: Iterator[int], count: int) -> list[int]:
+def _cut(side: SortedDict, worst_first: Iterator[int], count: int) -> list[int]:
     """Remove `count` levels, if that is more than none; the removals."""
     removals: list[int] = []
     while count > 0:
@@ -227,7 +225,7 @@ def _cut(side: Side, worst_first: Iterator[int], count: int) -> list[int]:
     return removals
 
 
-def _sweep(side: Side) -> None:
+def _sweep(side: SortedDict) -> None:
     """Forget the prices that have no quantity any more."""
     levels = {price: quantity for price, quantity in side.items() if quantity}
     side.clear()

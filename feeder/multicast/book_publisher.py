@@ -47,6 +47,10 @@ class PartitionChannels(Protocol):
         """Have `publish_bbo` called before the next flush."""
         ...
 
+    def hurry(self) -> None:
+        """Have the next flush in this very turn of the loop."""
+        ...
+
 
 class BookPublisher:
     """Implements the pipeline's BookSink for one instrument; its worker is the only caller of events."""
@@ -118,6 +122,7 @@ class BookPublisher:
         self._channels.books.write(message)
         self._channels.trades.write(message)
         self._channels.mark_bbo(self)
+        self._channels.hurry()
 
     def trades(self, trades: Sequence[TradeUpdate]) -> None:
         """Trades, in the venue's order."""

@@ -120,6 +120,11 @@ class ChannelPublisher:
         self._idle = False  # the last packet was no data: the next heartbeat is a long interval away
         self._last_sent = clock.monotonic()
 
+    @property
+    def pending(self) -> int:
+        """Bytes of the open packet."""
+        return self._used
+
     def write(self, message: bytes) -> None:
         """Append one encoded message."""
         size = len(message)

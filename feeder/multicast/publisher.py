@@ -22,6 +22,7 @@ SNAPSHOT_BYTES_PER_SECOND = 4_000_000  # of all partitions together
 _SNAPSHOT_BURST = 200_000  # bytes at once after a stall
 DEFINITION_PERIOD = 0.95  # seconds; every second, a late loop included
 TICK_INTERVAL = 0.010  # seconds between calls of `tick`
+_LONGEST_WAIT = 0.001  # seconds that a busy loop may keep a packet open
 _MOST_VISITS = 64  # of a round in one tick
 
 LATENCY_BOUNDS_US = (
@@ -56,10 +57,12 @@ class Partition:
         plan: ChannelPlan,
         open_channel: Callable[[Channel], ChannelPublisher],
         mark_bbo: Callable[[BookPublisher], None],
+        hurry: Callable[[], None],
         attempt: Attempt,
     ) -> None:
         self.number = number
         self.mark_bbo = mark_bbo
+        self.hurry = hurry
         self._attempt = attempt
         self.instruments: list[BookPublisher] = []
         self.channels = {kind: open_channel(plan.channel(number, kind)) for kind in MULTICAST_KINDS}
@@ -135,6 +138,9 @@ class Publisher:
         self._open: list[ChannelPublisher] = []  # channels with an unsent packet
         self._bbos: dict[BookPublisher, None] = {}  # a set that keeps its order
         self._scheduled = False
+        self._urgent = False  # something was said that must not wait for more
+        self._pending = -1  # bytes that waited at the last look; -1 before the first
+        self._opened_at = 0.0  # monotonic seconds when the first of them was written
         self._failed: set[BookPublisher] = set()
         self._ticks = 0
         self._last_tick = clock.monotonic()
@@ -152,7 +158,8 @@ class Publisher:
             )
 
         self.partitions = [
-            Partition(number, plan, open_channel, self._mark_bbo, self._attempt) for number in range(plan.partitions)
+            Partition(number, plan, open_channel, self._mark_bbo, self._hurry, self._attempt)
+            for number in range(plan.partitions)
         ]
 
     def add(self, instrument: Instrument, depth: int) -> BookPublisher:
@@ -168,7 +175,7 @@ class Publisher:
         bbos, self._bbos = self._bbos, {}
         for publisher in bbos:
             self._attempt(publisher, BookPublisher.publish_bbo)
-        self._scheduled = False
+        self._scheduled = self._urgent = False
         channels, self._open = self._open, []
         for done, channel in enumerate(channels, start=1):
             try:
@@ -222,4 +229,23 @@ class Publisher:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._defer(self.flush)
+            self._pending = -1
+            self._opened_at = self._clock.monotonic()
+            self._defer(self._flush_unless_more_comes)
+
+    def _flush_unless_more_comes(self) -> None:
+        """Flush as soon as a turn of the loop brought nothing more, or what is open has waited long enough.
+
+        Several connections seldom speak in the same turn. Sending after each of them costs more than all the rest of
+        an update's way; waiting until the loop has nothing else to do costs an idle feeder one empty turn.
+        """
+        pending = sum(channel.pending for channel in self._open)
+        late = self._clock.monotonic() - self._opened_at >= _LONGEST_WAIT
+        if self._urgent or late or pending == self._pending:
+            self.flush()
+        else:
+            self._pending = pending
+            self._defer(self._flush_unless_more_comes)
+
+    def _hurry(self) -> None:
+        self._urgent = True

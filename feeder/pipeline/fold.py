@@ -37,6 +37,15 @@ class FoldedDelta(BookUpdate):
         """How many prices of both sides this holds."""
         return len(self._bid_levels) + len(self._ask_levels)
 
+    def is_continued_by(self, update: BookUpdate) -> bool:
+        """Whether it is the plain delta that follows: one that BookSync would call DELTA behind this."""
+        return (
+            update.first_update_id == self.update_id + 1
+            and update.update_id > 1
+            and not update.snapshot
+            and update.generation == self.generation
+        )
+
     def merge(self, update: BookUpdate) -> None:
         """Add the delta that follows; ids and times become its own, but for `first_update_id`."""
         self.update_id = update.update_id

@@ -51,12 +51,18 @@ Item = BookUpdate | list[TradeUpdate] | Mark | TradesLost | Redefinition
 
 
 class QueueBudget:
-    """What all queues of a process may hold together, in book updates and trades; `used` is the present sum."""
+    """What all queues of a process may hold together, in book updates and trades; `used` is the present sum.
 
-    __slots__ = ("total", "used")
+    Once `total` is used up, queues fold at every put until hardly anything waits. Filling up again first would fold the
+    same number of updates, but later: when each has become old, and has left the processor's caches.
+    """
+
+    __slots__ = ("calm", "limit", "total", "used")
 
     def __init__(self, total: int) -> None:
         self.total = total
+        self.calm = total // 100
+        self.limit = total  # over it a put folds: `total`, or `calm` until no more than that waits
         self.used = 0
 
 
@@ -126,14 +132,17 @@ class SymbolQueue:
                 self.dropped_old_generation += 1
                 return
             self.generation = update.generation
+        budget = self._budget
+        if budget.used >= budget.limit:
+            self._put_folding(update)
+            return
         self.items.append(update)
         self.puts += 1
         self.depth = depth = self.depth + 1
         if depth > self.high_water:
             self.high_water = depth
-        budget = self._budget
         budget.used += 1
-        if depth - self._trade_count > self._capacity or budget.used > budget.total:
+        if depth - self._trade_count > self._capacity:
             self._fold()
         waiter = self.waiter
         if waiter is not None:  # as _wake, without its call
@@ -201,7 +210,10 @@ class SymbolQueue:
         item = self.items.popleft()
         if type(item) is BookUpdate:
             self.depth -= 1
-            self._budget.used -= 1
+            budget = self._budget
+            budget.used -= 1
+            if budget.used <= budget.calm:
+                budget.limit = budget.total
             return item
         return self._pop_rarer(item)
 
@@ -217,10 +229,30 @@ class SymbolQueue:
         self.depth = 0
         self._trade_count = 0
 
+    def _put_folding(self, update: BookUpdate) -> None:
+        """As `put`, while the budget is exhausted."""
+        self._budget.limit = self._budget.calm
+        self.puts += 1
+        last = self.items[-1] if self.items else None
+        if type(last) is FoldedDelta and last.is_continued_by(update) and last.level_count <= MAX_FOLDED_LEVELS:
+            last.merge(update)
+            self.folds += 1
+            self.folded_updates += 1
+        else:
+            self.items.append(update)
+            self.depth += 1
+            self._budget.used += 1
+            if self.depth > 1:
+                self._fold()
+        self.high_water = max(self.high_water, self.depth)
+        self._wake()
+
     def _pop_rarer(self, item: Item) -> Item:
         if isinstance(item, FoldedDelta):
             self.depth -= 1
             self._budget.used -= 1
+            if self._budget.used <= self._budget.calm:
+                self._budget.limit = self._budget.total
             return item.unfolded()
         if isinstance(item, list):
             count = len(item)

@@ -18,14 +18,20 @@ RequestResync = Callable[[InstrumentKey, StatusReason, int], None]
 """Asks for a fresh snapshot of a book. The int is the generation found wanting: the venue side ignores a request for an
 older generation than its subscription's, or while a resync of that topic is in flight."""
 
-ITEMS_PER_TURN = 32
-"""What a worker handles before it lets others run: one symbol's share of a turn of the loop."""
+ITEMS_PER_TURN = 4
+"""What a worker handles before it lets others run: one symbol's share of a turn of the loop.
+
+Between two turns sockets are read. When more comes than can be handled it has to be read all the same, so that what
+waits is here, where it is folded, and not in the venue's buffers, where it gets old until the venue cuts us off.
+"""
 
 _log = log.logger("pipeline.worker")
 
 # Module names are read faster than members of a class, and these are read for nearly every update.
 _DELTA = Verdict.DELTA
 _LIVE = BookStatus.LIVE
+
+_NO_LEVELS: list[int] = []
 
 
 class Worker:
@@ -124,6 +130,8 @@ class Worker:
                     asks = asks + trimmed.asks
                 self.last_update = item
                 self._sink.delta(item, bids, asks)
+                # Kept for its ids and times. Its levels are let go of now, while they are in the processor's cache.
+                item.bids = item.asks = _NO_LEVELS
             else:
                 self._on_rarer(item, verdict)
         elif isinstance(item, list):

@@ -35,7 +35,7 @@ async def differences(views: list[BookView], addresses: Addresses, *, within: fl
     for view in views:
         assert view.key is not None
         category, symbol = view.key
-        while not view.is_live and clock.time() < end:
+        while not view.is_live and clock.time() < end:  # noqa: ASYNC110 - views tell nobody that waits
             await asyncio.sleep(0.01)
         for _ in range(5):  # a busy book's update may have left the simulator's memory before we ask
             update_id, ours, state = view.venue_update_id, decimals(view), view.status

@@ -77,6 +77,30 @@ def test_a_best_level_removed_and_set_again_in_one_delta_is_the_best():
     assert (book.best_bid(), book.best_ask()) == ((100, 5), (101, 6))
 
 
+def test_levels_that_come_and_go_all_day_leave_nothing_behind():
+    book = OrderBook(5)
+    book.apply_snapshot([1000, 1], [5000, 1])
+    for price in range(1001, 3000):  # a price that only ever rises: none comes back
+        book.apply_delta([price, 7, price - 1, 0], [9000 - price, 0, 8999 - price, 7])
+    assert book.levels() == Levels([2999, 7], [5000, 1, 6000, 7])
+    assert book.absent_deletes == 1
+    assert len(book._bids) < 50
+    assert len(book._asks) < 50
+
+
+def test_a_change_away_from_the_best_prices_does_not_touch_them():
+    book = a_book()
+    for bids, asks, touched in [
+        ([99, 7], [102, 0], False),
+        ([100, 7], [], True),
+        ([], [101, 0], True),
+        ([97, 1], [104, 1], False),
+        ([], [101, 9], True),
+    ]:
+        book.apply_delta(bids, asks)
+        assert book.touched is touched, (bids, asks)
+
+
 def test_a_side_may_be_emptied_and_filled_again():
     book = a_book()
     book.apply_delta([100, 0, 99, 0, 98, 0], [])

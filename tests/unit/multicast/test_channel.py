@@ -369,3 +369,54 @@ def test_the_end_of_a_round_is_told_only_when_the_instruments_are_known():
             feed.publisher.tick(feed.clock.monotonic())
             feed.turn()
         assert bool(frames(feed, Kind.SNAPSHOTS)) is complete
+
+
+def once(feed: Feed) -> None:
+    """One turn of the loop: what was deferred before it, and nothing that is deferred meanwhile."""
+    due, feed.deferred[:] = list(feed.deferred), []
+    for callback in due:
+        callback()
+
+
+def live_feed(*symbols: str) -> Feed:
+    feed = Feed(symbols or ("BTCUSDT",))
+    for source in feed.sources.values():
+        source.restart([100, 1], [101, 1])
+    feed.turn()
+    feed.wire.clear()
+    return feed
+
+
+def test_a_packet_waits_for_more_only_as_long_as_each_turn_brings_more():
+    feed = live_feed("BTCUSDT", "ETHUSDT")
+    first, second = feed.sources.values()
+    first.delta([100, 2], [])
+    once(feed)
+    assert not feed.wire  # another connection may have something to say in the next turn
+    second.delta([100, 3], [])
+    once(feed)
+    assert not feed.wire
+    once(feed)
+    assert [t for t, _ in frames(feed, Kind.BOOKS)] == [10, 10]
+    assert len([1 for line, channel, _ in feed.wire if (line, channel) == ("A", Kind.BOOKS)]) == 1
+
+
+def test_a_packet_waits_a_millisecond_at_most_however_busy_the_loop_is():
+    feed = live_feed()
+    (source,) = feed.sources.values()
+    turns = 0
+    while not feed.wire:
+        source.delta([100, 2 + turns], [])
+        feed.clock.advance(0.0003)
+        once(feed)
+        turns += 1
+    assert turns == 4
+
+
+def test_a_book_that_is_lost_is_told_in_the_turn_that_knows_it():
+    feed = live_feed("BTCUSDT", "ETHUSDT")
+    first, second = feed.sources.values()
+    first.delta([100, 2], [])
+    second.stale()
+    once(feed)
+    assert [t for t, _ in frames(feed, Kind.BOOKS)] == [10, 2]

@@ -1,4 +1,5 @@
 import asyncio
+from copy import copy
 
 import pytest
 
@@ -77,6 +78,26 @@ def test_an_exhausted_budget_folds_at_each_put_and_is_given_back():
     assert ids(popped(queue)) == [(6, 19)]
     popped(other)
     assert budget.used == 0
+
+
+def test_once_exhausted_a_budget_folds_at_each_put_until_hardly_anything_waits():
+    budget = QueueBudget(200)
+    queues = [SymbolQueue(1000, budget, copy(a_queue().sync)) for _ in range(4)]
+    for update_id in range(6, 56):
+        for queue in queues:
+            queue.put(book_update(update_id, {100: update_id}))
+    assert budget.used == 200
+    assert not any(queue.folds for queue in queues)
+    for update_id in range(56, 60):
+        for queue in queues:
+            queue.put(book_update(update_id, {100: update_id}))
+    assert [queue.depth for queue in queues] == [1, 1, 1, 1]  # though the budget has room for 196 more
+    assert budget.used == 4
+    assert [ids(popped(queue)) for queue in queues[:3]] == [[(6, 59)]] * 3
+    for queue in queues[:3]:
+        queue.put(book_update(60))
+        queue.put(book_update(61))
+        assert queue.depth == 2  # calm again: nothing is folded
 
 
 def test_what_the_worker_has_applied_decides_what_follows_on_it():
