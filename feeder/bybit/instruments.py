@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Annotated
 
 import aiohttp
 import msgspec
@@ -19,7 +20,8 @@ from feeder.log import logger
 from feeder.market.fixed_point import FINER_DIGITS, rescale
 from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus, instrument_id, is_symbol
 
-from .instruments_info import InstrumentInfo, InstrumentsInfo, parse_instrument, understood
+from .instruments_info import InstrumentInfo, InstrumentsInfo, log_odd, parse_instrument, understood
+from .messages import DECODE_ERRORS
 from .pacing import TokenBucket
 from .topics import base_coin
 from .venue_time import TimeSample
@@ -37,7 +39,7 @@ class _Copy(msgspec.Struct):
     """The file on disk: what was fetched, from where and when."""
 
     rest_url: str
-    fetched_at_ns: int
+    fetched_at_ns: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     instruments: list[InstrumentInfo]
 
 
@@ -109,15 +111,24 @@ class InstrumentTable:
         if category == Category.OPTION:
             coins = list(OPTION_BASE_COINS if symbols is None else sorted({base_coin(symbol) for symbol in symbols}))
         try:
-            infos = [
-                info for coin in coins for info in understood(category, await self._info.fetch(http, category, coin))
-            ]
+            infos = await self._fetch(http, category, coins)
         except RestError as error:
             infos = self._read_copy(category, error)
         else:
             self._write_copy(category, infos)
         self._take(category, infos)
         _log.info("instruments loaded", category=category, count=len(infos))
+
+    async def _fetch(
+        self, http: aiohttp.ClientSession, category: str, coins: Sequence[str | None]
+    ) -> list[InstrumentInfo]:
+        """The instruments of these base coins, or of a whole category, which is never empty. Raises RestError."""
+        infos: list[InstrumentInfo] = []
+        for coin in coins:
+            infos += understood(category, await self._info.fetch(http, category, coin))
+        if not infos and None in coins:  # of a base coin there may be no options
+            raise RestError(f"{self._info.rest_url} lists no {category} instruments", retriable=True)
+        return infos
 
     async def refresh(self, key: InstrumentKey) -> Instrument:
         """Ask the venue about one instrument again; one that it lists no longer is CLOSED.
@@ -187,14 +198,18 @@ class InstrumentTable:
         when its tick or step do not fit 64 bits any more.
         """
         old = self.get(key)
+        self._check_finer(key, price_exponent, quantity_exponent)
+        return self._replace(old, old, price_exponent, quantity_exponent)
+
+    # Within
+
+    def _check_finer(self, key: InstrumentKey, price_exponent: int, quantity_exponent: int) -> None:
+        """Raise FixedPointError for exponents in which no one message or reply is believed: they would be for good."""
         for wanted, said in zip((price_exponent, quantity_exponent), self._said[key], strict=True):
             if wanted < said - FINER_DIGITS:
                 raise FixedPointError(
                     f"{':'.join(key)}: 10^{wanted} is more than {FINER_DIGITS} digits finer than the venue's 10^{said}"
                 )
-        return self._replace(old, old, price_exponent, quantity_exponent)
-
-    # Within
 
     def _take(self, category: str, infos: Sequence[InstrumentInfo]) -> None:
         """Add or update instruments; an odd one costs nobody else their table."""
@@ -203,11 +218,14 @@ class InstrumentTable:
             self.skipped_symbols += len(odd)
             named = [symbol[:_LOGGED] for symbol in odd[:_LOGGED]]
             _log.warning("symbols skipped", category=category, count=len(odd), symbols=named)
+        errors: list[str] = []
         for info in infos:
             if is_symbol(info.symbol):
-                self._take_one(category, info)
+                self._take_one(category, info, errors)
+        log_odd(category, errors)
 
-    def _take_one(self, category: str, info: InstrumentInfo) -> None:
+    def _take_one(self, category: str, info: InstrumentInfo, errors: list[str]) -> None:
+        """Add or update one instrument, or say in `errors` why not."""
         key = (category, info.symbol)
         try:
             identity = self._ids[key] if key in self._ids else instrument_id(category, info.symbol)
@@ -216,9 +234,10 @@ class InstrumentTable:
             if old is None:
                 self._instruments[key] = new
             else:
+                self._check_finer(key, new.price_exponent, new.quantity_exponent)
                 self._replace(old, new, new.price_exponent, new.quantity_exponent)
         except FeederError as error:
-            _log.warning("instrument not understood", category=category, symbol=info.symbol, error=str(error))
+            errors.append(f"{info.symbol}: {error}")
         else:
             self._said[key] = (new.price_exponent, new.quantity_exponent)
 
@@ -267,11 +286,13 @@ class InstrumentTable:
     def _read_copy(self, category: str, failure: RestError) -> list[InstrumentInfo]:
         """The last good copy, if it is of the same venue; otherwise the failure that made us look."""
         path = self._copy_path(category)
-        if path is None or not path.exists():
+        if path is None:
             raise _no_table(category, failure) from failure
         try:
             copy = _decode_copy(path.read_bytes())
-        except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        except FileNotFoundError:
+            raise _no_table(category, failure) from failure
+        except (*DECODE_ERRORS, OSError) as error:
             raise _no_table(category, failure, f"; the copy {path} is unreadable: {error}") from failure
         if copy.rest_url != self._info.rest_url:
             raise _no_table(category, failure, f"; the copy {path} is of {copy.rest_url}") from failure

@@ -4,7 +4,7 @@ Source: Bybit v5, market/instrument and market/time; spot is one page, options c
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Annotated, TypeVar
 
@@ -17,6 +17,7 @@ from feeder.log import logger
 from feeder.market.fixed_point import FINEST_EXPONENT, parse_fixed
 from feeder.market.instrument import Category, Instrument, TradingStatus
 
+from .messages import DECODE_ERRORS
 from .pacing import backoff_delay
 from .venue_time import TimeSample
 
@@ -24,7 +25,10 @@ _PATH = "/v5/market/instruments-info"
 _TIME_PATH = "/v5/market/time"
 _TIME_SAMPLES = 5  # the first pays for the connection
 _PAGE = 1000  # the most the venue gives at once
-_MOST_PAGES = 100  # an end to a cursor that goes in circles
+_MOST_PAGES = 30  # of 1000 instruments each; the venue has some thousands in all
+_LARGEST_BODY = 16 << 20  # bytes, after decompression; a page of 1000 instruments has about one million
+_LOGGED = 10  # entries named in one log line of those that make no sense
+_LONGEST_ERROR = 500  # characters of an address or a cause in an error
 _REQUEST_SECONDS = 5.0
 _ATTEMPTS = 4
 _RETRY_FIRST = 0.25
@@ -77,7 +81,7 @@ class _Time(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    retCode: int  # noqa: N815 - the venue's key
+    retCode: Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 31)]  # noqa: N815 - the venue's key
     retMsg: str = ""  # noqa: N815 - the venue's key
     result: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -113,14 +117,23 @@ def _written_exponent(text: str) -> int:
 
 
 def understood(category: str, entries: Iterable[msgspec.Raw]) -> list[InstrumentInfo]:
-    """The entries that are of the shape expected; the others are logged."""
+    """The entries that are of the shape expected; the others are logged, all in one line."""
     infos: list[InstrumentInfo] = []
+    errors: list[str] = []
     for entry in entries:
         try:
             infos.append(_decode_info(entry))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            _log.warning("instrument not understood", category=category, error=str(error))
+        except DECODE_ERRORS as error:
+            errors.append(str(error))
+    log_odd(category, errors)
     return infos
+
+
+def log_odd(category: str, errors: Sequence[str]) -> None:
+    """One line of log for all the instruments of a reply that make no sense."""
+    if errors:
+        some = [error[:_LONGEST_ERROR] for error in errors[:_LOGGED]]
+        _log.warning("instruments not understood", category=category, count=len(errors), errors=some)
 
 
 class InstrumentsInfo:
@@ -143,7 +156,10 @@ class InstrumentsInfo:
     async def fetch(
         self, http: aiohttp.ClientSession, category: str, coin: str | None = None, *, symbol: str | None = None
     ) -> list[msgspec.Raw]:
-        """The entries on all pages of one category, base coin or symbol. Raises RestError."""
+        """The entries on all pages of one category, base coin or symbol. Raises RestError.
+
+        The last page has no cursor, or one that was there before.
+        """
         parameters = {"category": category}
         if symbol is not None:
             parameters["symbol"] = symbol
@@ -152,13 +168,15 @@ class InstrumentsInfo:
         if coin is not None:
             parameters["baseCoin"] = coin
         entries: list[msgspec.Raw] = []
+        cursors = {""}
         for _ in range(_MOST_PAGES):
             page = await self._get(http, parameters)
             entries += page.entries
-            if not page.nextPageCursor or parameters.get("cursor") == page.nextPageCursor:
-                break
+            if page.nextPageCursor in cursors:
+                return entries
+            cursors.add(page.nextPageCursor)
             parameters["cursor"] = page.nextPageCursor
-        return entries
+        raise RestError(f"GET {self.rest_url}{_PATH}: {category} has no last of {_MOST_PAGES} pages", retriable=False)
 
     async def times(self, http: aiohttp.ClientSession) -> list[TimeSample]:
         """The venue's time, asked for several times and never again on failure. Raises RestError."""
@@ -202,30 +220,43 @@ class InstrumentsInfo:
                 retry_after_seconds=silent,
             )
         try:
-            async with http.get(address, params=parameters) as response:
-                body = await response.read()
+            # The exchange does not redirect; whoever does is not the exchange.
+            async with http.get(address, params=parameters, allow_redirects=False) as response:
+                body = await _body(response)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise RestError(f"GET {address}: {type(error).__name__} {error}", retriable=True) from error
+            cause = f"{type(error).__name__} {error}"[:_LONGEST_ERROR]
+            raise RestError(f"GET {address}: {cause}", retriable=True) from error
+        address = str(response.url)[:_LONGEST_ERROR]
         if response.status == 403:
             self._silent_until = self._clock.monotonic() + _SILENCE_SECONDS
             raise RestError(
-                f"GET {response.url}: HTTP 403, too many requests from this address or a country the venue bars;"
+                f"GET {address}: HTTP 403, too many requests from this address or a country the venue bars;"
                 f" nothing is sent for {_SILENCE_SECONDS:g} s",
                 retriable=True,
                 retry_after_seconds=_SILENCE_SECONDS,
             )
         if response.status != 200:
             retriable = response.status == 429 or response.status >= 500
-            raise RestError(f"GET {response.url}: HTTP {response.status}", retriable=retriable)
+            raise RestError(f"GET {address}: HTTP {response.status}", retriable=retriable)
         try:
             answer = _decode_answer(body)
             if answer.retCode == _NO_SUCH_SYMBOL and "symbol" in parameters and "symbol" in answer.retMsg.lower():
                 return decode(msgspec.Raw(b"{}"))  # another way to say that the list is empty
             if answer.retCode != 0:
                 raise RestError(
-                    f"GET {response.url}: retCode {answer.retCode} {answer.retMsg[:200]}",
+                    f"GET {address}: retCode {answer.retCode} {answer.retMsg[:200]}",
                     retriable=answer.retCode in _RETRIABLE_CODES,
                 )
             return decode(answer.result)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RestError(f"GET {response.url}: not the JSON expected: {error}", retriable=False) from error
+        except DECODE_ERRORS as error:
+            raise RestError(f"GET {address}: not the JSON expected: {error}", retriable=False) from error
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body. Raises RestError for one that no true reply has, before all of it is in memory."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _LARGEST_BODY:
+            raise RestError(f"GET {str(response.url)[:_LONGEST_ERROR]}: over {_LARGEST_BODY} bytes", retriable=False)
+    return bytes(body)

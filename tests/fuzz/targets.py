@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from tests.fuzz import configurations, datagrams, venue
+from tests.fuzz import configurations, datagrams, rest, venue
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "config": configurations.run,
     "listen": configurations.listen,
     "multicast": datagrams.run,
+    "rest": rest.run,
     "venue": venue.run,
 }
 
@@ -65,6 +66,38 @@ TOKENS: dict[str, tuple[bytes, ...]] = {
         *(bytes([7, pick, 0, at, 0, 3]) + b"\xff" * 7 + b"\x7f" for pick in (0, 2, 5) for at in (8, 16, 48, 56, 72)),
         *(bytes([7, pick, 0, at, 0, 0, value]) for pick in (0, 1, 6) for at, value in ((6, 32), (3, 64), (7, 0))),
         *(bytes([7, pick, 0, at, 0, 1, 8, 0]) for pick in (0, 3, 8) for at in (32, 40, 42, 46)),
+    ),
+    "rest": (
+        *(b"\n%%\n", b"!copy\n", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 503 no\r\n", b"Content-Length: ", b"\r\n\r\n"),
+        *(b"Content-Encoding: gzip\r\n", b"Transfer-Encoding: chunked\r\n", b"Location: /\r\n", b"HTTP/1.1 302 x\r\n"),
+        *(
+            b'"retCode":0',
+            b'"retCode":10006',
+            b'"result":',
+            b'"list":',
+            b'"nextPageCursor":"',
+            b'"tickSize":"',
+            b"[" * 500,
+        ),
+        *(
+            b'"qtyStep":"',
+            b'"symbol":"BTCUSDT"',
+            b'"status":"Trading"',
+            b'"timeNano":"',
+            b"1e-5",
+            b"-0.1",
+            b"0.00",
+            b"9" * 40,
+        ),
+        *(
+            b"0." + b"0" * 17 + b"1",
+            b'"fetched_at_ns":',
+            b'"rest_url":"http://here"',
+            b"\\ud800",
+            b"\xff",
+            b"{}",
+            b"null",
+        ),
     ),
     "venue": (
         *venue.directives(),
