@@ -66,6 +66,8 @@ class _Listener(WSListener):
             if outputs is not None:
                 self._stream.perform(outputs)
             return
+        if frame.last_in_buffer:
+            self._received_ns = 0
         self._on_other_frame(transport, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
