@@ -76,6 +76,7 @@ class Worker:
         self._was_live = False
         # Set once the venue side was asked for a snapshot, until the book is LIVE or the subscription renewed.
         self._resync_requested = False
+        self._requested_of = 0  # the generation that was found wanting then
         # What has been logged since the book was last LIVE, so that an episode logs each thing once.
         self._logged: set[str] = set()
 
@@ -240,7 +241,8 @@ class Worker:
                 return
             self._was_live = False
             self._logged.clear()
-        if not mark.resync:
+        # One that asks may stand in the place of one that told of the renewal: the generation tells of it as well.
+        if not mark.resync or mark.generation > self._requested_of:
             self._resync_requested = False
         self._lose(mark.reason, generation=mark.generation)
         if mark.resync:
@@ -283,6 +285,7 @@ class Worker:
     def _ask_for_snapshot(self, reason: StatusReason, generation: int) -> None:
         if not self._resync_requested:
             self._resync_requested = True
+            self._requested_of = generation
             self.resyncs_requested += 1
             self._request_resync(self.key, reason, generation)
 

@@ -5,6 +5,7 @@ from feeder.book.sync import BookSync
 from feeder.clock import ManualClock
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate
+from feeder.pipeline import symbol_queue
 from feeder.pipeline.symbol_queue import Mark, QueueBudget, Redefinition, SymbolQueue, TradesLost
 from feeder.pipeline.worker import Worker
 from tests.helpers.updates import ConsumerSink, an_instrument, book_update, trade
@@ -346,3 +347,19 @@ def test_an_error_while_a_book_goes_live_is_taken_back():
     bench.worker.recover(caught.value)
     assert bench.sink.events[-1] == ("STALE", "MALFORMED")
     assert bench.worker.status is BookStatus.STALE
+
+
+def test_an_overflow_before_a_renewed_subscription_was_heard_of_asks_for_its_snapshot(monkeypatch):
+    monkeypatch.setattr(symbol_queue, "MAX_FOLDED_LEVELS", 3)
+    bench = Bench()
+    bench.go_live()
+    bench.handle(book_update(7, generation=1))
+    assert bench.resyncs == [(StatusReason.GAP, 1)]
+    bench.queue.reset(2, StatusReason.GAP)
+    bench.queue.put(book_update(20, {1: 1}, snapshot=True, generation=2))
+    for update_id in range(21, 121):  # over the queue's capacity
+        bench.queue.put(book_update(update_id, {update_id: 1}, generation=2))
+    while (item := bench.queue.pop()) is not None:
+        bench.worker.handle(item)
+    assert bench.worker.status is BookStatus.STALE
+    assert bench.resyncs[1:] == [(StatusReason.OVERFLOW, 2)]
