@@ -7,6 +7,7 @@ times.
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from bench_child import BenchError
@@ -38,11 +40,14 @@ PLANS = {
 _FEW, _MANY = 50, 2_000
 _SYMBOLS_SECONDS = 8.0
 SCENARIOS = (*PLANS, "symbols", "memory", "consumer")
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     """0 if it could be measured; limits missed are said, not punished."""
     args = _parse()
+    for number in _ENDING:
+        signal.signal(number, _end)
     result: Figures = {"machine": machine(), "commit": commit(THIS_CHECKOUT), "scenarios": {}}
     print(f"feeder {result['commit']} on {result['machine']['cpu']}, Python {result['machine']['python']}")
     if result["machine"]["cores"] < 2:
@@ -59,6 +64,13 @@ def main() -> int:
         if args.json is not None:
             args.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return 0
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Told to end: what was started ends first, whatever is asked meanwhile."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _parse() -> argparse.Namespace:

@@ -3,18 +3,23 @@
 A request is `{"do": name, ...}`, its answer one line. A helper ends when its input does.
 """
 
+import ctypes
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 HERE = Path(__file__).parent
 _ANSWER_SECONDS = 120.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_prctl = ctypes.CDLL(None).prctl
 
 
 class BenchError(Exception):
@@ -32,7 +37,8 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            start_new_session=True,  # an interrupt from the terminal is the bench's affair
+            preexec_fn=partial(bind, core),
         )
         self.pid = self._process.pid
         self._unread = b""
@@ -86,6 +92,12 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+
+def bind(core: int) -> None:
+    """In a new process: stay on this core, and end when the bench does, however that ends."""
+    os.sched_setaffinity(0, {core})
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def reply(answer: Any) -> None:

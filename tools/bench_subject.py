@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from bench_child import BenchError, cpu_ns, memory
+from bench_child import BenchError, bind, cpu_ns, memory
 
 THIS_CHECKOUT = Path(__file__).parent.parent
 PARTITIONS = 4
@@ -60,7 +61,8 @@ class Subject:
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=lambda: os.sched_setaffinity(0, {cores()[0]}),
+                start_new_session=True,  # an interrupt from the terminal is the bench's affair
+                preexec_fn=partial(bind, cores()[0]),
             )
         self.pid = self._process.pid
 

@@ -2,8 +2,15 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from pathlib import Path
+
+import pytest
+
+from feeder.telemetry.process import find
+from tests.helpers.processes import until
 
 BENCH = Path(__file__).parents[2] / "tools" / "bench.py"
 SECONDS = 120.0
@@ -35,3 +42,47 @@ async def test_a_small_load_is_measured_and_every_book_found_equal(tmp_path: Pat
     assert {"cpu", "cores", "kernel", "python"} <= result["machine"].keys()
     assert result["commit"] in said
     assert "5/5" in said
+
+
+def children(pid: int) -> list[int]:
+    """The process ids of a program's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+async def test_a_bench_that_is_ended_leaves_no_program_behind(tmp_path: Path, number: signal.Signals) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(BENCH), "--symbols=5", "--rate=50", "--seconds=600",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "TMPDIR": str(tmp_path)}, start_new_session=True,
+    )  # fmt: skip
+    started: list[int] = []
+
+    def left() -> list[int]:
+        return [pid for pid in started if find(pid) is not None]
+
+    try:
+        # The last it starts is the feeder under test.
+        await until(lambda: any(tmp_path.glob("feeder-bench-*/run/counters.dat")), SECONDS, "the feeder under test")
+        started += children(process.pid)
+        if number is signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+        said = (await asyncio.wait_for(process.communicate(), SECONDS))[0].decode()
+        await until(lambda: not left(), SECONDS, "the end of what it started")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        for pid in left():
+            os.kill(pid, signal.SIGKILL)
+    assert len(started) == 4  # load, decoder, listener, feeder
+    if number is not signal.SIGKILL:
+        assert process.returncode == 128 + number, said
+        assert "Traceback" not in said
+        assert files(tmp_path) == []
