@@ -190,6 +190,8 @@ class Exchange:
                 payload = crossed(payload, self._best_ask(category, topic))
             elif mishap is Mishap.SPOIL:
                 payload = spoiled(payload)
+        else:
+            channel.held = None  # the snapshot holds it already
         self.published_total += 1
         channel.last = payload
         self._deliver(category, channel, payload)
@@ -226,6 +228,7 @@ class Exchange:
         channel = self._channels[category, topic]
         channel.audience.remove(client)
         if not channel.audience:
+            channel.held = None  # whoever comes next begins with a snapshot
             self.source.unsubscribe(category, topic)
 
     def _channel(self, category: str, topic: str) -> _Channel:

@@ -49,6 +49,34 @@ def test_two_deltas_change_places_and_the_stream_goes_on(exchange: Exchange, clo
     assert ids[:4] == [begin + 2, begin + 1, begin + 3, begin + 4]
 
 
+@pytest.mark.parametrize("restart", [True, False, None])
+def test_an_update_held_back_for_the_next_is_not_sent_behind_a_snapshot(
+    exchange: Exchange, clock: ManualClock, restart: bool | None
+) -> None:
+    first = SpyClient(exchange)
+    first.subscribe(BOOK)
+    first.take_data()
+    state = exchange.source.book("linear", "BTCUSDT", 50)
+    assert state is not None
+    before = state.book.u
+    exchange.plan("linear", "BTCUSDT", Mishap.SWAP)
+    while state.book.u == before:
+        pass_time(exchange, clock, 0.005)
+    assert first.take_data() == []  # it is held
+    client = first
+    if restart is None:
+        exchange.disconnect(first.client)
+        client = SpyClient(exchange)
+        client.subscribe(BOOK)
+    else:
+        exchange.resend_snapshot("linear", "BTCUSDT", restart=restart)
+    pass_time(exchange, clock, 1)
+    book = NaiveBook()
+    for message in client.take_data():
+        book.apply(message)  # asserts that no update is missing
+    assert book.u > 1
+
+
 def test_faults_of_one_topic_happen_one_after_the_other(exchange: Exchange, clock: ManualClock) -> None:
     client = SpyClient(exchange)
     client.subscribe(BOOK)
