@@ -1,7 +1,7 @@
 """The faults there are, each with its keys, and the scripts that stage them.
 
 A script is a YAML list. `at` counts seconds from the first subscription, so that it does not matter how long anybody
-takes to start; an entry without `at` is in force before anybody connects:
+takes to start; an entry without `at` is in force before anybody connects (none that needs somebody it happens to):
 
     - {fault: rest, how: 429, times: 3}
     - {at: 5, fault: gap, category: linear, symbol: BTCUSDT}
@@ -103,9 +103,15 @@ class Raw(Fault, frozen=True, kw_only=True, tag="raw"):
     category: Category
     text: str
 
+    def __post_init__(self) -> None:
+        try:
+            self.text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("its `text` holds half a surrogate pair, which is no text") from None
+
 
 class ConnectionFault(Fault, frozen=True, kw_only=True):
-    """A fault of the `count` oldest connections, of one category or any; without `count` of all of them."""
+    """A fault of connections, of one category or any: of all, or of the `count` oldest that are not half-open yet."""
 
     category: Category | None = None
     count: Count | None = None
@@ -206,6 +212,15 @@ AnyFault = (
 KINDS: dict[str, type[Fault]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyFault)}
 
 
+_HAPPENS_TO_SOMEBODY = Gap | Duplicate | OutOfOrder | Crossed | Malformed | Snapshot | Restart | Raw | ConnectionFault
+
+
+def check_moment(fault: AnyFault) -> None:
+    """FeederError if an entry of a script without `at` would come before there is anybody it could happen to."""
+    if fault.at is None and isinstance(fault, _HAPPENS_TO_SOMEBODY):
+        raise FeederError("`at` is missing; before anybody has subscribed it happens to nobody: say when")
+
+
 def parse_fault(entry: Any) -> AnyFault:
     """One fault from plain data. FeederError says what is wrong with it and what it takes."""
     if not isinstance(entry, dict):
@@ -227,7 +242,7 @@ def load_script(path: Path) -> list[AnyFault]:
         entries = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise FeederError(f"cannot read the faults: {error}; correct --faults") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none; nesting without end
         raise FeederError(f"{path} is not YAML: {error}; correct it there") from error
     if not isinstance(entries, list):
         raise FeederError(f"{path} is no list; write one fault per line, each behind a dash")

@@ -105,7 +105,8 @@ class WebSocketServer:
         return _Connection(self._exchange, category, self.lines, self._clock, self._changed)
 
     def _chosen(self, category: str | None, count: int | None) -> list["_Connection"]:
-        return [each for each in self._connections if category in (None, each.category)][:count]
+        found = [each for each in self._connections if category in (None, each.category)]
+        return found if count is None else [each for each in found if not each.is_mute][:count]
 
     def _changed(self, connection: "_Connection") -> None:
         if connection.alive:
@@ -202,6 +203,11 @@ class _Connection(WSListener):
         while self.alive and (payload := self._transit.take(now)) is not None:
             self._write(payload)
         return self.alive and (bool(self._transit) or self._mute_until is not None)
+
+    @property
+    def is_mute(self) -> bool:
+        """Half-open: its client may be long gone."""
+        return self._mute
 
     async def wait_gone(self) -> None:
         """Return when the socket is closed and the exchange knows."""

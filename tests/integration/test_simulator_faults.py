@@ -95,6 +95,21 @@ async def test_a_half_open_connection_may_stay_so_and_does_not_keep_the_simulato
         assert await _is_silent(first, 1.0)
 
 
+@pytest.mark.parametrize("fault", ["half_open", "disconnect"])
+async def test_a_fault_of_one_connection_leaves_out_those_that_are_dead_already(
+    http: aiohttp.ClientSession, fault: str
+) -> None:
+    async with Simulator(MARKET) as simulator:
+        await _message(await _subscribed(http, simulator))
+        (dead,) = _inject(simulator, fault="half_open", count=1)
+        # As a client does that has found it out: another connection.
+        second = await _subscribed(http, simulator)
+        await _message(second)
+        (touched,) = _inject(simulator, fault=fault, count=1)
+        assert touched != dead
+        assert dead in _inject(simulator, fault="disconnect")
+
+
 async def test_on_a_slow_line_messages_are_old_but_complete(http: aiohttp.ClientSession) -> None:
     async with Simulator(MARKET) as simulator:
         socket = await _subscribed(http, simulator)

@@ -81,6 +81,7 @@ def test_every_wrong_entry_is_named_with_its_key_and_what_the_fault_takes(tmp_pa
         ({"fault": "tick_change", **BOOK}, "`tick`"),
         ({"fault": "tick_change", **BOOK, "tick": "1e-3"}, "1e-3"),
         ({"fault": "tick_change", **BOOK, "step": "0.0"}, "0.0"),
+        ({"fault": "raw", "category": "linear", "text": "\ud800"}, "`text`"),
         ({"fault": "surge", "seconds": 1, "times": 1}, "`times`"),
         ({"fault": "rest", "how": 403}, "`seconds`"),
         ({"fault": "rest", "how": 403, "times": 1, "seconds": 1}, "`seconds`"),
@@ -94,7 +95,18 @@ def test_a_wrong_entry_is_told_by_its_key(entry: Any, key: str) -> None:
     assert ";" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["{", "5", "fault: gap", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "5",
+        "fault: gap",
+        "\x00",
+        "- {at: 2024-13-45, fault: gap}",
+        "- !!int x",
+        pytest.param("[" * 3000, id="deep"),
+    ],
+)
 def test_what_is_no_list_is_refused_with_the_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(FeederError, match=r"faults\.yaml"):
         load_script(_file(tmp_path, text))
@@ -111,9 +123,25 @@ def test_every_fault_says_what_it_does() -> None:
 
 
 async def test_a_script_that_does_not_fit_the_market_stops_the_simulator_before_it_starts() -> None:
-    faults = [parse_fault({"fault": "gap", "category": "linear", "symbol": symbol}) for symbol in ("BTCUSDT", "NOPE")]
+    gap = {"at": 1, "fault": "gap", "category": "linear"}
+    faults = [parse_fault({**gap, "symbol": symbol}) for symbol in ("BTCUSDT", "NOPE")]
     with pytest.raises(FeederError, match=r"entry 2: gap: `symbol`: no linear NOPE"):
         Simulator(SimulatorConfig(symbols=2, faults=faults))
     coarse = parse_fault({"fault": "tick_change", **BOOK, "tick": "0.3"})
     with pytest.raises(FeederError, match=r"entry 1: tick_change: .* multiples of 0\.10"):
         Simulator(SimulatorConfig(symbols=2, faults=[coarse]))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"fault": "gap", **BOOK},
+        {"fault": "restart", **BOOK},
+        {"fault": "disconnect"},
+        {"fault": "half_open", "count": 1},
+    ],
+)
+async def test_an_entry_that_would_come_before_anybody_it_could_happen_to_is_a_mistake(entry: Any) -> None:
+    with pytest.raises(FeederError, match=r"entry 1: .* `at` is missing"):
+        Simulator(SimulatorConfig(symbols=2, faults=[parse_fault(entry)]))
+    Simulator(SimulatorConfig(symbols=2, faults=[parse_fault({**entry, "at": 0})]))
