@@ -102,9 +102,15 @@ class BookPublisher:
         channel = self._books
         values = len(bids) + len(asks)
         if values <= _MOST:
-            self.sequence = sequence = self.sequence + 1
-            offset = channel.reserve(DELTA_SIZE + (values << 3))
-            self._delta.pack_into(channel.buffer, offset, sequence, update, bids, asks)
+            sequence = self.sequence + 1
+            size = DELTA_SIZE + (values << 3)
+            offset = channel.reserve(size)
+            try:
+                self._delta.pack_into(channel.buffer, offset, sequence, update, bids, asks)
+            except Exception:
+                channel.release(size)  # what stood there before would go out in its place
+                raise
+            self.sequence = sequence
         else:
             for message in self._deltas(update, bids, asks, first=_FIRST, last=_LAST):
                 channel.write(message)

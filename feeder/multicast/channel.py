@@ -144,6 +144,12 @@ class ChannelPublisher:
         self.sequence += 1
         return start
 
+    def release(self, size: int) -> None:
+        """Take the latest `reserve` back: nothing was written there."""
+        self._used -= size
+        self._count -= 1
+        self.sequence -= 1
+
     def write_together(self, messages: Sequence[bytes]) -> None:
         """Append messages that must stand in one packet; together they fit one."""
         if self._used + sum(map(len, messages)) > MAX_PACKET or self._count + len(messages) > MAX_MESSAGES:

@@ -24,6 +24,7 @@ DEFINITION_PERIOD = 0.95  # seconds; every second, a late loop included
 TICK_INTERVAL = 0.010  # seconds between calls of `tick`
 _LONGEST_WAIT = 0.001  # seconds that a busy loop may keep a packet open
 _MOST_VISITS = 64  # of a round in one tick
+_TURNS = 4  # ticks until a partition's rounds are served again: seldom enough to pack, often enough for their periods
 
 LATENCY_BOUNDS_US = (
     *(20, 50, 100, 150, 200, 300, 500, 750),
@@ -192,14 +193,22 @@ class Publisher:
         elapsed = now - self._last_tick
         self._last_tick = now
         budget = min(self._snapshot_budget + elapsed * SNAPSHOT_BYTES_PER_SECOND, _SNAPSHOT_BURST)
-        self._ticks += 1
-        # One partition's rounds in each tick: what is due of it since its last turn fills packets together.
-        partition = self.partitions[self._ticks % len(self.partitions)]
-        self._snapshot_budget = partition.publish_snapshots(now, budget, complete=self.complete)
-        partition.publish_definitions(now)
+        for partition in self._due():
+            budget = partition.publish_snapshots(now, budget, complete=self.complete)
+            partition.publish_definitions(now)
+        self._snapshot_budget = budget
         for partition in self.partitions:
             for channel in partition.channels.values():
                 channel.tick(now)
+
+    def _due(self) -> list[Partition]:
+        """The partitions whose rounds this tick serves: of up to _TURNS of them one, which fills packets better."""
+        turn = self._ticks
+        self._ticks += 1
+        turns = min(len(self.partitions), _TURNS)
+        due = self.partitions[turn % turns :: turns]
+        first = turn // turns % len(due)  # each time another one, so that none goes short
+        return due[first:] + due[:first]
 
     def end_session(self) -> None:
         """Say on every channel that the session is over."""

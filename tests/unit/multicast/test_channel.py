@@ -3,6 +3,8 @@
 import dataclasses
 import errno
 import struct
+from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -420,3 +422,70 @@ def test_a_book_that_is_lost_is_told_in_the_turn_that_knows_it():
     second.stale()
     once(feed)
     assert [t for t, _ in frames(feed, Kind.BOOKS)] == [10, 2]
+
+
+def test_a_delta_that_cannot_be_encoded_leaves_nothing_in_the_packet():
+    feed = Feed(("BTCUSDT", "ETHUSDT"))
+    good, bad = feed.sources.values()
+    for source in (good, bad):
+        source.restart([100, 1], [101, 1])
+    feed.turn()
+    feed.wire.clear()
+    sequence = bad.publisher.sequence
+    with pytest.raises(struct.error):
+        bad.delta([100, 10**19], [])
+    good.delta([100, 2], [])
+    feed.turn()
+    packets = [parse(data) for line, kind, data in feed.wire if line == "A" and kind == Kind.BOOKS]
+    assert [(frame.template, frame.instrument_id) for p in packets for frame in p.frames] == [(10, good.id)]
+    assert packets[-1].next_sequence == feed.publisher.partitions[0].books.sequence
+    assert bad.publisher.sequence == sequence  # what follows continues the consumers' books
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 5, 64])
+def test_every_partition_describes_its_channels_every_second(partitions: int):
+    clock = ManualClock()
+    sent: dict[int, list[float]] = {}
+    deferred: list[Callable[[], None]] = []
+
+    class Sender(Line):
+        def send(self, packet: memoryview) -> None:
+            for frame in parse(bytes(packet)).frames:
+                if frame.template == 40:
+                    sent.setdefault(int(self.line), []).append(clock.monotonic())
+
+    publisher = Publisher(
+        ChannelPlan(partitions), lambda channel: [Sender(str(channel.partition))], clock, deferred.append
+    )
+    for _ in range(400):
+        clock.advance(0.01)
+        publisher.tick(clock.monotonic())
+        while deferred:
+            deferred.pop(0)()
+    assert len(sent) == partitions
+    for times in sent.values():
+        assert all(later - earlier < 1.005 for earlier, later in zip(times, times[5:], strict=False))  # five kinds
+
+
+def test_no_partition_goes_short_of_snapshots_when_there_is_less_room_than_books():
+    symbols: dict[int, list[str]] = {}
+    for number in range(1000):
+        symbols.setdefault(instrument_id("linear", f"S{number}USDT") % 8, []).append(f"S{number}USDT")
+    feed = Feed([symbol for some in symbols.values() for symbol in some[:20]], plan=ChannelPlan(partitions=8))
+    bids = [number for level in range(1000) for number in (level + 1, 1)]
+    asks = [number for level in range(1000) for number in (level + 2000, 1)]
+    for source in feed.sources.values():
+        source.restart(bids, asks)  # 5 MB of all of them
+    feed.turn()
+    feed.wire.clear()
+    visited: Counter[int] = Counter()
+    for _ in range(200):
+        feed.clock.advance(0.01)
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+        for line, channel, data in feed.wire:
+            if channel % 16 == Kind.SNAPSHOTS and line == "A":
+                visited[channel // 16] += sum(frame.template == 20 for frame in parse(data).frames)
+        feed.wire.clear()
+    assert len(visited) == 8
+    assert min(visited.values()) * 2 > max(visited.values())
