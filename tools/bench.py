@@ -76,16 +76,16 @@ def _end(number: int, _: FrameType | None) -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What feeder costs under the exchange's load.")
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}; default all")
-    parser.add_argument("--seconds", type=float, help="how long each load is measured")
-    parser.add_argument("--symbols", type=int, help="one run of your own: so many symbols (820)")
-    parser.add_argument("--rate", type=float, help="updates per second of all symbols together (45000)")
-    parser.add_argument("--levels", type=int, help="levels changed by each update (3)")
+    parser.add_argument("--seconds", type=_amount, help="how long each load is measured")
+    parser.add_argument("--symbols", type=_count, help="one run of your own: so many symbols (820)")
+    parser.add_argument("--rate", type=_amount, help="updates per second of all symbols together (45000)")
+    parser.add_argument("--levels", type=_count, help="levels changed by each update (3)")
     parser.add_argument("--depth", type=int, choices=(50, 200, 1000), help="levels a side (50)")
     parser.add_argument("--seed", type=int, default=1, help="of books and changes (1)")
     parser.add_argument("--grid", action="store_true", help="your own run: all that is due each 20 ms comes together")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every figure")
     parser.add_argument("--against", metavar="REV", help="this checkout over that commit, in interleaved pairs")
-    parser.add_argument("--runs", type=int, default=3, help="pairs of --against (3)")
+    parser.add_argument("--runs", type=_count, default=3, help="pairs of --against (3)")
     args = parser.parse_args()
     unknown = [each for each in args.scenario if each not in SCENARIOS]
     if unknown:
@@ -93,7 +93,23 @@ def _parse() -> argparse.Namespace:
     args.own = any(each is not None for each in (args.symbols, args.rate, args.levels, args.depth)) or args.grid
     if args.own and args.scenario:
         parser.error("name scenarios, or give --symbols, --rate, --levels, --depth, --grid for a run of your own")
+    if args.json is not None and not args.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {args.json.parent}")
     return args
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
 
 
 def _plans(args: argparse.Namespace) -> dict[str, Plan]:

@@ -44,6 +44,16 @@ async def test_a_small_load_is_measured_and_every_book_found_equal(tmp_path: Pat
     assert "5/5" in said
 
 
+@pytest.mark.parametrize("argument", ["--rate=0", "--seconds=-1", "--symbols=0", "--runs=0", "--json=/nowhere/x.json"])
+async def test_an_argument_that_makes_no_sense_is_refused_before_anything_is_measured(argument: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(BENCH), argument, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said = (await asyncio.wait_for(process.communicate(), SECONDS))[0].decode()
+    assert process.returncode == 2
+    assert argument.partition("=")[0] in said.splitlines()[-1]
+
+
 def children(pid: int) -> list[int]:
     """The process ids of a program's children."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]

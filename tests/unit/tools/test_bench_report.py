@@ -59,6 +59,13 @@ def test_every_limit_of_a_load_finds_its_figure() -> None:
             assert limit.value(figures()) is not None
 
 
+@pytest.mark.parametrize("changed", [{"achieved_per_second": 30_000.0}, {"not_live": 1}, {"folded": 1}])
+def test_a_load_that_was_not_borne_misses_a_limit_however_cheap_it_was(changed: dict[str, Any]) -> None:
+    limits = [limit for limit in LIMITS if limit.scenario == "crash"]
+    assert [limit.line(figures()).split()[0] for limit in limits] == ["ok"] * len(limits)
+    assert [limit.line(figures(**changed)).split()[0] for limit in limits].count("MISSED") == 1
+
+
 def test_a_row_fits_its_heading() -> None:
     width = max(map(len, HEADING.splitlines()))
     assert len(row("crash", figures())) == width
