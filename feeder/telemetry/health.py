@@ -92,7 +92,7 @@ def readiness(health: Health) -> dict[str, Any]:
     """What /readyz says. Ready is a feeder that is all of this:
 
     - its event loop turns;
-    - its instruments are loaded, so that every book wanted is followed, and there is at least one;
+    - its instruments are loaded, so that every book wanted that the exchange lists is followed, and one may be LIVE;
     - every connection to the exchange is up;
     - of the books that are not DELISTED, READY_PERCENT are LIVE (so of fewer than 100 books, all).
     """
