@@ -183,6 +183,8 @@ class Publisher:
                 channel.flush()
             except Exception:
                 self._open += channels[done:]  # the next flush sends what this one did not come to
+                if self._open:
+                    self._schedule()
                 raise
             if channel.oldest_ns:
                 self.latency.record(self._clock.wall_ns() - channel.oldest_ns)

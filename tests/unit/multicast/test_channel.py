@@ -360,6 +360,28 @@ def test_what_fails_in_one_flush_does_not_end_all_flushing(caplog):
     assert [t for t, _ in frames(feed, Kind.BBO)] == [13]
 
 
+def test_what_one_failing_channel_left_unsent_goes_out_in_the_next_turn(monkeypatch: pytest.MonkeyPatch):
+    feed = Feed()
+    (source,) = feed.sources.values()
+    source.restart([100, 1], [101, 1])
+    feed.turn()
+    feed.wire.clear()
+    books = feed.publisher.partitions[0].books
+
+    def fail(channel: ChannelPublisher) -> None:
+        if channel is books:
+            raise ValueError("defect")
+        flush(channel)
+
+    flush = ChannelPublisher.flush
+    monkeypatch.setattr(ChannelPublisher, "flush", fail)
+    source.delta([100, 2], [])
+    with pytest.raises(ValueError, match="defect"):
+        feed.turn()
+    feed.turn()
+    assert [t for t, _ in frames(feed, Kind.BBO)] == [13]
+
+
 def test_the_end_of_a_round_is_told_only_when_the_instruments_are_known():
     feed = Feed(())
     feed.publisher.complete = False
