@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -558,10 +559,15 @@ async def test_scale_is_not_driven_to_the_edge_step_by_step(venue: Venue, make: 
     assert feed.sink.of("definition")[-1][2].price_exponent == -8
     assert feed.sink.books(BTC)[-1].bids == [100 * 10**8, 1000]
     assert venue.questions == ["BTCUSDT"] * 3, "asked once for each, as the venue may have changed its scale"
-    # It has: what was refused as nonsense is now the venue's own, and the book goes on at it.
-    venue.rest_body = venue.rest_body.replace(b'"tickSize":"0.10"', b'"tickSize":"0.0000000001"')
-    send = venue.of("orderbook.50.BTCUSDT").send
-    send(book_message("orderbook.50.BTCUSDT", "delta", 2, [["100.0000000001", "1"]], []))
+    # It has: what was refused as nonsense is now the venue's own, and the book goes on at it. Its own word is believed
+    # for six digits at a time as well.
+    ticks = [b'"tickSize":"0.10"', b'"tickSize":"0.00000001"', b'"tickSize":"0.0000000001"']
+    for asked, (old, new) in enumerate(pairwise(ticks), start=4):
+        venue.rest_body = venue.rest_body.replace(old, new)
+        await feed.live(BTC)
+        send = venue.of("orderbook.50.BTCUSDT").send
+        send(book_message("orderbook.50.BTCUSDT", "delta", 2, [["100.0000000001", "1"]], []))
+        await until(lambda asked=asked: len(venue.questions) == asked)
     await until(lambda: feed.sink.of("definition")[-1][2].price_exponent == -10)
     await until(lambda: feed.sink.books(BTC)[-1].bids == [100 * 10**10, 1000])
 
