@@ -10,6 +10,7 @@ differed, or if a book is not LIVE and equal at the end.
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -175,7 +176,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="faults whose name holds one of these")
     args = parser.parse_args()
-    rows = asyncio.run(run(args.only))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        rows = asyncio.run(run(args.only))
+    except KeyboardInterrupt:  # simulator and feeder have ended
+        return 130
     print(json.dumps({"rows": [asdict(row) for row in rows]}) if args.json else table(rows))
     return 0 if rows and all(row.good for row in rows) else 1
 

@@ -82,6 +82,11 @@ async def program(*arguments: str) -> AsyncIterator[Program]:
                 await process.wait()
 
 
+def children(pid: int) -> list[int]:
+    """The process ids of a program's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
 class Addresses:
     """Where a simulator listens."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feeder.telemetry.process import find
-from tests.helpers.processes import until
+from tests.helpers.processes import children, until
 
 BENCH = Path(__file__).parents[2] / "tools" / "bench.py"
 SECONDS = 120.0
@@ -52,11 +52,6 @@ async def test_an_argument_that_makes_no_sense_is_refused_before_anything_is_mea
     said = (await asyncio.wait_for(process.communicate(), SECONDS))[0].decode()
     assert process.returncode == 2
     assert argument.partition("=")[0] in said.splitlines()[-1]
-
-
-def children(pid: int) -> list[int]:
-    """The process ids of a program's children."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
 
 
 def files(folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from feeder.telemetry import child
 from feeder.telemetry.exporter import Exporter, Server
 from feeder.telemetry.health import EXIT_REPLACED
 from feeder.telemetry.metrics import METRICS
-from tests.helpers.processes import Addresses, Program, feeder, multicast_section, simulator, until
+from tests.helpers.processes import Addresses, Program, children, feeder, multicast_section, simulator, until
 
 Labels = frozenset[tuple[str, str]]
 
@@ -88,8 +88,7 @@ class Watched:
 
     def exporters(self) -> list[int]:
         """Process ids of the feeder's children."""
-        pid = self.program.process.pid
-        found = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        found = children(self.program.process.pid)
         self._seen.update(found)
         return found
 
