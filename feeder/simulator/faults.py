@@ -93,8 +93,10 @@ def crossed(payload: bytes, price: str) -> bytes:
 def spoiled(payload: bytes) -> bytes:
     """The book message with a text that is no number for its first price."""
     message = json.loads(payload)
-    levels = message["data"]["b"] or message["data"]["a"]
-    levels[0][0] = "NaN"
+    bids, asks = message["data"]["b"], message["data"]["a"]
+    if not bids and not asks:  # a recording may have one without levels
+        bids.append(["", "1"])
+    (bids or asks)[0][0] = "NaN"
     return _encode(message)
 
 

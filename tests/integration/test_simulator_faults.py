@@ -266,6 +266,7 @@ async def test_a_fault_on_request_is_done_at_once_and_told(http: aiohttp.ClientS
     ("body", "told"),
     [
         ("{", "not JSON"),
+        pytest.param("[" * 5000, "not JSON", id="deep"),
         ("[]", "no mapping"),
         ('{"fault":"gap","category":"linear"}', "`symbol`"),
         ('{"fault":"gap","category":"linear","symbol":"NOPE"}', "NOPE"),

@@ -7,7 +7,7 @@ import pytest
 
 from feeder.clock import ManualClock
 from feeder.simulator.exchange import Exchange
-from feeder.simulator.faults import Mishap, OldTimes
+from feeder.simulator.faults import Mishap, OldTimes, spoiled
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.universe import universe
 from tests.unit.simulator.clients import NaiveBook, SpyClient, pass_time
@@ -77,6 +77,19 @@ def test_an_update_held_back_for_the_next_is_not_sent_behind_a_snapshot(
     assert book.u > 1
 
 
+@pytest.mark.parametrize(
+    ("bids", "asks", "expected"),
+    [
+        ([["1", "2"]], [["3", "4"]], ([["NaN", "2"]], [["3", "4"]])),
+        ([], [["3", "4"]], ([], [["NaN", "4"]])),
+        ([], [], ([["NaN", "1"]], [])),
+    ],
+)
+def test_any_delta_can_be_spoiled(bids: Any, asks: Any, expected: Any) -> None:
+    data = json.loads(spoiled(json.dumps({"data": {"b": bids, "a": asks}}).encode()))["data"]
+    assert (data["b"], data["a"]) == expected
+
+
 def test_faults_of_one_topic_happen_one_after_the_other(exchange: Exchange, clock: ManualClock) -> None:
     client = SpyClient(exchange)
     client.subscribe(BOOK)
@@ -84,9 +97,9 @@ def test_faults_of_one_topic_happen_one_after_the_other(exchange: Exchange, cloc
     for mishap in (Mishap.SKIP, Mishap.SPOIL):
         exchange.plan("linear", "BTCUSDT", mishap)
     pass_time(exchange, clock, 1)
-    spoiled, well = _deltas(client)[:2]
-    assert spoiled["data"]["u"] == first["data"]["u"] + 2
-    assert (spoiled["data"]["b"] or spoiled["data"]["a"])[0][0] == "NaN"
+    bad, well = _deltas(client)[:2]
+    assert bad["data"]["u"] == first["data"]["u"] + 2
+    assert (bad["data"]["b"] or bad["data"]["a"])[0][0] == "NaN"
     assert "NaN" not in json.dumps(well)
 
 
