@@ -105,6 +105,9 @@ _TOPIC = re.compile(rb'"topic"\s*:\s*"([^"\\]{1,200})"')
 
 
 def find_topic(payload: bytes) -> str | None:
-    """The topic of a message that may not even be JSON, or None: what tells which book it was meant for."""
-    found = _TOPIC.search(payload)
-    return found.group(1).decode("ascii", "replace") if found else None
+    """The topic of a message that may not even be JSON, or None: what tells which book it was meant for.
+
+    None as well when it names several: blaming one would leave the book that lost something as it was.
+    """
+    found = set(_TOPIC.findall(payload))
+    return found.pop().decode("ascii", "replace") if len(found) == 1 else None
