@@ -9,6 +9,7 @@ a reply said.
 
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import Awaitable
 from fractions import Fraction
@@ -126,10 +127,8 @@ def _check(instrument: Instrument, said: dict[str, set[tuple[str, str]]]) -> Non
 
 
 def _fraction(text: str) -> Fraction | None:
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        return None
+    # Fraction takes "1e999999999" too, and all memory with it; feeder takes no such text.
+    return Fraction(text) if re.fullmatch(r"[0-9]*\.?[0-9]*", text) and text.strip(".") else None
 
 
 def _said(bodies: list[bytes]) -> dict[str, set[tuple[str, str]]]:
