@@ -174,7 +174,10 @@ def _all_counted(now: Scrape) -> bool:
         and now.get("feeder_book_gaps_total", category="linear", symbol="ETHUSDT") == 1
         and now.get("feeder_book_status", category="linear", symbol="ETHUSDT") == 2
         and now.get("feeder_status_transitions_total", status="LIVE", reason="SNAPSHOT") == 3
-        and now.get("feeder_trades_queued_total") == TRADES
+        and now.get("feeder_venue_trades_total") == now.get("feeder_trades_queued_total") == TRADES
+        and (now.get("feeder_venue_book_updates_total") or 0) >= now.sum("feeder_book_updates_total")
+        and now.sum("feeder_channel_messages_total", channel="trades") >= TRADES
+        and now.get("feeder_books_followed") == 2
         and now.get("feeder_books", status="LIVE") == 2
     )
 
