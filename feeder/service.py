@@ -15,7 +15,7 @@ from feeder.bybit.pacing import Timing, backoff_delay
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.clock import Clock, SystemClock
 from feeder.config import Config
-from feeder.errors import ConfigError, FeederError, InstrumentError, RestError
+from feeder.errors import ConfigError, CountersError, FeederError, InstrumentError, RestError
 from feeder.log import logger
 from feeder.market.instrument import InstrumentKey
 from feeder.market.status import BookStatus, StatusReason
@@ -35,6 +35,7 @@ _log = logger("service")
 _FAREWELL_INTERVAL = 0.250  # seconds between end-of-session packets
 _RETRY_FIRST, _RETRY_CAP = 0.5, 5.0  # seconds between attempts to load the instruments at start
 _DRAIN_SECONDS = 1.0
+_STOOD_STILL_SECONDS = 1.0  # by then consumers have taken the feeder for lost
 # Objects more than before until the collector looks for cycles: what an update makes goes by itself, so there are few.
 _COLLECT_AFTER = 50_000
 
@@ -123,8 +124,12 @@ class Service:
         return senders
 
     async def _tick(self) -> None:
+        last = self._clock.monotonic()
         while True:
             now = self._clock.monotonic()
+            if now - last > _STOOD_STILL_SECONDS:
+                _log.warning("the event loop stood still", delay_seconds=round(now - last, 1))
+            last = now
             self.publisher.tick(now)
             if self._copier is not None:
                 self._copier.tick(now)
@@ -139,8 +144,10 @@ class Service:
             return Copier(counters, Plant(self.pool, self.router, self.publisher, self._senders), self._clock)
         except OSError as error:
             why = f"{path}: {error.strerror}; there are no metrics until telemetry.counters names a place to write to"
-            _log.error("counters file not made", error=why)
-            return None
+        except CountersError as error:
+            why = f"{error} telemetry.counters; until then there are no metrics"
+        _log.error("counters file not made", error=why)
+        return None
 
     async def _export(self, listen: str) -> None:
         telemetry, log = self._config.telemetry, self._config.log

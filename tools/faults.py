@@ -176,6 +176,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="faults whose name holds one of these")
     args = parser.parse_args()
+    if args.only and not any(text in scenario.name for scenario in SCENARIOS for text in args.only):
+        parser.error(f"no fault holds {' or '.join(args.only)}; there are: {', '.join(s.name for s in SCENARIOS)}")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         rows = asyncio.run(run(args.only))

@@ -224,7 +224,7 @@ def check_moment(fault: AnyFault) -> None:
 def parse_fault(entry: Any) -> AnyFault:
     """One fault from plain data. FeederError says what is wrong with it and what it takes."""
     if not isinstance(entry, dict):
-        raise FeederError("it is no mapping; write it as {at: 5, fault: gap, category: linear, symbol: BTCUSDT}")
+        raise FeederError("it is no mapping; write it as {fault: gap, category: linear, symbol: BTCUSDT}")
     name = entry.get("fault")
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:

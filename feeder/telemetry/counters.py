@@ -68,11 +68,12 @@ class Counters:
 class CountersWriter:
     """Makes the file and stores into it; `add` may be slow by a system call when the file grows, `store` never is.
 
-    Raises OSError when the file cannot be made or grow. Space is allocated before it is mapped: a full disk is an error
-    of `add`, not a fatal signal later.
+    Raises OSError when the file cannot be made or grow, CountersError when another living feeder writes it. Space is
+    allocated before it is mapped: a full disk is an error of `add`, not a fatal signal later.
     """
 
     def __init__(self, path: Path, *, schema: int, session_id: int, start_ns: int) -> None:
+        _refuse_a_living_owner(path, schema)
         self.path = path
         self._free: dict[tuple[int, int], list[int]] = {}  # (kind, values) -> positions
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,6 +186,16 @@ def read(path: Path, schema: int, *, records: bool = True) -> Counters:
             # It has grown since it was mapped: once more.
         finally:
             os.close(fd)
+
+
+def _refuse_a_living_owner(path: Path, schema: int) -> None:
+    try:
+        owner = read(path, schema, records=False)
+    except CountersError:
+        return  # none that could be known
+    there = process.find(owner.pid)
+    if there is not None and there.start == owner.process_start and not owner.ended and owner.pid != os.getpid():
+        raise CountersError(f"{path}: the feeder of process {owner.pid} writes it; give this one its own")
 
 
 class _Words(Protocol):

@@ -11,6 +11,7 @@ killed, when the next one has made its counters file, or after ten minutes. With
 """
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -33,6 +34,7 @@ from feeder.telemetry.exposition import FeederCollector
 from feeder.telemetry.health import EXIT_REPLACED, State, Watch, look, readiness
 
 _POLL_SECONDS = 0.5
+_PATIENCE = 5  # attempts
 _CLIENT_SECONDS = 5.0  # without a byte from a client, or without it taking one
 _MOST_CLIENTS = 32  # at once; those beyond are closed
 
@@ -138,13 +140,14 @@ class Server(ThreadingHTTPServer):
 def serve(path: Path, listen: str, session_id: int | None, stop: threading.Event, clock: Clock) -> int:
     """Serve until `stop`, or until the feeder of `session_id` needs it no longer; the exit code.
 
-    An address that cannot be listened on is said once and tried again: most often the last feeder's exporter is about
-    to leave it.
+    An address that cannot be listened on is said once and tried again. One that is in use is given some attempts first:
+    after a feeder was killed, its exporter leaves as soon as it sees that there is another.
     """
     exporter = Exporter(path, clock)
     watch = None if session_id is None else Watch(session_id)
     server: Server | None = None
     said: str | None = None
+    attempts = 0
     alone = False
     while True:
         if watch is not None:
@@ -162,9 +165,12 @@ def serve(path: Path, listen: str, session_id: int | None, stop: threading.Event
             try:
                 server = Server(listen, exporter)
             except OSError as error:
-                if said != str(error):
+                attempts += 1
+                if said != str(error) and (attempts == _PATIENCE or error.errno != errno.EADDRINUSE):
                     said = str(error)
                     remedy = "tried again; end what listens there, or change telemetry.listen"
+                    if error.errno != errno.EADDRINUSE:
+                        remedy = "tried again; give telemetry.listen an address of this machine"
                     _log.error("metrics not served", address=listen, error=f"{error}; {remedy}")
             else:
                 threading.Thread(target=server.serve_forever, daemon=True, name="server").start()
@@ -197,4 +203,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    os.closerange(3, 4096)  # uvloop leaves a child copies of the feeder's own output, which would never see its end
     sys.exit(main())

@@ -250,6 +250,7 @@ async def test_a_feeder_that_hangs_is_told_while_it_hangs_and_no_longer(tmp_path
             status, ready = await feeder.get("/readyz")
         finally:
             feeder.program.process.send_signal(signal.SIGCONT)
+        await feeder.program.wait_for_log("the event loop stood still")
         assert "event loop" in reason
         assert "has not turned" in reason
         assert (status, json.loads(ready)["ready"]) == (503, False)
@@ -258,6 +259,12 @@ async def test_a_feeder_that_hangs_is_told_while_it_hangs_and_no_longer(tmp_path
         assert hanging("feeder_books", status="LIVE") == 5, "what it knew last"
         await feeder.answers("/livez", 200)
         assert (await feeder.scrape())("feeder_up") == 1
+
+
+def _outputs(pid: int) -> list[str]:
+    """What a process holds open that somebody may be reading to its end."""
+    held = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return [what for what in held if what != "/dev/null" and not what.startswith(("socket:", "anon_inode:"))]
 
 
 async def test_a_feeder_that_was_killed_is_told_until_the_next_one_takes_over_its_port(tmp_path):
@@ -278,6 +285,7 @@ async def test_a_feeder_that_was_killed_is_told_until_the_next_one_takes_over_it
             "feeder_build_info",
         }
         assert alive(exporter)
+        await until(lambda: not _outputs(exporter), 10, "the exporter to let go of the feeder's output")
         async with feeder(tmp_path, given) as program:
             second = Watched(program, first._base)
             await second.answers("/readyz", 200)
@@ -330,6 +338,20 @@ async def test_a_counters_file_that_cannot_be_made_costs_the_metrics_and_no_book
             assert "counters file not made" in program.log
             assert "telemetry.counters" in program.log
             assert await program.end() == 0
+
+
+async def test_a_second_feeder_on_the_same_counters_file_is_told_and_disturbs_nobody(tmp_path):
+    async with watched(tmp_path) as (first, _, given):
+        await first.answers("/readyz", 200)
+        (tmp_path / "second").mkdir()
+        async with feeder(tmp_path / "second", {**given, "multicast": multicast_section()}) as second:
+            await second.wait_for_log("counters file not made")
+            await second.wait_for_log("books followed")
+            assert f"the feeder of process {first.program.process.pid} writes it" in second.log
+            await first.answers("/livez", 200)
+            assert await second.end() == 0
+        assert "exporter ended" not in first.program.log
+        await first.answers("/readyz", 200)
 
 
 async def test_an_exporter_that_finds_another_feeders_file_is_explained():
