@@ -117,22 +117,9 @@ class Worker:
     def handle(self, item: Item) -> None:
         """Take one item: apply it, and write what came of it to the sink."""
         if type(item) is BookUpdate:
-            # The delta of a LIVE book from here to the sink in one go: each call on this path costs as much as a level.
             verdict = self._sync.on_update(item)
             if verdict is _DELTA and self.status is _LIVE:
-                bids, asks = item.bids, item.asks
-                book = self.book
-                trimmed = book.apply_delta(bids, asks)
-                if book.touched and book.is_crossed():
-                    self._on_crossed(item)
-                    return
-                if trimmed is not None:
-                    bids = bids + trimmed.bids
-                    asks = asks + trimmed.asks
-                self.last_update = item
-                self._sink.delta(item, bids, asks)
-                # Kept for its ids and times. Its levels are let go of now, while they are in the processor's cache.
-                item.bids = item.asks = _NO_LEVELS
+                self._apply(item, item.bids, item.asks)
             else:
                 self._on_rarer(item, verdict)
         elif isinstance(item, list):
@@ -141,10 +128,9 @@ class Worker:
             self._on_mark(item)
         elif isinstance(item, TradesLost):
             self._sink.trades_lost(item.count)
-        elif isinstance(item, Redefinition):
-            self._on_definition(item)
         else:
-            self._on_rarer(item, self._sync.on_update(item))
+            assert isinstance(item, Redefinition)  # a folded delta is made plain when it is popped
+            self._on_definition(item)
 
     def recover(self, error: Exception) -> None:
         """Go on after `handle` raised: the book is not LIVE from here, and a fresh snapshot is asked for.
@@ -168,7 +154,7 @@ class Worker:
         """Apply levels to the LIVE book and publish them, unless they cross it."""
         book = self.book
         trimmed = book.apply_delta(bids, asks)
-        if book.is_crossed():
+        if book.touched and book.is_crossed():
             self._on_crossed(update)
             return
         if trimmed is not None:
@@ -176,6 +162,8 @@ class Worker:
             asks = asks + trimmed.asks
         self.last_update = update
         self._sink.delta(update, bids, asks)
+        # Kept for its ids and times. Its levels are let go of now, while they are in the processor's cache.
+        update.bids = update.asks = _NO_LEVELS
 
     def _on_rarer(self, update: BookUpdate, verdict: Verdict) -> None:
         """Everything but the delta of a LIVE book."""
