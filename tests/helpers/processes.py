@@ -1,6 +1,7 @@
 """The programs as a stranger runs them: separate processes, addresses and ports of their own, ended by id."""
 
 import asyncio
+import itertools
 import json
 import socket
 import sys
@@ -8,6 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,12 +18,18 @@ from typing import Any
 import yaml
 
 READY_SECONDS = 30.0
-_reserved: list[socket.socket] = []
+_BLOCKS = range(20480, 32000, 80)  # below the ports that systems hand out by themselves
+_AT_ONCE = 8  # more than any test needs
+_reserved: deque[socket.socket] = deque()
+_handed_out = itertools.count()
 
 
 def multicast_port() -> int:
     """A base port whose block of 80 no other test of this or a parallel run uses: a bound TCP port says it is taken."""
-    for port in range(20480, 32000, 80):  # below the ports that systems hand out by themselves
+    while len(_reserved) >= _AT_ONCE:
+        _reserved.popleft().close()
+    for _ in _BLOCKS:
+        port = _BLOCKS[next(_handed_out) % len(_BLOCKS)]
         reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             reservation.bind(("127.0.0.1", port))
