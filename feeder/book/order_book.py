@@ -7,7 +7,7 @@ deletion nor the insertion has to touch the order of prices, which is what costs
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import compress
+from itertools import compress, islice
 
 from sortedcontainers import SortedDict
 
@@ -164,8 +164,9 @@ class OrderBook:
 
     def top(self, count: int) -> Levels:
         """The best `count` levels of each side, flat, best first."""
-        levels = self.levels()
-        return Levels(levels.bids[: 2 * count], levels.asks[: 2 * count])
+        bids = filter(self._bids.__getitem__, reversed(self._bids))
+        asks = filter(self._asks.__getitem__, self._asks)
+        return Levels(_flat(list(islice(bids, count)), self._bids), _flat(list(islice(asks, count)), self._asks))
 
     def levels(self) -> Levels:
         """All levels, flat, best first."""
