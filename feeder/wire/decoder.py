@@ -24,6 +24,9 @@ from feeder.wire.messages import (
     Kind,
     LineInfo,
     Message,
+    RejectReason,
+    RetransmitReject,
+    RetransmitRequest,
     SnapshotBegin,
     SnapshotEnd,
     SnapshotLevels,
@@ -173,6 +176,15 @@ def _cycle_end(data: bytes, frame: Frame) -> CycleEnd:
     return CycleEnd(*_root(Template.CYCLE_END, data, frame))
 
 
+def _retransmit_request(data: bytes, frame: Frame) -> RetransmitRequest:
+    return RetransmitRequest(*_root(Template.RETRANSMIT_REQUEST, data, frame))
+
+
+def _retransmit_reject(data: bytes, frame: Frame) -> RetransmitReject:
+    values = _root(Template.RETRANSMIT_REJECT, data, frame)
+    return RetransmitReject._make((*values[:6], RejectReason(values[6])))
+
+
 def _channel_info(data: bytes, frame: Frame) -> ChannelInfo:
     heartbeat, cycle, ring, channel_id, kind, partitions = _root(Template.CHANNEL_INFO, data, frame)
     start, size, count = _group(data, frame, layout.LINE.size)
@@ -196,5 +208,7 @@ _READERS: dict[int, Callable[[bytes, Frame], Body]] = {
     Template.SNAPSHOT_LEVELS: _snapshot_levels,
     Template.SNAPSHOT_END: _snapshot_end,
     Template.CYCLE_END: _cycle_end,
+    Template.RETRANSMIT_REQUEST: _retransmit_request,
+    Template.RETRANSMIT_REJECT: _retransmit_reject,
     Template.CHANNEL_INFO: _channel_info,
 }

@@ -18,6 +18,8 @@ from feeder.wire.messages import (
     ChannelInfo,
     CycleEnd,
     InstrumentDefinition,
+    RetransmitReject,
+    RetransmitRequest,
     SnapshotBegin,
     SnapshotEnd,
     Template,
@@ -235,6 +237,19 @@ def snapshot_end(instrument_id: int, body: SnapshotEnd) -> bytes:
 def cycle_end(body: CycleEnd) -> bytes:
     """A CycleEnd; it belongs to no instrument."""
     return _whole(Template.CYCLE_END, 0, _BOTH | _SNAPSHOT, *body)
+
+
+def retransmit_request(body: RetransmitRequest, size: int = 0) -> bytes:
+    """A RetransmitRequest, padded to `size` bytes (a multiple of 8): an answer has at most 4 times as many."""
+    packer = layout.whole(Template.RETRANSMIT_REQUEST)
+    size = max(size, packer.size)
+    head = layout.frame_head(Template.RETRANSMIT_REQUEST)
+    return packer.pack(size, _BOTH, 0, 0, *head, *body).ljust(size, b"\0")
+
+
+def retransmit_reject(body: RetransmitReject) -> bytes:
+    """A RetransmitReject."""
+    return _whole(Template.RETRANSMIT_REJECT, 0, _BOTH, *body)
 
 
 def channel_info(body: ChannelInfo) -> bytes:

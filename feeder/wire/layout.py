@@ -25,6 +25,8 @@ FORMATS = {
     Template.SNAPSHOT_LEVELS: "QHH",
     Template.SNAPSHOT_END: "QII",
     Template.CYCLE_END: "QIxxxx",
+    Template.RETRANSMIT_REQUEST: "QIHxx",
+    Template.RETRANSMIT_REJECT: "QQQQIHBx",
     Template.CHANNEL_INFO: "QQIHBBxxxx",
 }
 ROOTS = {template: struct.Struct("<" + body) for template, body in FORMATS.items()}

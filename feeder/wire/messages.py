@@ -17,7 +17,7 @@ HEADER_LENGTH = 32  # bytes
 MAX_PACKET = 1400  # bytes of UDP payload, below any path's MTU, so that IP never fragments
 MAX_MESSAGES = 255  # per packet: messageCount is one byte
 SCHEMA_ID = 17986  # 0x4642
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_DELTA_LEVELS = 81  # levels of one BookDelta that fit a packet
 MAX_SNAPSHOT_LEVELS = 83  # levels of one SnapshotLevels that fit a packet
 NULL_MANTISSA = -(1 << 63)
@@ -61,6 +61,16 @@ class Kind(enum.IntEnum):
 MULTICAST_KINDS = (Kind.BOOKS, Kind.TRADES, Kind.BBO, Kind.SNAPSHOTS, Kind.DEFINITIONS)
 
 
+class RejectReason(enum.IntEnum):
+    """Why a retransmit request is not served."""
+
+    TOO_OLD = 1  # before the oldest message held
+    NOT_SENT = 2  # the channel has not come so far
+    OTHER_SESSION = 3
+    RATE = 4  # too much asked for by this source
+    NOT_HELD = 5  # nothing of this channel is kept here
+
+
 class Template(enum.IntEnum):
     """templateId of the SBE header."""
 
@@ -76,6 +86,8 @@ class Template(enum.IntEnum):
     SNAPSHOT_LEVELS = 21
     SNAPSHOT_END = 22
     CYCLE_END = 23
+    RETRANSMIT_REQUEST = 30
+    RETRANSMIT_REJECT = 31
     CHANNEL_INFO = 40
 
 
@@ -214,6 +226,26 @@ class CycleEnd(NamedTuple):
     instruments: int
 
 
+class RetransmitRequest(NamedTuple):
+    """A consumer's wish for `count` messages of a channel, in the session that the packet's header names."""
+
+    first_sequence: int
+    count: int
+    channel_id: int
+
+
+class RetransmitReject(NamedTuple):
+    """Why a request is not served, and what the channel holds; retry_delay_ns 0: not worth asking again."""
+
+    first_sequence: int
+    oldest_sequence: int
+    next_sequence: int
+    retry_delay_ns: int
+    count: int
+    channel_id: int
+    reason: RejectReason
+
+
 class LineInfo(NamedTuple):
     """Where one line of a channel is sent to."""
 
@@ -247,6 +279,8 @@ Body = (
     | SnapshotLevels
     | SnapshotEnd
     | CycleEnd
+    | RetransmitRequest
+    | RetransmitReject
     | ChannelInfo
 )
 

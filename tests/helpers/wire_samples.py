@@ -17,6 +17,9 @@ from feeder.wire.messages import (
     InstrumentStatus,
     Kind,
     LineInfo,
+    RejectReason,
+    RetransmitReject,
+    RetransmitRequest,
     SnapshotBegin,
     SnapshotEnd,
     SnapshotLevels,
@@ -35,6 +38,8 @@ _LOST = TradesLost(5, 9, 5)
 _BEGIN = SnapshotBegin(9, 400, 1001, 8, 1, 2, 3, 1, 1, 1, BookStatus.LIVE, StatusReason.SNAPSHOT, -2, -3)
 _END = SnapshotEnd(9, 2, 0xCAFEBABE)
 _CYCLE = CycleEnd(1_000_000_000, 8)
+_REQUEST = RetransmitRequest(4711, 12, 16)
+_REJECT = RetransmitReject(4711, 5000, 9000, 20_000_000, 12, 16, RejectReason.RATE)
 _INFO = ChannelInfo(
     250_000_000, 10**9, 0, 19, Kind.SNAPSHOTS, 4, (LineInfo("A", "239.77.0.19", 1), LineInfo("B", "239.78.0.19", 2))
 )
@@ -65,6 +70,8 @@ def samples() -> list[tuple[Body, bytes]]:
         (SnapshotLevels(9, 0, 1, _LEVELS), encoder.snapshot_levels(INSTRUMENT, 9, 0, 1, pack(list(_LEVELS), []))),
         (_END, encoder.snapshot_end(INSTRUMENT, _END)),
         (_CYCLE, encoder.cycle_end(_CYCLE)),
+        (_REQUEST, encoder.retransmit_request(_REQUEST)),
+        (_REJECT, encoder.retransmit_reject(_REJECT)),
         (_INFO, encoder.channel_info(_INFO)),
     ]
 
