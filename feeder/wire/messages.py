@@ -227,10 +227,10 @@ class CycleEnd(NamedTuple):
 
 
 class RetransmitRequest(NamedTuple):
-    """A consumer's wish for `count` messages of a channel, in the session that the packet's header names."""
+    """A consumer's wish for `messages` messages of a channel, in the session that the packet's header names."""
 
     first_sequence: int
-    count: int
+    messages: int  # how many
     channel_id: int
 
 
@@ -241,7 +241,7 @@ class RetransmitReject(NamedTuple):
     oldest_sequence: int
     next_sequence: int
     retry_delay_ns: int
-    count: int
+    messages: int
     channel_id: int
     reason: RejectReason
 
