@@ -3,6 +3,7 @@
 All decoders are compared in this one shape.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from feeder.book.checksum import pack
@@ -19,12 +20,13 @@ SCHEMA = Schema()
 def of_body(body: Body) -> dict[str, Any]:
     """From feeder's own decoder: its tuples have the schema's fields, in the schema's order, without pads."""
     template = SCHEMA.templates[type(body).__name__]
-    values = {}
-    for name, value in zip(template.names(), body, strict=True):
+    values: dict[str, Any] = {}
+    row: Iterable[Any] = body
+    for name, value in zip(template.names(), row, strict=True):
         if name == template.group:
             names = [f.name for f in template.entry.fields if not f.is_pad]
-            rows = value if name == "lines" else zip(value[::2], value[1::2], strict=True)
-            values[name] = [dict(zip(names, row, strict=True)) for row in rows]
+            rows: Iterable[Any] = value if name == "lines" else zip(value[::2], value[1::2], strict=True)
+            values[name] = [dict(zip(names, entry, strict=True)) for entry in rows]
         else:
             values[name] = getattr(value, "name", value)
     return values
