@@ -38,6 +38,9 @@ from feeder.wire.packet import Frame, Packet
 
 _STATUS = {int(status): status for status in BookStatus}
 _REASON = {int(reason): reason for reason in StatusReason}
+_TRADING_STATUS = {int(status): status for status in TradingStatus}
+_REJECT_REASON = {int(reason): reason for reason in RejectReason}
+_KINDS = {int(kind): kind for kind in Kind}
 _ROOT_SIZES = {int(template): root.size for template, root in layout.ROOTS.items()}
 _DELTA = layout.ROOTS[Template.BOOK_DELTA]
 _DELTA_SIZE = _DELTA.size
@@ -45,10 +48,11 @@ _EXPONENTS = range(FINEST_EXPONENT, 1)
 
 
 def decode(packet: Packet, frame: Frame) -> Message | None:
-    """One message of a sound packet; None for a template this version does not know.
+    """One message of a sound packet; None for a template, category or channel kind that this version does not know.
 
-    Raises WireError when its contents are impossible: a root shorter than version 1's, a group beyond the frame, a
-    value that its type does not have, an exponent beyond -18 to 0, more bids than levels, text that is not printable.
+    Any other enum's value of a later version is read as the one that promises least; a trade's side has none such.
+    Raises WireError when the contents are impossible: a root shorter than version 1's, a group beyond the frame, a
+    side that is none, an exponent beyond -18 to 0, more bids than levels, text that is not printable.
     """
     reader = _READERS.get(frame.template)
     if reader is None:
@@ -57,9 +61,9 @@ def decode(packet: Packet, frame: Frame) -> Message | None:
         raise WireError(f"template {frame.template} has a root of {frame.block_length} bytes")
     try:
         body = reader(packet.data, frame)
-    except (KeyError, ValueError) as error:  # an enum value we do not have, or text that is not ASCII
+    except ValueError as error:  # a side that we do not have, or text that is not ASCII
         raise WireError(f"template {frame.template}: {error!r}") from error
-    return Message(frame.instrument_id, frame.event_flags, body)
+    return None if body is None else Message(frame.instrument_id, frame.event_flags, body)
 
 
 def book_delta(data: bytes, frame: Frame) -> BookDelta:
@@ -115,13 +119,17 @@ def _status(value: int) -> BookStatus:
     return _STATUS.get(value, BookStatus.STALE)
 
 
-def _instrument_definition(data: bytes, frame: Frame) -> InstrumentDefinition:
-    symbol, tick, step, version, category, price, quantity, status = _root(Template.INSTRUMENT_DEFINITION, data, frame)
+def _instrument_definition(data: bytes, frame: Frame) -> InstrumentDefinition | None:
+    symbol, tick, step, version, code, price, quantity, trading = _root(Template.INSTRUMENT_DEFINITION, data, frame)
+    category = CATEGORIES.get(code)
+    if category is None:
+        return None
     name = _text(symbol)
     if not is_symbol(name):
         raise WireError(f"a symbol {name!r}")
     scale = _exponents(price, quantity)
-    return InstrumentDefinition(name, tick, step, version, CATEGORIES[category], *scale, TradingStatus(status))
+    status = _TRADING_STATUS.get(trading, TradingStatus.PRELAUNCH)  # it exists and does not trade
+    return InstrumentDefinition(name, tick, step, version, category, *scale, status)
 
 
 def _instrument_status(data: bytes, frame: Frame) -> InstrumentStatus:
@@ -182,20 +190,24 @@ def _retransmit_request(data: bytes, frame: Frame) -> RetransmitRequest:
 
 def _retransmit_reject(data: bytes, frame: Frame) -> RetransmitReject:
     values = _root(Template.RETRANSMIT_REJECT, data, frame)
-    return RetransmitReject._make((*values[:6], RejectReason(values[6])))
+    # Whatever else the reason, nothing comes, and retryDelay says whether to ask again.
+    return RetransmitReject._make((*values[:6], _REJECT_REASON.get(values[6], RejectReason.NOT_HELD)))
 
 
-def _channel_info(data: bytes, frame: Frame) -> ChannelInfo:
-    heartbeat, cycle, ring, channel_id, kind, partitions = _root(Template.CHANNEL_INFO, data, frame)
+def _channel_info(data: bytes, frame: Frame) -> ChannelInfo | None:
+    heartbeat, cycle, ring, channel_id, code, partitions = _root(Template.CHANNEL_INFO, data, frame)
+    kind = _KINDS.get(code)
+    if kind is None:
+        return None
     start, size, count = _group(data, frame, layout.LINE.size)
     lines = []
     for index in range(count):
         name, group, port = layout.LINE.unpack_from(data, start + index * size)
         lines.append(LineInfo(_text(name), _text(group), port))
-    return ChannelInfo(heartbeat, cycle, ring, channel_id, Kind(kind), partitions, tuple(lines))
+    return ChannelInfo(heartbeat, cycle, ring, channel_id, kind, partitions, tuple(lines))
 
 
-_READERS: dict[int, Callable[[bytes, Frame], Body]] = {
+_READERS: dict[int, Callable[[bytes, Frame], Body | None]] = {
     Template.INSTRUMENT_DEFINITION: _instrument_definition,
     Template.INSTRUMENT_STATUS: _instrument_status,
     Template.BOOK_DELTA: book_delta,
