@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from bench_child import reply
@@ -36,7 +37,15 @@ def replay(captured: Sequence[Datagram], where: dict[str, Any], began_ns: int) -
     lines = [Line(name, group, where["interface"]) for name, group in where["groups"].items()]
     plan = ChannelPlan(where["partitions"], where["port"], lines)
     feeds = [
-        PartitionFeed(partition, [each for each in plan.channels if each.partition == partition], clock, emit, None)
+        PartitionFeed(
+            partition,
+            [each for each in plan.channels if each.partition == partition],
+            clock,
+            emit,
+            None,
+            ask=lambda *_: None,
+            random=Random(1),
+        )
         for partition in range(plan.partitions)
     ]
     last_ns = tick_ns = captured[0][0]

@@ -17,7 +17,7 @@ _ANY_DEPTH = 1 << 30  # the feeder keeps the window and sends what leaves it
 class PartitionHealth:
     """What all books of a partition share: looked at when a status is asked for, so no loss loops over books."""
 
-    hole_end: int = 0  # last channel sequence of the latest hole
+    hole_end: int = 0  # last channel sequence of the latest hole that is not filled
     silent: bool = False
     ended: bool = False
     closed: bool = False
@@ -38,6 +38,7 @@ class BookView:
         "conflated",
         "definition",
         "feeder_status",
+        "held",
         "instrument_id",
         "joined",
         "match_time_ns",
@@ -79,7 +80,7 @@ class BookView:
             return ViewStatus.FEEDER_LOST
         if not self.joined:
             return ViewStatus.JOINING
-        if self.proof < health.hole_end:
+        if self.held or self.proof < health.hole_end:
             return ViewStatus.SUSPECT
         return FEEDER_STATUS[self.feeder_status]
 
@@ -120,6 +121,7 @@ class BookView:
         self._book = OrderBook(_ANY_DEPTH)
         self._updated: float | None = None
         self.joined = False
+        self.held = False  # something is missing that may still come, and what came behind it waits
         self.proof = 0
         self.sequence = 0
         self.feeder_status = BookStatus.SYNCING
@@ -153,6 +155,7 @@ class BookView:
         age_ns = max(0, self._clock.wall_ns() - begin.receive_time_ns)
         self._updated = self._clock.monotonic() - age_ns / SECOND_NS if begin.receive_time_ns else None
         self.joined = True
+        self.held = False
 
     def _take_over(self, message: BookDelta | SnapshotBegin) -> None:
         self.venue_update_id = message.venue_update_id

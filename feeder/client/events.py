@@ -39,11 +39,15 @@ class Defined:
 
 @dataclass(frozen=True, slots=True)
 class Traded:
-    """One trade. `missed` trades of this instrument before it were lost on the way (0 normally)."""
+    """One trade. `missed` trades of this instrument before it were lost on the way (0 normally).
+
+    `late`: it was lost at first, and later ones may have been told already; the trade's trade_sequence says its place.
+    """
 
     instrument_id: int
     trade: Trade
     missed: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,33 @@ class BboChanged:
 
 @dataclass(frozen=True, slots=True)
 class PacketsLost:
-    """A hole in a channel on every line. For books: each is SUSPECT until proven."""
+    """A hole in a channel on every line, channel sequences first to last. For books: each is SUSPECT until proven.
+
+    `dropped_here`: datagrams of the channel that this machine dropped since the hole before, because a socket's buffer
+    was full: then it is this program that was too slow, or the buffer too small; with 0 it was the network.
+    """
+
+    partition: int
+    kind: Kind
+    first: int
+    last: int
+    dropped_here: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoleFilled:
+    """What PacketsLost named has come after all, `seconds` later: by retransmission, or it was only late."""
+
+    partition: int
+    kind: Kind
+    first: int
+    last: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoleAbandoned:
+    """What PacketsLost named will not come any more; snapshots mend the books, trades stay lost."""
 
     partition: int
     kind: Kind
@@ -116,6 +146,8 @@ Event = (
     | TradesGone
     | BboChanged
     | PacketsLost
+    | HoleFilled
+    | HoleAbandoned
     | SessionChanged
     | FeederLost
     | FeederHeard

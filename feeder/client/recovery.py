@@ -1,19 +1,21 @@
 """A partition's books at the consumer, without I/O: ordered messages in, books and events out.
 
 A hole that outlives the reorder window makes every book of the partition SUSPECT at once, by comparing numbers: its
-last proof is older than the hole's end. A book is proven again by the first of: a later message that continues its
-instrumentSequence, a matching checksum, a snapshot good to at least the hole's end. A book whose instrumentSequence
-breaks keeps what comes and waits for a snapshot, which counts only if nothing between it and now can be missing. A
-snapshot that overtook the books channel waits until that has come as far.
+last proof is older than the hole's end. A book is proven again by the first of: the hole filled, a later message that
+continues its instrumentSequence, a matching checksum, a snapshot good to at least the hole's end. A book that lost
+something in a hole keeps what comes behind it until the hole is filled or given up. One whose instrumentSequence breaks
+otherwise waits for a snapshot, which counts only if nothing between it and now can be missing. A snapshot that overtook
+the books channel waits until that has come as far.
 
 A book that holds more than the feeder's at that moment, or holds it at another scale or status, was misled by an
 altered packet: whatever message shows it breaks the book.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from feeder.client.assembly import BookEvent, EventAssembly
 from feeder.client.book_view import BookView, PartitionHealth
 from feeder.client.events import (
     BookChanged,
@@ -22,7 +24,6 @@ from feeder.client.events import (
     FeedEnded,
     FeederHeard,
     FeederLost,
-    PacketsLost,
     SessionChanged,
     StatusChanged,
 )
@@ -31,7 +32,17 @@ from feeder.client.status import FEEDER_STATUS, ViewStatus
 from feeder.clock import Clock
 from feeder.errors import WireError
 from feeder.market.status import BookStatus, StatusReason
-from feeder.multicast.arbiter import Heard, Hole, Output, Run, SessionEnded, SessionStarted, Silent
+from feeder.multicast.arbiter import (
+    Abandoned,
+    Filled,
+    Heard,
+    Hole,
+    Output,
+    Run,
+    SessionEnded,
+    SessionStarted,
+    Silent,
+)
 from feeder.wire import decoder
 from feeder.wire.messages import (
     BookChecksum,
@@ -42,18 +53,14 @@ from feeder.wire.messages import (
     EventFlag,
     InstrumentDefinition,
     InstrumentStatus,
-    Kind,
     Message,
     SnapshotBegin,
     SnapshotEnd,
     SnapshotLevels,
-    Template,
 )
 from feeder.wire.packet import Frame, Packet
 
-_PENDING_EVENTS = 4096  # of one book, while it waits for a snapshot
-
-_FIRST, _LAST = int(EventFlag.FIRST), int(EventFlag.LAST)
+_PENDING_EVENTS = 4096  # of one book, while it waits for a snapshot or for a hole to be filled
 
 
 @dataclass(slots=True)
@@ -62,23 +69,12 @@ class RecoveryCounters:
 
     events_applied: int = 0
     events_old: int = 0  # already contained in the book, as after a snapshot
+    held: int = 0  # books that waited for what a hole had taken from them
     breaks: int = 0  # instrumentSequence did not continue
     snapshots_loaded: int = 0
     snapshots_refused: int = 0  # older than the book, or something after it may be missing
     checksum_mismatches: int = 0
     malformed: int = 0  # messages in a sound frame that make no sense
-
-
-@dataclass(slots=True)
-class _Event:
-    """The messages of one instrument from first to last of event; channel sequences of the first and the last."""
-
-    instrument_id: int
-    first: int
-    sequence: int
-    flags: int = 0
-    malformed: bool = False
-    bodies: list[object] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -88,17 +84,38 @@ class _Book:
     view: BookView
     since: int  # channel sequence from which on this book's messages were looked at
     announced: tuple[ViewStatus, StatusReason] = (ViewStatus.JOINING, StatusReason.NONE)
-    pending: deque[_Event] = field(default_factory=lambda: deque(maxlen=_PENDING_EVENTS))
+    pending: deque[BookEvent] = field(default_factory=deque)  # by sequence
+
+    def keep(self, event: BookEvent) -> bool:
+        """Keep an event for later, in its place; False when there are too many, and the oldest went instead."""
+        pending = self.pending
+        index = len(pending)
+        while index and pending[index - 1].sequence >= event.sequence:
+            if pending[index - 1].sequence == event.sequence:
+                return True
+            index -= 1
+        pending.insert(index, event)
+        if len(pending) <= _PENDING_EVENTS:
+            return True
+        pending.popleft()
+        self.since = pending[0].first
+        return False
 
 
 class PartitionBooks:
     """All wanted books of one partition. `emit` is called with each event, after the book has changed.
 
-    `wanted`: instrument ids to follow, or None for every instrument that is defined.
+    `wanted`: instrument ids to follow, or None for every instrument that is defined. `on_info` gets what the feeder
+    says of its channels.
     """
 
     def __init__(
-        self, partition: int, clock: Clock, emit: Callable[[Event], None], wanted: Collection[int] | None
+        self,
+        partition: int,
+        clock: Clock,
+        emit: Callable[[Event], None],
+        wanted: Collection[int] | None,
+        on_info: Callable[[ChannelInfo], None],
     ) -> None:
         self.partition = partition
         self.health = PartitionHealth()
@@ -109,12 +126,16 @@ class PartitionBooks:
         self.partitions: int | None = None  # how many the feeder has, as it says itself
         self._clock = clock
         self._emit = emit
+        self._on_info = on_info
         self._all = wanted is None
         self._books: dict[int, _Book] = {}
         self._session_id = 0
-        self._sequence = 0  # of the next message of the books channel
-        self._run_start = 0
-        self._event: _Event | None = None
+        self._session_start = 0  # channel sequence from which on it is followed
+        self._assembly = EventAssembly(self._books, self._on_event)
+        self._open: dict[int, int] = {}  # holes that may still be filled: first and last channel sequence
+        self._lost_end = 0  # last channel sequence of the latest hole that will not be filled
+        self._held: dict[int, _Book] = {}
+        self._suspects: dict[int, _Book] = {}  # that were said to be: filling a hole may clear them
         self._snapshot: SnapshotAssembly | None = None
         # Whole snapshots of what the books channel has not reached yet, by instrument.
         self._early: dict[int, tuple[SnapshotAssembly, SnapshotEnd]] = {}
@@ -123,104 +144,90 @@ class PartitionBooks:
 
     # What the arbiters say -------------------------------------------------------------------------------------------
 
-    def on_books(self, outputs: Iterable[Output]) -> None:
+    def on_books(self, output: Output) -> None:
         """The books channel."""
-        for output in outputs:
-            if isinstance(output, Run):
-                self._run(output)
-            elif isinstance(output, Hole):
-                self._event = None
-                self._run_start = output.last + 1
-                self._sequence = output.last + 1
-                self.health.hole_end = output.last
-                self._emit(PacketsLost(self.partition, Kind.BOOKS, output.first, output.last))
-            elif isinstance(output, SessionStarted):
-                self._new_session(output)
-            elif isinstance(output, Silent):
-                self.health.silent = True
-                self._emit(FeederLost(self.partition))
-            elif isinstance(output, Heard):
-                self.health.silent = False
-                self._emit(FeederHeard(self.partition))
-            elif isinstance(output, SessionEnded):
-                self.health.ended = True
-                self._emit(FeedEnded(self.partition))
+        if isinstance(output, Run):
+            self._assembly.run(output)
+        elif isinstance(output, Hole):
+            self._assembly.hole(output)
+            self._open[output.first] = self.health.hole_end = output.last
+        elif isinstance(output, Filled):
+            self._on_filled(output)
+        elif isinstance(output, Abandoned):
+            self._assembly.abandoned(output.hole)
+            self._lost_end = max(self._lost_end, output.hole.last)
+            self._close(output.hole)
+        elif isinstance(output, SessionStarted):
+            self._new_session(output)
+        elif isinstance(output, Silent):
+            self.health.silent = True
+            self._emit(FeederLost(self.partition))
+        elif isinstance(output, Heard):
+            self.health.silent = False
+            self._emit(FeederHeard(self.partition))
+        elif isinstance(output, SessionEnded):
+            self.health.ended = True
+            self._emit(FeedEnded(self.partition))
         if self._early:
             self._load_early()
 
-    def on_snapshots(self, outputs: Iterable[Output], session_id: int) -> None:
+    def on_snapshots(self, output: Output, session_id: int) -> None:
         """The snapshots channel, whose arbiter follows `session_id`."""
-        for output in outputs:
-            if not isinstance(output, Run):
-                self._snapshot = None
-            elif session_id == self._session_id:
-                for frame in output.packet.frames[output.first :]:
-                    if frame.instrument_id in self._books or self._all or not frame.instrument_id:
-                        message = self._decode(output.packet, frame)
-                        if message is not None:
-                            self._on_snapshot_message(message)
+        if not isinstance(output, Run):
+            self._snapshot = None
+        elif session_id == self._session_id:
+            for frame in output.packet.frames[output.first : output.end]:
+                if frame.instrument_id in self._books or self._all or not frame.instrument_id:
+                    message = self._decode(output.packet, frame)
+                    if message is not None:
+                        self._on_snapshot_message(message)
 
-    def on_definitions(self, outputs: Iterable[Output]) -> None:
+    def on_definitions(self, output: Output) -> None:
         """The definitions channel."""
-        for output in outputs:
-            if isinstance(output, Run):
-                for frame in output.packet.frames[output.first :]:
-                    if frame.instrument_id in self._books or self._all or not frame.instrument_id:
-                        message = self._decode(output.packet, frame)
-                        body = None if message is None else message.body
-                        if isinstance(body, InstrumentDefinition) and frame.instrument_id:
-                            self._define(frame.instrument_id, body)
-                        elif isinstance(body, ChannelInfo):
-                            self.partitions = body.partitions
+        if isinstance(output, Run):
+            for frame in output.packet.frames[output.first : output.end]:
+                if frame.instrument_id in self._books or self._all or not frame.instrument_id:
+                    message = self._decode(output.packet, frame)
+                    body = None if message is None else message.body
+                    if isinstance(body, InstrumentDefinition) and frame.instrument_id:
+                        self._define(frame.instrument_id, body)
+                    elif isinstance(body, ChannelInfo):
+                        self.partitions = body.partitions
+                        self._on_info(body)
 
     # The books channel -----------------------------------------------------------------------------------------------
 
-    def _run(self, run: Run) -> None:
-        packet = run.packet
-        sequence = packet.sequence + run.first
-        books = self._books
-        event = self._event
-        for frame in packet.frames[run.first :]:
-            self._sequence = sequence + 1
-            if frame.event_flags & _FIRST:
-                event = _Event(frame.instrument_id, sequence, sequence)
-            if event is not None and frame.instrument_id == event.instrument_id:
-                if frame.instrument_id in books:
-                    self._add_body(event, packet, frame)
-                event.sequence = sequence
-                event.flags |= frame.event_flags
-                if frame.event_flags & _LAST:
-                    if event.bodies or event.malformed:
-                        self._on_event(books[event.instrument_id], event)
-                    event = None
-            else:
-                event = None  # its beginning is lost: its sequence numbers will tell
-            sequence += 1
-        self._event = event
-
-    def _on_event(self, book: _Book, event: _Event) -> None:
+    def _on_event(self, event: BookEvent) -> None:
         """A whole event of one wanted book."""
+        book = self._books[event.instrument_id]
+        if event.malformed:
+            self.counters.malformed += 1
         first = event.bodies[0] if event.bodies else None
         if isinstance(first, BookChecksum):
             self._on_checksum(book, first, event.sequence)
         elif not book.view.joined:
-            book.pending.append(event)
+            book.keep(event)
+        elif book.view.held:
+            if not book.keep(event):
+                self._lose(book)
         else:
             self._continue(book, event)
             self._announce(book)
 
-    def _continue(self, book: _Book, event: _Event) -> None:
-        """Apply an event if it is the next one; ignore it if the book contains it; otherwise the book is broken."""
+    def _continue(self, book: _Book, event: BookEvent) -> None:
+        """Apply an event if it is the next one; ignore it if the book contains it; otherwise something is missing."""
         view = book.view
-        numbered = [body for body in event.bodies if isinstance(body, BookDelta | BookClear | InstrumentStatus)]
         if event.malformed:
             return self._break(book, event)
+        numbered = _numbered(event)
         if not numbered:  # templates of a later version
             return None
         if numbered[-1].instrument_sequence <= view.sequence and event.sequence <= view.proof:
             self.counters.events_old += 1
             return None
         expected = view.sequence + 1
+        if numbered[0].instrument_sequence > expected and self._may_come(view):
+            return self._hold(book, event)
         scale: tuple[int, int] | None = (view.price_exponent, view.quantity_exponent)
         for body in numbered:
             if body.instrument_sequence != expected:
@@ -233,7 +240,7 @@ class PartitionBooks:
         self._apply(book, event)
         return None
 
-    def _apply(self, book: _Book, event: _Event) -> None:
+    def _apply(self, book: _Book, event: BookEvent) -> None:
         view = book.view
         cleared = False
         deltas = []
@@ -252,16 +259,18 @@ class PartitionBooks:
                 view.sequence = body.instrument_sequence
             elif isinstance(body, InstrumentDefinition):
                 self._define(event.instrument_id, body)
-        view.proof = event.sequence
+        view.proof = max(view.proof, event.sequence)
         self.counters.events_applied += 1
         if deltas or cleared:
             self._emit(BookChanged(view, cleared, tuple(deltas)))
 
     def _on_checksum(self, book: _Book, body: BookChecksum, sequence: int) -> None:
         view = book.view
-        if not view.joined or sequence <= view.proof:
+        if not view.joined or view.held or sequence <= view.proof:
             return
-        if body.instrument_sequence != view.sequence:
+        if body.instrument_sequence > view.sequence and self._may_come(view):
+            self._hold(book, None)
+        elif body.instrument_sequence != view.sequence:
             self._break(book, None)
         elif body.checksum == view.checksum():
             view.proof = sequence
@@ -270,16 +279,82 @@ class PartitionBooks:
             self._break(book, None)
         self._announce(book)
 
-    def _break(self, book: _Book, event: _Event | None) -> None:
+    def _break(self, book: _Book, event: BookEvent | None) -> None:
         """What the book holds is not the feeder's: only a snapshot helps."""
-        self.counters.breaks += 1
-        book.view.joined = False
         # What was applied so far is forgotten, so a snapshot must contain it: all before what is kept from here on.
-        book.since = self._sequence if event is None else event.first
         book.pending.clear()
         if event is not None:
             book.pending.append(event)
+        self._lose(book)
+
+    def _lose(self, book: _Book) -> None:
+        """Only a snapshot helps; what is pending goes behind it."""
+        self.counters.breaks += 1
+        book.view.joined = book.view.held = False
+        self._held.pop(book.view.instrument_id, None)
+        book.since = book.pending[0].first if book.pending else self._assembly.sequence
         self._announce(book)
+
+    # Holes that may be filled ----------------------------------------------------------------------------------------
+
+    def _may_come(self, view: BookView) -> bool:
+        """Whether what the book misses may be in a hole that is still open."""
+        return any(last > view.proof for last in self._open.values())
+
+    def _hold(self, book: _Book, event: BookEvent | None) -> None:
+        """Something is missing that may still come: what comes behind it waits."""
+        self.counters.held += 1
+        book.view.held = True
+        self._held[book.view.instrument_id] = book
+        book.pending.clear()
+        if event is not None:
+            book.keep(event)
+
+    def _on_filled(self, filled: Filled) -> None:
+        """What a hole had taken is here: each book gets its own, and then what it kept behind it."""
+        events, pieces = self._assembly.filled(filled)
+        touched: dict[int, _Book] = {}
+        for event in events:
+            book = self._books[event.instrument_id]
+            if event.malformed:
+                self.counters.malformed += 1
+            if not book.view.joined:
+                book.keep(event)
+            elif event.malformed or _last_sequence(event) > book.view.sequence:
+                touched[event.instrument_id] = book
+                if not book.keep(event):
+                    self._lose(book)
+        for book in touched.values():
+            self._catch_up(book)
+        for instrument_id in pieces & self._books.keys():
+            if self._books[instrument_id].view.joined:
+                self._break(self._books[instrument_id], None)
+        self._close(filled.hole)
+
+    def _catch_up(self, book: _Book) -> None:
+        """Apply what is pending as far as it continues the book."""
+        view = book.view
+        if not view.joined:
+            return
+        pending, book.pending = book.pending, deque()
+        view.held = False
+        self._held.pop(view.instrument_id, None)
+        for event in pending:
+            if view.joined and not view.held:
+                self._continue(book, event)
+            else:
+                book.keep(event)
+        self._announce(book)
+
+    def _close(self, hole: Hole) -> None:
+        """A hole is filled or given up: what waited for it and cannot go on is lost."""
+        self._open.pop(hole.first, None)
+        self.health.hole_end = max(self._lost_end, *self._open.values(), 0)
+        for book in list(self._held.values()):
+            if not self._may_come(book.view):
+                self._lose(book)
+        for book in list(self._suspects.values()):
+            self._announce(book)
 
     # The snapshots channel -------------------------------------------------------------------------------------------
 
@@ -317,13 +392,14 @@ class PartitionBooks:
         """Whether the snapshot is of the very book that is there, and says so after the hole that put it in doubt."""
         return (
             view.joined
-            and view.proof < self.health.hole_end <= begin.books_sequence < self._sequence
+            and not view.held
+            and view.proof < self.health.hole_end <= begin.books_sequence < self._assembly.sequence
             and begin.instrument_sequence == view.sequence
         )
 
     def _contradicts(self, view: BookView, begin: SnapshotBegin) -> bool:
         """Whether the feeder's book is another than the view, which is good to no later a message than the snapshot."""
-        if not view.joined or not view.proof <= begin.books_sequence < self._sequence:
+        if not view.joined or not view.proof <= begin.books_sequence < self._assembly.sequence:
             return False
         feeders = (begin.instrument_sequence, begin.status, begin.price_exponent, begin.quantity_exponent)
         ours = (view.sequence, view.feeder_status, view.price_exponent, view.quantity_exponent)
@@ -332,7 +408,9 @@ class PartitionBooks:
     def _wants(self, book: _Book, begin: SnapshotBegin) -> bool:
         """Whether this snapshot may be loaded: needed, not older than the book, and nothing after it missing."""
         view = book.view
-        whole = self._sequence > 0 and begin.books_sequence + 1 >= max(self._run_start, book.since)
+        # A hole that is open may still be filled: what it takes from the book then waits, as in any other book.
+        first = max(self._session_start, self._lost_end + 1, book.since)
+        whole = self._assembly.sequence > 0 and begin.books_sequence + 1 >= first
         if not view.joined:
             if not whole:
                 self.counters.snapshots_refused += 1
@@ -347,42 +425,41 @@ class PartitionBooks:
     def _load_early(self) -> None:
         """Load the snapshots that the books channel has caught up with."""
         for instrument_id, (snapshot, end) in list(self._early.items()):
-            if snapshot.begin.books_sequence < self._sequence:
+            if snapshot.begin.books_sequence < self._assembly.sequence:
                 del self._early[instrument_id]
                 self._load(self._books[instrument_id], snapshot, end)
 
     def _load(self, book: _Book, snapshot: SnapshotAssembly, end: SnapshotEnd) -> None:
         view, begin = book.view, snapshot.begin
-        if begin.books_sequence >= self._sequence:
+        if begin.books_sequence >= self._assembly.sequence:
             self._early[view.instrument_id] = snapshot, end
             return
         if not self._wants(book, begin):  # while it came in, the book may have been proven, moved on, or lost more
             return
         view.load(begin, snapshot.bids, snapshot.asks)
+        self._held.pop(view.instrument_id, None)
         if begin.status is BookStatus.LIVE and view.checksum() != end.checksum:
             self.counters.checksum_mismatches += 1
             self._break(book, None)
             return
         view.proof = begin.books_sequence
         self.counters.snapshots_loaded += 1
-        pending, book.pending = book.pending, deque(maxlen=_PENDING_EVENTS)
         self._emit(BookChanged(view, True, ()))
-        for event in pending:
-            if event.sequence <= begin.books_sequence:
-                self.counters.events_old += 1
-            elif view.joined:
-                self._continue(book, event)
-            else:
-                book.pending.append(event)
-        self._announce(book)
+        while book.pending and book.pending[0].sequence <= begin.books_sequence:
+            self.counters.events_old += 1
+            book.pending.popleft()
+        self._catch_up(book)
 
     # -----------------------------------------------------------------------------------------------------------------
 
     def _new_session(self, started: SessionStarted) -> None:
         self._session_id = started.session_id
-        self._sequence = self._run_start = started.sequence
-        self._event = self._snapshot = None
-        self._early.clear()
+        self._session_start = started.sequence
+        self._assembly.begin(started.sequence)
+        self._snapshot = None
+        for per_book in (self._early, self._open, self._held, self._suspects):
+            per_book.clear()
+        self._lost_end = 0
         self.cycles, self.instruments, self.partitions = 0, None, None
         self.health.hole_end = 0
         self.health.silent = self.health.ended = False
@@ -401,7 +478,7 @@ class PartitionBooks:
 
     def _add(self, instrument_id: int) -> _Book:
         view = BookView(instrument_id, self.health, self._clock)
-        book = self._books[instrument_id] = _Book(view, since=self._sequence)
+        book = self._books[instrument_id] = _Book(view, since=self._assembly.sequence)
         self.views[instrument_id] = view
         return book
 
@@ -412,20 +489,11 @@ class PartitionBooks:
         state = (status, view.reason if status in FEEDER_STATUS.values() else StatusReason.NONE)
         if state != book.announced:
             book.announced = state
-            self._emit(StatusChanged(view, *state))
-
-    def _add_body(self, event: _Event, packet: Packet, frame: Frame) -> None:
-        """Decode one message into its event; a template of a later version is passed over."""
-        try:
-            if frame.template == Template.BOOK_DELTA:
-                event.bodies.append(decoder.book_delta(packet.data, frame))
+            if status is ViewStatus.SUSPECT:
+                self._suspects[view.instrument_id] = book
             else:
-                message = decoder.decode(packet, frame)
-                if message is not None:
-                    event.bodies.append(message.body)
-        except WireError:
-            self.counters.malformed += 1
-            event.malformed = True
+                self._suspects.pop(view.instrument_id, None)
+            self._emit(StatusChanged(view, *state))
 
     def _decode(self, packet: Packet, frame: Frame) -> Message | None:
         try:
@@ -433,3 +501,14 @@ class PartitionBooks:
         except WireError:
             self.counters.malformed += 1
             return None
+
+
+def _last_sequence(event: BookEvent) -> int:
+    """The instrumentSequence after the event; 0 if it does not advance it."""
+    numbered = _numbered(event)
+    return numbered[-1].instrument_sequence if numbered else 0
+
+
+def _numbered(event: BookEvent) -> list[BookDelta | BookClear | InstrumentStatus]:
+    """The event's messages that advance the instrumentSequence."""
+    return [body for body in event.bodies if isinstance(body, BookDelta | BookClear | InstrumentStatus)]

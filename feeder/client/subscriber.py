@@ -9,6 +9,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from random import Random
 from types import TracebackType
 from typing import Self, TypeVar, cast, get_args
 
@@ -18,6 +19,7 @@ from feeder.client.partition import PartitionFeed
 from feeder.clock import Clock, SystemClock
 from feeder.errors import FeedError
 from feeder.market.instrument import Category, InstrumentKey, instrument_id
+from feeder.multicast.asker import Address, Asker
 from feeder.multicast.plan import DEFAULT_LINES, DEFAULT_PARTITIONS, DEFAULT_PORT, Channel, ChannelPlan, Line
 from feeder.multicast.receiver import Receiver
 from feeder.wire.messages import Kind
@@ -52,8 +54,10 @@ class Subscriber:
         kinds: Collection[Kind] = (*BOOK_KINDS, Kind.TRADES),
         instrument_ids: dict[InstrumentKey, int] | None = None,
         clock: Clock | None = None,
+        random: Random | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
+        random = random or Random()  # noqa: S311 - jitter, not secrets
         self._plan = ChannelPlan(partitions, port, lines)
         self._ids = {} if instrument_ids is None else dict(instrument_ids)
         self._callbacks: dict[type[object], list[Callable[[Event], None]]] = {}
@@ -73,18 +77,29 @@ class Subscriber:
         self._warned: set[int] = set()  # partitions whose missing instruments were named
         self._failure: FeedError | None = None
         self.feeds: dict[int, PartitionFeed] = {}
+        self._asker = Asker(self._on_unicast)
         channels: list[Channel] = []
         for partition in range(partitions):
             mine = None if wanted is None else {i for i in wanted if self._plan.partition_of(i) == partition}
             if mine is None or mine:
                 joined = [self._plan.channel(partition, kind) for kind in sorted(kinds)]
                 channels += joined
-                self.feeds[partition] = PartitionFeed(partition, joined, self._clock, self._emit, mine)
+                self.feeds[partition] = PartitionFeed(
+                    partition,
+                    joined,
+                    self._clock,
+                    self._emit,
+                    mine,
+                    ask=self.ask,
+                    random=random,
+                    dropped=lambda channel_id: self._receiver.dropped(channel_id),
+                )
         self._by_channel = {channel.channel_id: self.feeds[channel.partition] for channel in channels}
         self._receiver = Receiver(channels, self.on_datagram)
 
     async def __aenter__(self) -> Self:
         self._receiver.open()
+        self._asker.open()
         for feed in self.feeds.values():
             feed.books.health.closed = False
         self._ticker = asyncio.create_task(self._tick(), name="feeder-subscriber")
@@ -98,6 +113,7 @@ class Subscriber:
     async def aclose(self) -> None:
         """Leave the groups; every view is CLOSED from here, and an `async for` that is waiting ends."""
         self._receiver.close()
+        self._asker.close()
         for feed in self.feeds.values():
             feed.books.health.closed = True
         ticker, self._ticker = self._ticker, None
@@ -169,6 +185,22 @@ class Subscriber:
     def on_datagram(self, line: str, channel_id: int, data: bytes) -> None:
         """Every datagram comes through here; tests lose some by overriding it."""
         self._by_channel[channel_id].on_datagram(line, channel_id, data)
+
+    def on_answer(self, partition: int, data: bytes) -> None:
+        """Every datagram from a feeder that was asked comes through here; tests lose some by overriding it."""
+        self.feeds[partition].on_answer(data)
+
+    def ask(self, datagram: bytes, address: Address) -> None:
+        """Every request for lost messages goes through here."""
+        self._asker.ask(datagram, address)
+
+    def _on_unicast(self, data: bytes) -> None:
+        """Hand an answer to its partition; one of none is no answer."""
+        partition = (
+            int.from_bytes(data[4:6], "little") >> 4
+        )  # of the channel id, which `on_answer` checks with the rest
+        if partition in self.feeds:
+            self.on_answer(partition, data)
 
     def _emit(self, event: Event) -> None:
         for callback in self._callbacks.get(type(event), ()):

@@ -13,6 +13,8 @@ from feeder.client.events import (
     FeedEnded,
     FeederHeard,
     FeederLost,
+    HoleAbandoned,
+    HoleFilled,
     PacketsLost,
     SessionChanged,
     StatusChanged,
@@ -38,11 +40,15 @@ epoch. Integers such as time_ns exceed 2^53: readers whose numbers are double-pr
                With --once also checksum: CRC-32 over all levels, as in the feed's BookChecksum
   status       status, reason, instrument_sequence, venue_update_id
   trade        side (buy or sell, the taker's), price, quantity, trade_id, trade_sequence, book_sequence,
-               venue_sequence, match_time_ns, send_time_ns, receive_time_ns, missed (trades lost before it)
+               venue_sequence, match_time_ns, send_time_ns, receive_time_ns, missed (trades lost before it),
+               late (true: one of the missed, sent again; trade_sequence says its place)
   trades_lost  first_trade_sequence, last_trade_sequence, count: given up by the feeder
   definition   tick_size, quantity_step, price_exponent, quantity_exponent, definition_version, trading_status
   hole         partition, kind, channel_id, first, last, lost: messages lost on every line. Of kind books: each
-               book of the partition is SUSPECT until its next event or checksum
+               book of the partition is SUSPECT until its next event or checksum, or the hole is filled.
+               dropped_here: datagrams this machine dropped meanwhile; 0: the network lost them
+  hole_filled  the same but dropped_here; seconds: what was lost has come, sent again or only late
+  hole_abandoned         the same but seconds: it will not come; books wait for snapshots, trades stay lost
   session      partition, session_id: a feeder (re)started; each book of the partition begins anew
   feeder_lost  partition: nothing on any line; each of its books is FEEDER_LOST until feeder_heard or session
   feeder_heard, ended    partition; ended: the feeder closed its session
@@ -68,7 +74,9 @@ class JsonLines:
             Traded: self._trade,
             TradesGone: self._trades_lost,
             Defined: self._definition,
-            PacketsLost: self._hole,
+            PacketsLost: lambda e: {**self._hole("hole", e), "dropped_here": e.dropped_here},
+            HoleFilled: lambda e: {**self._hole("hole_filled", e), "seconds": round(e.seconds, 6)},
+            HoleAbandoned: lambda e: self._hole("hole_abandoned", e),
             SessionChanged: lambda e: {"event": "session", "partition": e.partition, "session_id": e.session_id},
             FeederLost: lambda e: {"event": "feeder_lost", "partition": e.partition},
             FeederHeard: lambda e: {"event": "feeder_heard", "partition": e.partition},
@@ -175,6 +183,7 @@ class JsonLines:
             "send_time_ns": trade.send_time_ns,
             "receive_time_ns": trade.receive_time_ns,
             "missed": event.missed,
+            "late": event.late,
         }
 
     def _trades_lost(self, event: TradesGone) -> JsonObject:
@@ -198,9 +207,9 @@ class JsonLines:
             "trading_status": definition.status.name,
         }
 
-    def _hole(self, event: PacketsLost) -> JsonObject:
+    def _hole(self, name: str, event: PacketsLost | HoleFilled | HoleAbandoned) -> JsonObject:
         return {
-            "event": "hole",
+            "event": name,
             "partition": event.partition,
             "kind": event.kind.name.lower(),
             "channel_id": self._board.plan.channel(event.partition, event.kind).channel_id,

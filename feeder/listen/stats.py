@@ -9,7 +9,7 @@ from feeder.client.status import ViewStatus
 from feeder.listen.board import Board
 from feeder.listen.decimals import rate_text
 from feeder.listen.paint import Line, Span, Tone, line
-from feeder.multicast.arbiter import ChannelStats, LineStats
+from feeder.multicast.arbiter import ChannelState, ChannelStats, LineStats
 from feeder.wire.messages import Kind
 
 _SAMPLE_SECONDS = 0.9  # rates are means over the last second or so
@@ -41,6 +41,7 @@ _CHANNEL = (
     _Column("messages/s", "messages per second, each counted once", "msg/s", 4),
     _Column("holes", "gaps in the sequence that no line filled in time", rank=1, bad=True),
     _Column("lost", "messages in those holes", rank=2, bad=True),
+    _Column("filled", "of them, how many came after all: sent again on request, or only late", rank=3),
     _Column("duplicates", "packets that brought nothing new: one of every two when two lines are sound", "dup", 10),
     _Column("reordered", "packets that came before their turn, and waited for it", "reord", 8),
     _Column("old session", "packets of a feeder's past session, ignored", "old", 9),
@@ -63,6 +64,7 @@ _BOOKS = (
     _Column("instruments", "defined by the feeder, or of those that were asked for", "instr", 1),
     _Column("live", "how many of them are LIVE"),
     _Column("applied", "updates of books applied", rank=4),
+    _Column("held", "how often a book missed an update and waited for the hole to be filled", rank=3),
     _Column("breaks", "how often a book missed an update and had to wait for a snapshot", rank=2, bad=True),
     _Column("snapshots", "snapshots loaded, the first of each book included", "snaps", 5),
     _Column("refused", "snapshots not loaded: older than the book, or too old to join what followed", rank=6),
@@ -79,6 +81,7 @@ class ChannelRow:
     channel_id: int
     packets_per_second: float
     messages_per_second: float
+    state: ChannelState
     stats: ChannelStats
     lines: dict[str, LineStats]
 
@@ -123,9 +126,8 @@ class StatsMeter:
             for channel_id, (kind, arbiter) in feed.arbiters.items():
                 stats = arbiter.stats
                 lines = {line.name: stats.lines.get(line.name, LineStats()) for line in self.board.plan.lines}
-                rows.append(
-                    ChannelRow(partition, kind, channel_id, *self._rates.get(channel_id, (0.0, 0.0)), stats, lines)
-                )
+                rates = self._rates.get(channel_id, (0.0, 0.0))
+                rows.append(ChannelRow(partition, kind, channel_id, *rates, arbiter.state, stats, lines))
         return sorted(rows, key=lambda row: row.channel_id)
 
     def partitions(self) -> list[PartitionRow]:
@@ -145,12 +147,14 @@ def channel_object(row: ChannelRow) -> dict[str, object]:
         "partition": row.partition,
         "kind": row.kind.name.lower(),
         "channel_id": row.channel_id,
+        "state": row.state.name,
         "packets_per_second": round(row.packets_per_second, 1),
         "messages_per_second": round(row.messages_per_second, 1),
         "packets": stats.packets,
         "messages": stats.messages,
         "holes": stats.holes,
         "lost": stats.lost,
+        "filled": stats.filled,
         "duplicates": stats.duplicates,
         "reordered": stats.reordered,
         "old_session": stats.old_session,
@@ -172,6 +176,7 @@ def partition_object(row: PartitionRow) -> dict[str, object]:
         "live": row.live,
         "events_applied": counters.events_applied,
         "events_old": counters.events_old,
+        "held": counters.held,
         "breaks": counters.breaks,
         "snapshots_loaded": counters.snapshots_loaded,
         "snapshots_refused": counters.snapshots_refused,
@@ -226,6 +231,7 @@ def _channel_cells(row: ChannelRow) -> list[str]:
     counts: Iterable[int] = (
         stats.holes,
         stats.lost,
+        stats.filled,
         stats.duplicates,
         stats.reordered,
         stats.old_session,
@@ -248,6 +254,7 @@ def _book_cells(row: PartitionRow) -> list[str]:
         row.instruments,
         row.live,
         counters.events_applied,
+        counters.held,
         counters.breaks,
         counters.snapshots_loaded,
         counters.snapshots_refused,

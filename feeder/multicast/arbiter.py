@@ -1,14 +1,16 @@
 """Line arbitration of one channel, without I/O: packets of all lines in, one ordered run of messages out.
 
 The rules: the first copy of a message wins, whichever line brings it. A packet ahead of its turn waits until the hole
-before it is filled, 64 packets wait, or 10 ms pass; then the hole is given up and named. A greater session id is
-accepted at once; a smaller one only after end of session or a second of silence, or it is a late packet of the past.
+before it is filled, 64 packets wait, or 10 ms pass; then the hole is named and what waited goes on. A named hole stays
+open for a packet that was only late, and for retransmitted ones, until it is whole or given up. A greater session id
+is accepted at once; a smaller one only after end of session or a second of silence, or it is a late packet of the past.
 
 No single wrong packet stops a channel for good: one that claims a sequence far ahead makes all that follow look old,
 and one that claims the end of the session makes them impossible. So when nothing but old packets came for a second, or
 messages come behind the end, the session begins anew from there, as if it were another.
 """
 
+import enum
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,20 +22,58 @@ REORDER_PACKETS = 64
 REORDER_SECONDS = 0.010
 SILENCE_SECONDS = 3 * HEARTBEAT_INTERVAL  # three heartbeats missed on every line
 SESSION_TAKEOVER_SECONDS = 1.0
+LARGEST_OPEN_HOLE = 2000  # messages; what is larger is mended by snapshots sooner than by retransmission
+MOST_OPEN_HOLES = 256
+
+
+class ChannelState(enum.Enum):
+    """How a channel does, at its consumer."""
+
+    WAITING = "WAITING"  # no packet yet
+    IN_STEP = "IN_STEP"
+    RECOVERING = "RECOVERING"  # holes are open
+    SILENT = "SILENT"  # not even a heartbeat on any line
+    ENDED = "ENDED"  # the feeder said goodbye
 
 
 class Run(NamedTuple):
-    """Messages in turn: the frames of `packet` from index `first`, channel sequence packet.sequence + first, on."""
+    """Messages in turn: the frames of `packet` from index `first` to before `end`."""
 
     packet: Packet
     first: int
+    end: int
+
+    @property
+    def sequence(self) -> int:
+        """The channel sequence of the first."""
+        return self.packet.sequence + self.first
 
 
 class Hole(NamedTuple):
-    """Channel sequences first to last are lost on every line; what follows begins a new unbroken run."""
+    """Channel sequences first to last have not come on any line; what follows begins a new run."""
 
     first: int
     last: int
+
+    @property
+    def messages(self) -> int:
+        """How many are missing."""
+        return self.last - self.first + 1
+
+
+class Filled(NamedTuple):
+    """An open hole is whole: its messages in order, late. `seconds` since it was named."""
+
+    hole: Hole
+    runs: list[Run]
+    seconds: float
+
+
+class Abandoned(NamedTuple):
+    """An open hole will not be filled; `runs` is what did come of it."""
+
+    hole: Hole
+    runs: list[Run]
 
 
 class SessionStarted(NamedTuple):
@@ -57,7 +97,7 @@ class Heard(NamedTuple):
     """Something again after Silent."""
 
 
-Output = Run | Hole | SessionStarted | SessionEnded | Silent | Heard
+Output = Run | Hole | Filled | Abandoned | SessionStarted | SessionEnded | Silent | Heard
 
 
 @dataclass(slots=True)
@@ -82,20 +122,69 @@ class ChannelStats:
     reordered: int = 0  # packets that waited for their turn
     holes: int = 0
     lost: int = 0  # messages in holes
+    filled: int = 0  # of them, those that came in the end
     sessions: int = 0
     malformed: int = 0  # datagrams that were no packets of this channel; counted by who parses them
     lines: dict[str, LineStats] = field(default_factory=dict)
 
 
-class Arbiter:
-    """The receiving state of one channel. Times are monotonic seconds, given."""
+class OpenHole:
+    """A hole that may still be filled, and what came of it so far."""
 
-    def __init__(self, channel_id: int) -> None:
+    __slots__ = ("_came", "hole", "noticed")
+
+    def __init__(self, hole: Hole, noticed: float) -> None:
+        self.hole = hole
+        self.noticed = noticed  # monotonic seconds
+        self._came: dict[int, tuple[Packet, int]] = {}  # by sequence: which message of which packet
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing."""
+        return len(self._came) == self.hole.messages
+
+    def missing(self, first: int, last: int) -> Hole | None:
+        """From the first to the last message that is missing between these two, None if none is."""
+        came = self._came
+        while first <= last and first in came:
+            first += 1
+        while first <= last and last in came:
+            last -= 1
+        return Hole(first, last) if first <= last else None
+
+    def take(self, packet: Packet) -> bool:
+        """Keep what belongs here; whether any of it was missing."""
+        before = len(self._came)
+        first, last = self.hole
+        for sequence in range(max(first, packet.sequence), min(last + 1, packet.next_sequence)):
+            self._came.setdefault(sequence, (packet, sequence - packet.sequence))
+        return len(self._came) > before
+
+    def runs(self) -> list[Run]:
+        """What came, in order."""
+        runs: list[Run] = []
+        for sequence in sorted(self._came):
+            packet, index = self._came[sequence]
+            if runs and runs[-1].packet is packet and runs[-1].end == index:
+                runs[-1] = Run(packet, runs[-1].first, index + 1)
+            else:
+                runs.append(Run(packet, index, index + 1))
+        return runs
+
+
+class Arbiter:
+    """The receiving state of one channel. Times are monotonic seconds, given.
+
+    `retransmitted`: whether its holes stay open; on a channel whose messages are nowhere kept they do not.
+    """
+
+    def __init__(self, channel_id: int, *, retransmitted: bool = False) -> None:
         self.channel_id = channel_id
+        self.open_holes: dict[int, OpenHole] = {}  # by first sequence, oldest first
+        self._retransmitted = retransmitted
         self.stats = ChannelStats()
         self.session_id = 0  # 0: nothing heard yet
         self.next_sequence = 0
-        self.run_start = 0  # first sequence of the current unbroken run
         self.silent = False
         self._ended = False
         self._last_heard: float | None = None  # or when listening began, before the first packet
@@ -125,11 +214,14 @@ class Arbiter:
         self._count_line(per_line, packet.sequence, count)
         expected = self.next_sequence
         if packet.sequence <= expected:
+            late = bool(self.open_holes) and self._fill(packet, now, out)
             if packet.sequence + count > expected:
                 per_line.first += 1
                 self._deliver(packet, out)
                 if self._waiting:
                     self._drain(out)
+            elif late:
+                per_line.first += 1
             elif count:
                 stats.duplicates += 1
         elif packet.sequence not in self._waiting or not self._waiting[packet.sequence].frames:
@@ -142,13 +234,13 @@ class Arbiter:
             stats.duplicates += 1
         if self.silent:
             # What was sent meanwhile is gone; nobody is to be told that all is well before that is said.
-            self._give_up_all(out)
+            self._give_up_all(now, out)
             self.silent = False
             out.append(Heard())
         if self._waiting:
             self._give_up_if_due(now, out)
         if packet.flags & PacketFlag.END_OF_SESSION and not self._ended:
-            self._give_up_all(out)
+            self._give_up_all(now, out)
             self._ended = True
             out.append(SessionEnded(self.session_id))
         return out
@@ -165,6 +257,41 @@ class Arbiter:
             out.append(Silent())
         return out
 
+    def on_retransmitted(self, packet: Packet, now: float) -> list[Output]:
+        """One sound packet of this channel that was asked for; only what a hole misses is taken from it."""
+        out: list[Output] = []
+        if packet.session_id == self.session_id:
+            self._fill(packet, now, out)
+        return out
+
+    def abandon(self, first: int) -> list[Output]:
+        """Expect no more of the open hole that begins there."""
+        hole = self.open_holes.pop(first)
+        return [Abandoned(hole.hole, hole.runs())]
+
+    @property
+    def state(self) -> ChannelState:
+        """How the channel does."""
+        if not self.session_id:
+            return ChannelState.WAITING
+        if self._ended:
+            return ChannelState.ENDED
+        if self.silent:
+            return ChannelState.SILENT
+        return ChannelState.RECOVERING if self.open_holes else ChannelState.IN_STEP
+
+    def _fill(self, packet: Packet, now: float, out: list[Output]) -> bool:
+        """Put a late packet where it is missing; whether it was."""
+        taken = False
+        for first, hole in list(self.open_holes.items()):
+            if packet.sequence <= hole.hole.last and packet.next_sequence > first and hole.take(packet):
+                taken = True
+                if hole.is_whole:
+                    del self.open_holes[first]
+                    self.stats.filled += hole.hole.messages
+                    out.append(Filled(hole.hole, hole.runs(), now - hole.noticed))
+        return taken
+
     def _new_session(self, packet: Packet, now: float, out: list[Output]) -> bool:
         """Whether to follow the packet's session; if so, everything of the old one is forgotten."""
         quiet = self._last_heard is None or now - self._last_heard >= SESSION_TAKEOVER_SECONDS
@@ -180,11 +307,12 @@ class Arbiter:
     def _begin(self, packet: Packet, now: float, out: list[Output]) -> None:
         """Follow this packet's session from it on."""
         self.session_id = packet.session_id
-        self.next_sequence = self.run_start = packet.sequence
+        self.next_sequence = packet.sequence
         self._in_step = now
         self._ended = False
         self._waiting.clear()
         self._arrived.clear()
+        self.open_holes.clear()
         self.stats.sessions += 1
         for per_line in self.stats.lines.values():
             per_line.next_sequence = 0
@@ -194,7 +322,7 @@ class Arbiter:
         skip = self.next_sequence - packet.sequence
         self.stats.messages += len(packet.frames) - skip
         self.next_sequence = packet.sequence + len(packet.frames)
-        out.append(Run(packet, skip))
+        out.append(Run(packet, skip, len(packet.frames)))
 
     def _drain(self, out: list[Output]) -> None:
         """Deliver what waited and is in turn now; what is old by now is dropped."""
@@ -212,20 +340,31 @@ class Arbiter:
         while self._waiting and (
             len(self._waiting) > REORDER_PACKETS or now - min(self._arrived.values()) >= REORDER_SECONDS
         ):
-            self._give_up(out)
+            self._give_up(now, out)
 
-    def _give_up(self, out: list[Output]) -> None:
+    def _give_up(self, now: float, out: list[Output]) -> None:
         """Name the first hole and go on behind it."""
         first = min(self._waiting)
-        out.append(Hole(self.next_sequence, first - 1))
+        hole = Hole(self.next_sequence, first - 1)
+        out.append(hole)
         self.stats.holes += 1
-        self.stats.lost += first - self.next_sequence
-        self.next_sequence = self.run_start = first
+        self.stats.lost += hole.messages
+        self.next_sequence = first
+        if self._retransmitted:
+            self._open(hole, now, out)
         self._drain(out)
 
-    def _give_up_all(self, out: list[Output]) -> None:
+    def _open(self, hole: Hole, now: float, out: list[Output]) -> None:
+        if len(self.open_holes) == MOST_OPEN_HOLES:
+            out += self.abandon(next(iter(self.open_holes)))
+        if hole.messages <= LARGEST_OPEN_HOLE:
+            self.open_holes[hole.first] = OpenHole(hole, now)
+        else:
+            out.append(Abandoned(hole, []))
+
+    def _give_up_all(self, now: float, out: list[Output]) -> None:
         while self._waiting:
-            self._give_up(out)
+            self._give_up(now, out)
 
     @staticmethod
     def _count_line(stats: LineStats, sequence: int, count: int) -> None:

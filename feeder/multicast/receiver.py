@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from feeder.errors import WireError
 from feeder.multicast.plan import Channel
-from feeder.multicast.sockets import open_receiver
+from feeder.multicast.sockets import drops, open_receiver
 from feeder.wire.packet import Packet, parse
 
 RECEIVE_BUFFER = 4 << 20  # bytes asked for per socket
@@ -24,6 +24,7 @@ class Receiver:
         self._channels = list(channels)
         self._on_datagram = on_datagram
         self._sockets: list[socket.socket] = []
+        self._by_channel: dict[int, list[socket.socket]] = {channel.channel_id: [] for channel in self._channels}
 
     def open(self) -> None:
         """Join every group and begin to read; to be called on the running loop."""
@@ -33,6 +34,7 @@ class Receiver:
                 for endpoint in channel.endpoints:
                     sock = open_receiver(endpoint, receive_buffer=RECEIVE_BUFFER)
                     self._sockets.append(sock)
+                    self._by_channel[channel.channel_id].append(sock)
                     loop.add_reader(sock, self._read, sock, endpoint.line, channel.channel_id)
         except BaseException:
             self.close()
@@ -45,6 +47,12 @@ class Receiver:
             loop.remove_reader(sock)
             sock.close()
         self._sockets.clear()
+        for sockets in self._by_channel.values():
+            sockets.clear()
+
+    def dropped(self, channel_id: int) -> int:
+        """Datagrams of a channel that this machine dropped because a socket's buffer was full, all lines together."""
+        return sum(map(drops, self._by_channel[channel_id]))
 
     def _read(self, sock: socket.socket, line: str, channel_id: int) -> None:
         receive, handle = sock.recv, self._on_datagram

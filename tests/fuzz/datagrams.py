@@ -112,7 +112,8 @@ class Stage:
     def fingerprint(self) -> Hashable:
         feed = self.consumer.feed
         arbiters = [
-            (a.session_id, a.next_sequence, a.run_start, a.silent, tuple(a._waiting)) for _, a in feed.arbiters.values()
+            (a.session_id, a.next_sequence, tuple(a.open_holes), a.silent, tuple(a._waiting))
+            for _, a in feed.arbiters.values()
         ]
         views = [(v.sequence, v.status, v.proof, v.checksum(), v.updates) for v in feed.books.views.values()]
         return tuple(arbiters), tuple(views), len(self.consumer.events)

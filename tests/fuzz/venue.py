@@ -256,7 +256,9 @@ class Stage:
         self.pool = BybitPool(
             "ws://none", self.table, self.tap, clock=self.clock, random=Random(1), max_lag_seconds=max_lag_seconds
         )
-        self.feed = PartitionFeed(0, plan.channels, self.clock, lambda _: None, None)
+        self.feed = PartitionFeed(
+            0, plan.channels, self.clock, lambda _: None, None, ask=lambda *_: None, random=Random(1)
+        )
         Stream._set_timer, kept = (lambda *_: None), Stream._set_timer  # type: ignore[method-assign]
         try:
             assert not self.pool.subscribe(WANTED)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from random import Random
 
 from feeder.book.order_book import OrderBook
 from feeder.client.book_view import BookView
@@ -142,7 +143,16 @@ class Consumer:
     def __init__(self, feed: Feed, wanted: Iterable[str] | None = None) -> None:
         self.events: list[Event] = []
         ids = None if wanted is None else {instrument(symbol).id for symbol in wanted}
-        self.feed = PartitionFeed(0, list(feed.plan.channels), feed.clock, self.events.append, ids)
+        self.asked: list[tuple[bytes, tuple[str, int]]] = []  # requests for lost messages
+        self.feed = PartitionFeed(
+            0,
+            list(feed.plan.channels),
+            feed.clock,
+            self.events.append,
+            ids,
+            ask=lambda datagram, address: self.asked.append((datagram, address)),
+            random=Random(1),
+        )
 
     def view(self, source: Source) -> BookView:
         return self.feed.books.views[source.id]

@@ -122,7 +122,7 @@ def test_a_hole_puts_every_book_in_doubt_and_each_is_proven_by_itself():
     assert not [e for e in consumer.told(StatusChanged) if e.view is consumer.view(quiet)]
 
 
-def test_book_that_lost_a_delta_breaks_at_its_next_message_and_returns_by_snapshot():
+def test_book_that_lost_a_delta_is_in_doubt_and_returns_by_snapshot_where_nothing_is_retransmitted():
     feed, consumer = live_feed()
     (source,) = feed.sources.values()
     source.delta([100, 0], [])
@@ -131,11 +131,11 @@ def test_book_that_lost_a_delta_breaks_at_its_next_message_and_returns_by_snapsh
     feed.send([consumer])
     feed.clock.advance(0.011)
     consumer.feed.on_time()
-    assert consumer.view(source).status is ViewStatus.JOINING
+    assert consumer.view(source).status is ViewStatus.SUSPECT
     feed.run(1.1, [consumer])
     assert consumer.view(source).status is ViewStatus.LIVE
     assert levels_of(consumer.view(source)) == source.levels()
-    assert [e.status for e in consumer.told(StatusChanged)] == [ViewStatus.JOINING, ViewStatus.LIVE]
+    assert [e.status for e in consumer.told(StatusChanged)] == [ViewStatus.SUSPECT, ViewStatus.LIVE]
 
 
 def test_loss_of_a_quiet_books_only_delta_is_shown_by_the_heartbeat():
@@ -402,7 +402,7 @@ def test_a_returning_feeder_never_shows_an_old_book_as_live():
     source.delta([100, 99], [])
     feed.send([consumer])
     assert ViewStatus.LIVE not in seen
-    assert consumer.view(source).status is ViewStatus.JOINING
+    assert consumer.view(source).status is ViewStatus.SUSPECT
 
 
 def test_snapshots_of_the_old_session_are_not_taken_for_the_new_one():

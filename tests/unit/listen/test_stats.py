@@ -72,7 +72,7 @@ def test_one_table_where_there_is_room_and_two_where_there_is_not():
 def test_both_tables_have_the_same_heads_and_a_narrow_screen_has_more_tables_with_every_column():
     watched = Watched()
     meter = StatsMeter(watched.board)
-    for width, tables in ((220, 2), (110, 3), (80, 3), (40, 6)):
+    for width, tables in ((220, 2), (110, 3), (80, 3), (40, 7)):
         shown = texts(paint_stats(meter, width))
         assert max(len(text) for text in shown) <= width
         heads = [shown[0], *(after for before, after in itertools.pairwise(shown) if not before)]
@@ -119,4 +119,5 @@ def test_the_same_for_programs():
     assert (books["kind"], books["channel_id"], books["holes"], books["lost"]) == ("books", 0, 1, 1)
     assert books["lines"]["A"]["missing"] == 2
     assert set(books["lines"]["B"]) == {"packets", "messages", "first", "missing"}
-    assert (partition["instruments"], partition["live"], partition["breaks"]) == (1, 0, 1)
+    assert (partition["instruments"], partition["live"], partition["held"], partition["breaks"]) == (1, 0, 1, 0)
+    assert (books["state"], books["filled"]) == ("RECOVERING", 0)
