@@ -5,13 +5,15 @@ packet header is longer. What is encoded goes through tests.helpers.schema, not 
 """
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.helpers import vectors
 from tests.helpers.schema import NAMESPACE, TEXT, Schema, Values
 
 TODAY = Schema()
+Datagram = tuple[str, int, bytes]  # line, channel id, payload
+
 NEWCOMER = {"halts": 3, "until": 4711, "levels": [{"price": 1}, {"price": 2}]}
 """Values of the template that today's schema does not have."""
 
@@ -92,52 +94,57 @@ def encode_later(template: str, fields: Values, instrument_id: int, event_flags:
 
 
 class LaterFeeder:
-    """Today's datagrams as the later feeder would send them: each data packet begins with a Newcomer besides.
+    """Today's datagrams as the later feeder would send them: data packets begin with a Newcomer, between two events.
 
-    Sequences move on by as many, also where snapshots quote them.
+    Sequences move on by as many, also where snapshots quote them. `decode` makes (template, values) of an SBE message.
     """
 
-    def __init__(self, decode: Any) -> None:
-        self._decode = decode  # an SBE message's bytes to its (template, values)
-        self._sent: dict[tuple[int, int], int] = {}  # (channel, sequence) as today -> sequence as sent
-        self._next: dict[int, tuple[int, int]] = {}  # channel -> next sequence as today, as sent
+    def __init__(self, decode: Callable[[bytes], tuple[str, dict[str, Any]]]) -> None:
+        self.newcomers = 0
+        self._decode = decode
+        self._sent: dict[tuple[int, int], int] = {}  # (channel, sequence as today) -> as sent
+        self._next: dict[int, int] = {}  # channel -> next sequence as today
 
-    def translate(self, datagrams: list[tuple[str, int, bytes]]) -> list[tuple[str, int, bytes]]:
-        """All that a turn of the event loop sent, on all lines."""
-        # A snapshot quotes sequences of the books channel, so that channel (16p) is numbered before.
+    def translate(self, datagrams: list[Datagram]) -> list[Datagram]:
+        """All that was sent since the last call, on all lines."""
+        # A snapshot quotes sequences of its partition's first channel: that one is numbered before.
         for _, channel_id, data in sorted(datagrams, key=lambda datagram: datagram[1]):
             self._number(channel_id, data)
         return [(line, channel_id, self._packet(channel_id, data)) for line, channel_id, data in datagrams]
 
     def _number(self, channel_id: int, data: bytes) -> None:
-        sequence = int.from_bytes(data[16:24], "little")
-        today, sent = self._next.get(channel_id, (sequence, sequence))
-        if data[7] and sequence >= today:
-            sent += sequence - today + 1
-            for index in range(data[7]):
-                self._sent[channel_id, sequence + index] = sent + index
-            self._next[channel_id] = sequence + data[7], sent + data[7]
-        elif sequence >= today:
-            self._next[channel_id] = today, sent
+        sequence, count = int.from_bytes(data[16:24], "little"), data[7]
+        known = self._next.setdefault(channel_id, sequence)
+        if sequence < known:  # the other line's copy
+            return
+        sent = self._sent.setdefault((channel_id, sequence), sequence) + _begins_event(data)
+        for index in range(count + 1):  # what comes next as well: heartbeats and the next packet begin there
+            self._sent[channel_id, sequence + index] = sent + index
+        self._next[channel_id] = sequence + count
 
     def _packet(self, channel_id: int, data: bytes) -> bytes:
-        names = ("channelId", "packetFlags", "sessionId", "sequence", "sendingTime")
-        numbers = (channel_id, data[6], *(int.from_bytes(data[i : i + 8], "little") for i in (8, 16, 24)))
-        header = dict(zip(names, numbers, strict=True))
+        names = ("packetFlags", "sessionId", "sequence", "sendingTime")
+        numbers = (data[6], *(int.from_bytes(data[i : i + 8], "little") for i in (8, 16, 24)))
+        header = {"channelId": channel_id, **dict(zip(names, numbers, strict=True))}
+        header["sequence"] = self._sent[channel_id, header["sequence"]]
         messages = []
+        if _begins_event(data):
+            self.newcomers += 1
+            header["sequence"] -= 1
+            messages.append(LATER.encode("Newcomer", NEWCOMER, 0, 3))
         offset = data[3]
         for _ in range(data[7]):
             length = int.from_bytes(data[offset : offset + 2], "little")
             template, fields = self._decode(data[offset + 8 : offset + length])
             if template == "SnapshotBegin":
                 books = channel_id - channel_id % 16
-                fields["booksSequence"] = self._sent.get((books, fields["booksSequence"]), fields["booksSequence"])
+                fields["booksSequence"] = self._sent.get((books, fields["booksSequence"]), 0)
             instrument_id = int.from_bytes(data[offset + 4 : offset + 8], "little")
             messages.append(encode_later(template, fields, instrument_id, data[offset + 2]))
             offset += length
-        if messages:
-            header["sequence"] = self._sent[channel_id, header["sequence"]] - 1
-            messages.insert(0, LATER.encode("Newcomer", NEWCOMER, 0, 3))
-        else:
-            header["sequence"] = self._next[channel_id][1]
         return later_packet(header, messages)
+
+
+def _begins_event(data: bytes) -> bool:
+    """Whether the datagram's first message, if it has any, is an event's first: another may stand before it."""
+    return bool(data[7] and data[data[3] + 2] & 0x01)
