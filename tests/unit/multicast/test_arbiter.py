@@ -1,6 +1,21 @@
 """The rules of line arbitration, packet by packet."""
 
-from feeder.multicast.arbiter import Arbiter, Heard, Hole, Run, SessionEnded, SessionStarted, Silent
+import pytest
+
+from feeder.multicast.arbiter import (
+    LARGEST_OPEN_HOLE,
+    MOST_OPEN_HOLES,
+    Abandoned,
+    Arbiter,
+    ChannelState,
+    Filled,
+    Heard,
+    Hole,
+    Run,
+    SessionEnded,
+    SessionStarted,
+    Silent,
+)
 from feeder.wire import encoder
 from feeder.wire.messages import BookChecksum, PacketFlag
 from feeder.wire.packet import Packet, parse
@@ -180,3 +195,53 @@ def test_fillers_do_not_stretch_the_window_of_a_hole():
     out = arbiter.on_time(0.010)
     assert out[0] == Hole(4, 9)
     assert delivered(out) == [10]
+
+
+def test_a_hole_stays_open_where_messages_are_kept_and_a_late_packet_fills_it():
+    arbiter = Arbiter(0, retransmitted=True)
+    arbiter.on_packet("A", packet(1), 0.0)
+    arbiter.on_packet("A", packet(5), 0.001)
+    assert Hole(2, 4) in arbiter.on_time(0.0112)
+    assert arbiter.state is ChannelState.RECOVERING
+    assert arbiter.on_packet("B", packet(1, 2), 0.012) == []  # brings 2
+    assert arbiter.on_retransmitted(packet(3, session=99), 0.013) == [], "another session's"
+    (filled,) = arbiter.on_retransmitted(packet(3, 4), 0.0212)
+    assert isinstance(filled, Filled)
+    assert filled.hole == Hole(2, 4)
+    assert filled.seconds == pytest.approx(0.010)
+    assert [run.sequence + i for run in filled.runs for i in range(run.end - run.first)] == [2, 3, 4]
+    assert arbiter.state is ChannelState.IN_STEP
+    assert arbiter.next_sequence == 6, "what is late moves nothing"
+    assert (arbiter.stats.lost, arbiter.stats.filled) == (3, 3)
+    assert arbiter.on_packet("B", packet(2, 3), 0.022) == []
+
+
+def test_only_so_many_and_so_large_holes_stay_open():
+    arbiter = Arbiter(0, retransmitted=True)
+    arbiter.on_packet("A", packet(1), 0.0)
+    arbiter.on_packet("A", packet(2 + LARGEST_OPEN_HOLE + 1), 0.0)
+    assert [type(output) for output in arbiter.on_time(0.010)] == [Hole, Abandoned, Run]
+    sequence = arbiter.next_sequence
+    abandoned = []
+    for number in range(MOST_OPEN_HOLES + 2):
+        sequence += 1
+        arbiter.on_packet("A", packet(sequence), 1.0 + number)
+        abandoned += [o.hole.first for o in arbiter.on_time(1.011 + number) if isinstance(o, Abandoned)]
+        sequence += 1
+    assert len(arbiter.open_holes) == MOST_OPEN_HOLES
+    assert len(abandoned) == 2, "the oldest make room"
+
+
+def test_a_new_session_and_the_end_have_states_of_their_own():
+    arbiter = Arbiter(0, retransmitted=True)
+    assert arbiter.state is ChannelState.WAITING
+    arbiter.on_packet("A", packet(1), 0.0)
+    arbiter.on_packet("A", packet(3), 0.0)
+    arbiter.on_time(0.010)
+    arbiter.on_packet("A", packet(1, session=200), 0.011)
+    assert arbiter.open_holes == {}
+    assert arbiter.state is ChannelState.IN_STEP
+    arbiter.on_time(1.0)
+    assert arbiter.state is ChannelState.SILENT
+    arbiter.on_packet("A", packet(2, 0, session=200, flags=PacketFlag.END_OF_SESSION), 1.1)
+    assert arbiter.state is ChannelState.ENDED
