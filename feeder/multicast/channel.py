@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from feeder.clock import Clock
+from feeder.multicast.ring import Ring
 from feeder.wire.messages import HEADER_LENGTH, MAX_MESSAGES, MAX_PACKET, PacketFlag
 from feeder.wire.packet import pack_header_into
 
@@ -41,6 +42,11 @@ class LineSender:
         self._socket = sock
         self._send = sock.send
 
+    @property
+    def address(self) -> str:
+        """The address of the interface that this line is sent from."""
+        return str(self._socket.getsockname()[0])
+
     def send(self, packet: memoryview) -> None:
         """Send one packet, or count why not."""
         try:
@@ -72,7 +78,7 @@ class ChannelPublisher:
     """Packs messages in order, numbers them, and sends a packet when it is full or `flush` says so.
 
     `on_open` is called with the channel whenever an empty packet gets its first message, so that the owner can flush it
-    in the same turn of the event loop.
+    in the same turn of the event loop. `ring` keeps every packet of messages, also those that no line took.
     """
 
     __slots__ = (
@@ -90,6 +96,7 @@ class ChannelPublisher:
         "messages",
         "oldest_ns",
         "packets",
+        "ring",
         "sequence",
         "session_id",
     )
@@ -102,6 +109,7 @@ class ChannelPublisher:
         senders: Sequence[Sender],
         clock: Clock,
         on_open: Callable[["ChannelPublisher"], None],
+        ring: Ring | None = None,
     ) -> None:
         self.channel_id = channel_id
         self.session_id = session_id
@@ -113,6 +121,7 @@ class ChannelPublisher:
         self._senders = tuple(senders)
         self._clock = clock
         self._on_open = on_open
+        self.ring = ring
         self.buffer = bytearray(MAX_PACKET)
         self._view = memoryview(self.buffer)
         self._used = HEADER_LENGTH
@@ -162,6 +171,8 @@ class ChannelPublisher:
         count = self._count
         if count:
             self._send(self.flags, count, self.sequence - count, self._used)
+            if self.ring is not None:
+                self.ring.append(count, self._view[HEADER_LENGTH : self._used].tobytes())
             self.messages += count
             self._count = 0
             self._used = HEADER_LENGTH
