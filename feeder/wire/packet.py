@@ -1,5 +1,7 @@
 """Packets: the 32-byte header, and the frames inside, checked as a whole before any message is believed."""
 
+import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from feeder.errors import WireError
@@ -7,6 +9,7 @@ from feeder.wire.layout import FRAME, HEADER
 from feeder.wire.messages import HEADER_LENGTH, HEADER_VERSION, PROTOCOL_ID
 
 _MIN_FRAME = 16  # prefix and SBE header
+_FRAME_LENGTH = struct.Struct("<H")
 
 
 class Frame(NamedTuple):
@@ -96,3 +99,12 @@ def parse(data: bytes) -> Packet:
     if offset != size:
         raise WireError(f"{size - offset} bytes behind the last message")
     return Packet(channel_id, flags, session, sequence, sent, frames, data)
+
+
+def frame_lengths(messages: bytes) -> Iterator[int]:
+    """Of messages that stand one behind the other, as we have packed them: how many bytes each has."""
+    offset, size = 0, len(messages)
+    while offset < size:
+        (length,) = _FRAME_LENGTH.unpack_from(messages, offset)
+        yield length
+        offset += length
