@@ -102,12 +102,15 @@ def _run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     settings = config.parse_file(args.config, os.environ, args.set)
     problems = list(config.problems(settings))
+    addresses: dict[str, str] = {}
     if not problems:
-        problems = _interface_problems(settings)
+        addresses, problems = _addresses(settings)
     for problem in problems:
         print(f"feeder: configuration: {problem}", file=sys.stderr)
     if problems:
         return EXIT_CONFIG
+    plan = settings.multicast.plan
+    requests = [plan.retransmit(partition, addresses) for partition in range(plan.partitions)]
     channels = [
         {
             "partition": channel.partition,
@@ -118,26 +121,27 @@ def _check(args: argparse.Namespace) -> int:
             "port": end.port,
             "interface": end.interface,
         }
-        for channel in settings.multicast.plan.channels
-        for end in channel.endpoints
+        for channel in (*plan.channels, *requests)
+        for end in channel.sockets
     ]
     if args.json:
         print(json.dumps({"config": msgspec.to_builtins(settings), "channels": channels}))
     else:
-        print(f"{args.config}: no mistakes found; {len(channels)} multicast sockets")
+        print(f"{args.config}: no mistakes found; {len(channels)} sockets")
     return 0
 
 
-def _interface_problems(settings: config.Config) -> list[ConfigError]:
-    """Lines whose interface this machine does not have."""
-    problems = []
+def _addresses(settings: config.Config) -> tuple[dict[str, str], list[ConfigError]]:
+    """The unicast address of each line, and the lines whose interface this machine does not have."""
+    addresses, problems = {}, []
     multicast = settings.multicast
     for end in next(iter(multicast.plan.channels)).endpoints:
         try:
-            open_sender(end, ttl=multicast.ttl, loop=multicast.loop).close()
+            with open_sender(end, ttl=multicast.ttl, loop=multicast.loop) as sender:
+                addresses[end.line] = sender.getsockname()[0]
         except ConfigError as error:
             problems.append(error)
-    return problems
+    return addresses, problems
 
 
 def _demonstrate(args: argparse.Namespace) -> int:

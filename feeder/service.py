@@ -22,6 +22,7 @@ from feeder.market.status import BookStatus, StatusReason
 from feeder.multicast.channel import LineSender
 from feeder.multicast.plan import Channel
 from feeder.multicast.publisher import TICK_INTERVAL, Publisher
+from feeder.multicast.retransmit_socket import RetransmitSockets
 from feeder.multicast.sockets import open_sender
 from feeder.pipeline.router import Router
 from feeder.pipeline.symbol_queue import QueueBudget
@@ -49,6 +50,7 @@ class Service:
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._stopping = asyncio.Event()
         self._senders: list[tuple[Channel, LineSender]] = []
+        self._requests: RetransmitSockets | None = None
         self._copier: Copier | None = None
 
     def stop(self) -> None:
@@ -67,6 +69,7 @@ class Service:
                 loop.call_soon,
                 test_data=config.exchange.environment == "testnet",
             )
+            self._requests = self._serve_retransmits()
             websocket_url, rest_url = config.exchange.addresses
             directory = config.state.directory
             self.instruments = InstrumentTable(
@@ -106,6 +109,8 @@ class Service:
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
+            if self._requests is not None:
+                self._requests.close()
             for _, sender in self._senders:
                 sender.close()
             if self._copier is not None:
@@ -122,6 +127,20 @@ class Service:
             self._senders.append((channel, sender))  # at once, so that it is closed if the next cannot be opened
             senders.append(sender)
         return senders
+
+    def _serve_retransmits(self) -> RetransmitSockets:
+        """Answer requests for lost messages, until the end of the farewell."""
+        addresses = {sender.line: sender.address for _, sender in self._senders}
+        requests = RetransmitSockets(self._clock)
+        try:
+            for partition in self.publisher.partitions:
+                channel = self.publisher.plan.retransmit(partition.number, addresses)
+                requests.open(partition.retransmit, channel)
+                partition.describe(channel)
+        except ConfigError:
+            requests.close()
+            raise
+        return requests
 
     async def _tick(self) -> None:
         last = self._clock.monotonic()

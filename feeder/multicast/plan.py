@@ -1,11 +1,12 @@
 """Which channel goes where: instrument -> partition -> channels -> a group and a port on every line.
 
-For partition p and kind n: channelId = 16p + n, group = the line's base group + 16p + n, port = base port + 16p + n.
+For partition p and kind n: channelId = 16p + n, group = the line's base group + 16p + n, port = base port + 16p + n;
+requests for what was lost go to the same port of kind 5, at the address that the line is sent from.
 A consumer computes the same from the base addresses and the number of partitions, and joins only what it wants.
 """
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from feeder.errors import ConfigError
@@ -32,7 +33,7 @@ DEFAULT_LINES = (Line("A", "239.77.0.0", "127.0.0.1"), Line("B", "239.78.0.0", "
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one channel is sent to on one line."""
+    """Where one channel is sent to on one line; the group of kind RETRANSMIT is a unicast address, to be asked."""
 
     line: str
     group: str
@@ -48,6 +49,11 @@ class Channel:
     kind: Kind
     channel_id: int
     endpoints: tuple[Endpoint, ...]
+
+    @property
+    def sockets(self) -> list[Endpoint]:
+        """The endpoints that differ in address or port, the first of each: lines may share a unicast address."""
+        return list({(end.group, end.port): end for end in reversed(self.endpoints)}.values())[::-1]
 
 
 class ChannelPlan:
@@ -71,12 +77,25 @@ class ChannelPlan:
 
     @property
     def channels(self) -> Iterable[Channel]:
-        """Every channel, by partition, then kind."""
+        """Every multicast channel, by partition, then kind."""
         return self._channels.values()
 
     def channel(self, partition: int, kind: Kind) -> Channel:
-        """The channel of one kind of one partition."""
+        """The channel of one multicast kind of one partition."""
         return self._channels[partition, kind]
+
+    def retransmit(self, partition: int, addresses: Mapping[str, str]) -> Channel:
+        """Where one partition's lost messages are asked for: an endpoint per line, at the line's unicast address.
+
+        Only the machine knows the address of an interface that goes by its name; the name stands for one not in
+        `addresses`.
+        """
+        number = _STRIDE * partition + Kind.RETRANSMIT
+        endpoints = tuple(
+            Endpoint(line.name, addresses.get(line.name, line.interface), self.port + number, line.interface)
+            for line in self.lines
+        )
+        return Channel(partition, Kind.RETRANSMIT, number, endpoints)
 
     def partition_of(self, instrument_id: int) -> int:
         """The partition that carries an instrument."""

@@ -13,6 +13,8 @@ from feeder.market.instrument import Instrument
 from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.channel import HEARTBEAT_INTERVAL, ChannelPublisher, Sender
 from feeder.multicast.plan import Channel, ChannelPlan
+from feeder.multicast.retransmit import RetransmitServer
+from feeder.multicast.ring import RING_MESSAGES, Ring
 from feeder.multicast.rotation import Rotation
 from feeder.wire import encoder
 from feeder.wire.messages import MULTICAST_KINDS, ChannelInfo, CycleEnd, Kind, LineInfo, PacketFlag
@@ -47,6 +49,7 @@ _FLAGS = {
     Kind.SNAPSHOTS: PacketFlag.SNAPSHOT,
     Kind.DEFINITIONS: PacketFlag.DEFINITION,
 }
+_KEPT = (Kind.BOOKS, Kind.TRADES)  # may be asked for again
 
 
 class Partition:
@@ -57,6 +60,7 @@ class Partition:
         number: int,
         plan: ChannelPlan,
         open_channel: Callable[[Channel], ChannelPublisher],
+        clock: Clock,
         mark_bbo: Callable[[BookPublisher], None],
         hurry: Callable[[], None],
         attempt: Attempt,
@@ -72,9 +76,16 @@ class Partition:
         self.bbo = self.channels[Kind.BBO]
         self.snapshots = self.channels[Kind.SNAPSHOTS]
         self.definitions = self.channels[Kind.DEFINITIONS]
-        self._plan = plan
+        own = plan.retransmit(number, {}).channel_id
+        self.retransmit = RetransmitServer(own, [self.channels[kind] for kind in _KEPT], clock)
+        self._described = [plan.channel(number, kind) for kind in MULTICAST_KINDS]
+        self._partitions = plan.partitions
         self._snapshot_round = Rotation(SNAPSHOT_PERIOD)
         self._definition_round = Rotation(DEFINITION_PERIOD)
+
+    def describe(self, channel: Channel) -> None:
+        """Tell consumers of one more channel, where requests for lost messages are answered."""
+        self._described.append(channel)
 
     def publish_snapshots(self, now: float, budget: float, *, complete: bool) -> float:
         """Send the snapshots due at `now`, monotonic seconds, while there is a budget of bytes; what is left of it.
@@ -92,26 +103,25 @@ class Partition:
 
     def publish_definitions(self, now: float) -> None:
         """Send the definitions, channel descriptions and unchanged best bids and offers due at `now`."""
-        infos = len(MULTICAST_KINDS)
+        infos = len(self._described)
         count = len(self.instruments) + infos
         for _ in range(_MOST_VISITS):
             if (index := self._definition_round.take(now, count)) is None:
                 break
             if index < infos:
-                self.definitions.write(encoder.channel_info(self._info(MULTICAST_KINDS[index])))
+                self.definitions.write(encoder.channel_info(self._info(self._described[index])))
             else:
                 self._attempt(self.instruments[index - infos], BookPublisher.publish_reference)
         self._definition_round.ended(now, count)
 
-    def _info(self, kind: Kind) -> ChannelInfo:
-        channel = self._plan.channel(self.number, kind)
+    def _info(self, channel: Channel) -> ChannelInfo:
         return ChannelInfo(
             int(HEARTBEAT_INTERVAL * SECOND_NS),
             int(max(SNAPSHOT_PERIOD, self._snapshot_round.elapsed) * SECOND_NS),
-            0,
+            RING_MESSAGES if channel.kind in (*_KEPT, Kind.RETRANSMIT) else 0,
             channel.channel_id,
-            kind,
-            self._plan.partitions,
+            channel.kind,
+            self._partitions,
             tuple(LineInfo(end.line, end.group, end.port) for end in channel.endpoints),
         )
 
@@ -156,10 +166,11 @@ class Publisher:
                 open_senders(channel),
                 clock,
                 self._on_open,
+                Ring() if channel.kind in _KEPT else None,
             )
 
         self.partitions = [
-            Partition(number, plan, open_channel, self._mark_bbo, self._hurry, self._attempt)
+            Partition(number, plan, open_channel, clock, self._mark_bbo, self._hurry, self._attempt)
             for number in range(plan.partitions)
         ]
 

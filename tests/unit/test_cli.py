@@ -1,6 +1,7 @@
 """Exit codes and what a person reads: 0 ok, 1 failure, 2 usage, 78 bad configuration."""
 
 import json
+import socket
 
 import pytest
 
@@ -32,8 +33,8 @@ def test_check_prints_the_effective_configuration_and_every_channel(capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["config"]["multicast"]["partitions"] == 2
     channels = printed["channels"]
-    assert len(channels) == 2 * 5 * 2
-    assert channels[-1] == {
+    assert len(channels) == 2 * 5 * 2 + 2
+    assert channels[19] == {
         "partition": 1,
         "channelId": 20,
         "kind": "definitions",
@@ -42,7 +43,39 @@ def test_check_prints_the_effective_configuration_and_every_channel(capsys):
         "port": 20020,
         "interface": "127.0.0.1",
     }
-    assert {c["kind"] for c in channels} == {"books", "trades", "bbo", "snapshots", "definitions"}
+    assert {c["kind"] for c in channels} == {"books", "trades", "bbo", "snapshots", "definitions", "retransmit"}
+
+
+def test_check_prints_one_socket_for_the_requests_to_lines_of_one_address(capsys):
+    assert main(["check", "--json"]) == 0
+    channels = json.loads(capsys.readouterr().out)["channels"]
+    requests = [channel for channel in channels if channel["kind"] == "retransmit"]
+    assert [channel["port"] for channel in requests] == [20005, 20021, 20037, 20053]
+    assert requests[1] == {
+        "partition": 1,
+        "channelId": 21,
+        "kind": "retransmit",
+        "line": "A",
+        "group": "127.0.0.1",
+        "port": 20021,
+        "interface": "127.0.0.1",
+    }
+
+
+def test_an_interface_by_name_is_asked_at_its_address(capsys):
+    assert main(["check", "--json", "--set", "multicast.lines.A.interface=lo"]) == 0
+    channels = json.loads(capsys.readouterr().out)["channels"]
+    (request,) = [each for each in channels if (each["channelId"], each["line"]) == (5, "A")]
+    assert request["interface"] == "lo"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mine:
+        mine.bind((request["group"], 0))  # whichever it is, it is this machine's
+
+
+def test_check_prints_a_socket_for_the_requests_to_each_address(capsys):
+    assert main(["check", "--json", "--set", "multicast.lines.B.interface=127.0.0.2"]) == 0
+    channels = json.loads(capsys.readouterr().out)["channels"]
+    requests = [(each["line"], each["group"]) for each in channels if each["channelId"] == 5]
+    assert requests == [("A", "127.0.0.1"), ("B", "127.0.0.2")]
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
