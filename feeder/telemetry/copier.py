@@ -23,6 +23,7 @@ from feeder.pipeline.router import Router
 from feeder.pipeline.worker import Worker
 from feeder.telemetry.counters import CountersWriter
 from feeder.telemetry.metrics import LOOP_LAG_BOUNDS_US, METRICS_OF, Of, field_count
+from feeder.wire.messages import RejectReason
 
 ROUND_PERIOD = 1.0  # seconds
 VISITS_PER_TICK = 32
@@ -38,7 +39,8 @@ def _reader(of: Of) -> Callable[[Any], tuple[int, ...]]:
     return attrgetter(*sources)
 
 
-_READERS = {of: _reader(of) for of in (Of.FEEDER, Of.BOOKS, Of.BOOK, Of.CONNECTION, Of.CHANNEL, Of.LINE)}
+_PLAIN = (Of.FEEDER, Of.BOOKS, Of.BOOK, Of.CONNECTION, Of.CHANNEL, Of.LINE, Of.RING, Of.RETRANSMIT)
+_READERS = {of: _reader(of) for of in _PLAIN}
 
 
 class Plant:
@@ -107,6 +109,11 @@ class Copier:
             for kind, channel in partition.channels.items():
                 label = f"{partition.number}|{kind.name.lower()}"
                 self._targets.append(_Plain(counters, Of.CHANNEL, label, channel))
+                if channel.ring is not None:
+                    self._targets.append(_Plain(counters, Of.RING, label, channel.ring))
+            retransmits = partition.retransmit.counters
+            self._targets.append(_Plain(counters, Of.RETRANSMIT, str(partition.number), retransmits))
+            self._targets.append(_Rejects(counters, partition.number, retransmits.rejects))
         for where, sender in plant.lines:
             label = f"{where.partition}|{where.kind.name.lower()}|{sender.line}"
             self._targets.append(_Plain(counters, Of.LINE, label, sender))
@@ -228,6 +235,19 @@ class _Resyncs:
     def copy(self) -> None:
         for reason, count in self._resyncs.items():
             self._records.store(reason.name, (count,))
+
+
+class _Rejects:
+    over = False
+
+    def __init__(self, counters: CountersWriter, partition: int, rejects: Counter[RejectReason]) -> None:
+        self._partition = partition
+        self._rejects = rejects
+        self._records = _Records(counters, Of.REJECTS)
+
+    def copy(self) -> None:
+        for reason, count in self._rejects.items():
+            self._records.store(f"{self._partition}|{reason.name}", (count,))
 
 
 class _Connections:

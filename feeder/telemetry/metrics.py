@@ -47,6 +47,9 @@ class Of(enum.IntEnum):
     LATENCY = 9  # feeder.multicast.publisher.Publisher
     LOOP_LAG = 10  # feeder.telemetry.copier.Copier
     VENUE_LAG = 11  # feeder.bybit.connection_status.VenueLag
+    RING = 12  # feeder.multicast.ring.Ring
+    RETRANSMIT = 13  # feeder.multicast.retransmit.RetransmitCounters
+    REJECTS = 14  # feeder.multicast.retransmit.RetransmitCounters
 
 
 LABELS: Final[dict[Of, tuple[str, ...]]] = {
@@ -57,6 +60,9 @@ LABELS: Final[dict[Of, tuple[str, ...]]] = {
     Of.VENUE_LAG: ("category",),
     Of.CHANNEL: ("partition", "channel"),
     Of.LINE: ("partition", "channel", "line"),
+    Of.RING: ("partition", "channel"),
+    Of.RETRANSMIT: ("partition",),
+    Of.REJECTS: ("partition", "reason"),
 }
 """The labels of a kind's metrics; the label of its record holds their values, parted by `|`."""
 
@@ -302,6 +308,35 @@ METRICS: Final[Sequence[Metric]] = (
         ("bytes", "bytes", "Bytes of UDP payload sent on this line"),
         ("refused_packets", "refused", "Packets lost on this line because the send buffer was full"),
         ("errors", "errors", "Packets lost on this line for another reason"),
+    ),
+    # Retransmission
+    *_gauges(
+        Of.RING,
+        "feeder_ring_",
+        "",
+        ("messages", "messages", "Messages of a channel that are kept to be sent again"),
+        ("bytes", "bytes", "Bytes that these messages take"),
+    ),
+    *_counters(
+        Of.RETRANSMIT,
+        "feeder_retransmit_",
+        "",
+        ("requests", "requests", "Datagrams that came as requests for lost messages"),
+        ("packets", "packets", "Packets that answered them"),
+        ("bytes", "bytes", "Bytes of UDP payload in them"),
+        ("messages", "messages", "Messages in them"),
+        ("invalid_requests", "invalid", "Datagrams that were no request; not answered"),
+        ("unpadded_requests", "unpadded", "Requests too short for the first message they asked for; not answered"),
+        ("rate_limited_requests", "rate_limited", "Requests not answered because their source asks for too much"),
+        ("dropped_packets", "dropped", "Packets of answers lost because the send buffer was full"),
+        ("errors", "errors", "Errors of the network while receiving requests or sending answers"),
+    ),
+    Metric(
+        "feeder_retransmit_rejects_total",
+        Type.COUNTER,
+        Of.REJECTS,
+        "rejects",
+        "Requests refused with a reject, by reason",
     ),
     # Times
     Metric(

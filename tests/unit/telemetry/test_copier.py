@@ -9,6 +9,7 @@ from feeder.bybit.connection_status import VenueLag
 from feeder.market.status import BookStatus, StatusReason
 from feeder.telemetry.copier import VISITS_PER_TICK
 from feeder.telemetry.metrics import METRICS_OF, Of
+from feeder.wire.messages import RejectReason
 
 from .plant import TestPlant
 
@@ -61,6 +62,22 @@ async def test_what_the_process_counts_is_in_the_file(plant):
     assert plant.value("feeder_channel_packets_total", "1|trades") == 5
     (latency,) = [record.values for record in plant.read().records if record.kind == Of.LATENCY]
     assert (latency[0], sum(latency[1:])) == (120_000, 1)
+
+
+async def test_what_is_kept_and_sent_again_is_in_the_file(plant):
+    partition = plant.publisher.partitions[1]
+    partition.trades.write(bytes(24))
+    partition.trades.flush()
+    counters = partition.retransmit.counters
+    counters.requests, counters.dropped = 7, 2
+    counters.rejects[RejectReason.RATE] += 3
+    plant.ticks(120)
+    assert plant.value("feeder_ring_messages", "1|trades") == 1
+    assert plant.value("feeder_ring_bytes", "1|trades") == 24
+    assert plant.value("feeder_ring_messages", "1|books") == 0
+    assert plant.value("feeder_retransmit_requests_total", "1") == 7
+    assert plant.value("feeder_retransmit_dropped_packets_total", "1") == 2
+    assert plant.value("feeder_retransmit_rejects_total", "1|RATE") == 3
 
 
 async def test_the_age_of_the_data_is_there_while_a_connection_is_up(plant, monkeypatch):

@@ -13,10 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from feeder.bybit.counters import Counters as VenueCounters
 from feeder.bybit.stream import StreamState
 from feeder.market.status import StatusReason
+from feeder.multicast.retransmit import RetransmitCounters
 from feeder.telemetry import process
 from feeder.telemetry.exposition import FeederCollector
 from feeder.telemetry.health import Health, State, look
 from feeder.telemetry.metrics import CONNECTION_STATES, METRICS, METRICS_OF, SERIES_PER_BOOK, Of, Type
+from feeder.wire.messages import RejectReason
 
 from .plant import TestPlant
 
@@ -35,6 +37,7 @@ async def health(tmp_path):
     plant.add("ETHUSDT")
     plant.router.workers["linear", "BTCUSDT"].start()
     plant.pool.counters.resyncs[StatusReason.GAP] += 1
+    plant.publisher.partitions[0].retransmit.counters.rejects[RejectReason.TOO_OLD] += 1
     plant.copier.lag.record(700_000)
     connection = plant.writer.add(Of.CONNECTION, "linear-1", len(METRICS_OF[Of.CONNECTION]))
     plant.writer.store(connection, [2, 40, 39, 0])
@@ -105,7 +108,8 @@ def test_without_a_counters_file_the_feeder_is_not_up():
 async def test_whatever_the_feeder_counts_is_exported(tmp_path):
     """Add a counter, and this says that it wants a metric."""
     sources = {metric.source.rpartition(".")[2] for metric in METRICS}
-    assert {field.name for field in dataclasses.fields(VenueCounters)} <= sources
+    for counters in (VenueCounters, RetransmitCounters):
+        assert {field.name for field in dataclasses.fields(counters)} <= sources
     plant = TestPlant(tmp_path / "counters.dat")
     plant.add("BTCUSDT")
     assert set(plant.router.totals()) <= sources
