@@ -3,8 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv-peers
+SBE := sbe-all-1.34.0.jar
+SBE_SHA256 := 105b2fca9bf88f49b8798c97c5353fa6614efb13d30a0d6b89bcfa3cdda86ac4
 
-.PHONY: demo test lint bench peers format clean
+.PHONY: demo test lint bench peers sbe-tool format clean
 
 demo: $(READY)
 	$(BIN)/feeder demo
@@ -26,6 +28,10 @@ bench: $(READY)
 # wheel: this needs a C compiler and Python's headers besides (gcc, libc6-dev, python3-dev).
 peers: $(PEERS)/.ready
 
+# The reference SBE tool, from Maven Central by name and version, for tests that read with it what feeder wrote: needs
+# mvn, and those tests a JDK.
+sbe-tool: .tools/$(SBE)
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -41,6 +47,12 @@ $(PEERS)/.ready: pyproject.toml deploy/constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c deploy/constraints-peers.txt -e '.[peers]'
 	touch $@
+
+.tools/$(SBE):
+	mvn --batch-mode --quiet org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+		-Dartifact=uk.co.real-logic:sbe-all:1.34.0 -DoutputDirectory=.tools/fetched
+	echo "$(SBE_SHA256)  .tools/fetched/$(SBE)" | sha256sum --check --quiet
+	mv .tools/fetched/$(SBE) $@
 
 clean:
 	rm -rf .venv $(PEERS) build *.egg-info

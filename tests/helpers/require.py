@@ -14,18 +14,19 @@ def require(program: str) -> str:
     """The program's path."""
     path = shutil.which(program)
     if path is None:
-        _missing(program, f"{program} is not on this machine")
+        missing(program, f"{program} is not on this machine")
     return path
 
 
 def require_peers() -> str:
     """The Python that has the foreign clients; `peers` in FEEDER_REQUIRE."""
     if not (PEERS / ".ready").exists():
-        _missing("peers", "the foreign clients are not installed; `make peers` does it, with a C compiler")
+        missing("peers", "the foreign clients are not installed; `make peers` does it, with a C compiler")
     return str(PEERS / "bin" / "python")
 
 
-def _missing(name: str, reason: str) -> NoReturn:
+def missing(name: str, reason: str) -> NoReturn:
+    """Fail when FEEDER_REQUIRE has the name, skip when not."""
     if name in os.environ.get("FEEDER_REQUIRE", "").split(","):
         pytest.fail(f"{name} is in FEEDER_REQUIRE, but {reason}")
     pytest.skip(reason)
