@@ -27,6 +27,7 @@ from feeder.wire.messages import Kind
 EVENT_BACKLOG = 100_000  # events kept for a slow `async for`; beyond it the oldest go, and it is said
 _CYCLES_TO_BE_SEEN = 2  # snapshot rounds after which an instrument of the feed is known
 _TICK_SECONDS = 0.005  # how late a hole or a silence may be noticed
+_TURNS_TO_READ = 4  # of the event loop; each reads a batch of every socket
 
 BOOK_KINDS = (Kind.BOOKS, Kind.SNAPSHOTS, Kind.DEFINITIONS)
 
@@ -222,8 +223,15 @@ class Subscriber:
             waiter.set_result(None)
 
     async def _tick(self) -> None:
+        last = self._clock.monotonic()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
+            now = self._clock.monotonic()
+            if now - last > 2 * _TICK_SECONDS:
+                # The loop was late: what came meanwhile is read before anything is called lost.
+                for _ in range(_TURNS_TO_READ):
+                    await asyncio.sleep(0)
+            last = now
             for feed in self.feeds.values():
                 feed.on_time()
                 self._check(feed)

@@ -237,8 +237,9 @@ class Arbiter:
             self._give_up_all(now, out)
             self.silent = False
             out.append(Heard())
-        if self._waiting:
-            self._give_up_if_due(now, out)
+        # Time is looked at in `on_time` only: a late reader has another line's copy in the next socket, unread.
+        while len(self._waiting) > REORDER_PACKETS:
+            self._give_up(now, out)
         if packet.flags & PacketFlag.END_OF_SESSION and not self._ended:
             self._give_up_all(now, out)
             self._ended = True
@@ -246,10 +247,10 @@ class Arbiter:
         return out
 
     def on_time(self, now: float) -> list[Output]:
-        """To be called every few milliseconds: holes whose time is up, silence."""
+        """To be called every few milliseconds, all sockets being read: holes whose time is up, silence."""
         out: list[Output] = []
-        if self._waiting:
-            self._give_up_if_due(now, out)
+        while self._waiting and now - min(self._arrived.values()) >= REORDER_SECONDS:
+            self._give_up(now, out)  # a hole is as old as the first packet that still waits behind it
         if self._last_heard is None:
             self._last_heard = now
         if not self.silent and not self._ended and now - self._last_heard >= SILENCE_SECONDS:
@@ -334,13 +335,6 @@ class Arbiter:
             del self._arrived[sequence]
             if packet.next_sequence > self.next_sequence:
                 self._deliver(packet, out)
-
-    def _give_up_if_due(self, now: float, out: list[Output]) -> None:
-        """A hole is as old as the first packet that still waits behind it."""
-        while self._waiting and (
-            len(self._waiting) > REORDER_PACKETS or now - min(self._arrived.values()) >= REORDER_SECONDS
-        ):
-            self._give_up(now, out)
 
     def _give_up(self, now: float, out: list[Output]) -> None:
         """Name the first hole and go on behind it."""

@@ -88,6 +88,7 @@ class Feed:
     histories: dict[int, dict[tuple[int, int], Levels]] = field(default_factory=dict)  # by session
     sources: dict[str, Source] = field(default_factory=dict)
     plan: ChannelPlan = field(default_factory=lambda: ChannelPlan(partitions=1))
+    retransmits: bool = False  # whether it says where lost messages can be asked for, and answers
 
     def __post_init__(self) -> None:
         self.start()
@@ -105,6 +106,9 @@ class Feed:
             symbol: Source(self.publisher.add(instrument(symbol), 50), history, self.clock) for symbol in self.symbols
         }
         self.publisher.complete = True
+        if self.retransmits:
+            for partition in self.publisher.partitions:
+                partition.describe(self.plan.retransmit(partition.number, {}))
         for source in self.sources.values():
             source.publisher.status(BookStatus.SYNCING, StatusReason.SUBSCRIBED)
 
@@ -122,6 +126,7 @@ class Feed:
             self.deliver(consumers)
             for consumer in consumers:
                 consumer.feed.on_time()
+                self.answer(consumer)
 
     def send(self, consumers: Iterable["Consumer"], keep: Callable[[Datagram], bool] = lambda _: True) -> None:
         """The turn ends and its packets arrive, less what `keep` refuses."""
@@ -135,6 +140,16 @@ class Feed:
             if keep(datagram):
                 for consumer in consumers:
                     consumer.feed.on_datagram(*datagram)
+
+
+    def answer(self, consumer: "Consumer", keep: Callable[[bytes], bool] = lambda _: True) -> None:
+        """A consumer's requests arrive, and the answers to them, less what `keep` refuses."""
+        while consumer.asked:
+            datagram, _ = consumer.asked.pop(0)
+            server = self.publisher.partitions[0].retransmit
+            for answer in server.answer(datagram, "10.0.0.1", self.clock.monotonic()) if keep(datagram) else ():
+                if keep(answer):
+                    consumer.feed.on_answer(answer)
 
 
 class Consumer:
