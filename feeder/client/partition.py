@@ -1,5 +1,6 @@
 """Everything a consumer knows of one partition, without I/O: datagrams of all its channels in, events out."""
 
+import ipaddress
 from collections.abc import Callable, Collection, Iterable, Sequence
 from random import Random
 
@@ -136,7 +137,9 @@ class PartitionFeed:
     def _on_info(self, info: ChannelInfo) -> None:
         """Where lost messages can be asked for, as the feeder says it."""
         if info.kind is Kind.RETRANSMIT and info.channel_id == self._retransmit_id:
-            self.repairs.addresses = tuple(dict.fromkeys((line.group, line.port) for line in info.lines))
+            self.repairs.addresses = tuple(
+                dict.fromkeys((line.group, line.port) for line in info.lines if _is_unicast(line.group))
+            )
 
     def _handle(self, kind: Kind, arbiter: Arbiter, outputs: Sequence[Output]) -> None:
         """What an arbiter says, in its order: what it changes first, then what is said of it."""
@@ -211,3 +214,12 @@ class PartitionFeed:
     def _refuse(self, error: WireError) -> None:
         self.malformed += 1
         self.last_malformed = str(error)
+
+
+def _is_unicast(text: str) -> bool:
+    """Whether a packet can be sent there as it stands: a name would be looked up, and who knows who wrote it."""
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ipaddress.AddressValueError:
+        return False
+    return not (address.is_multicast or address.is_unspecified)

@@ -10,6 +10,7 @@ _log = logging.getLogger("feeder.multicast")
 _RECEIVE_BUFFER = 1 << 20  # bytes asked for: a few hundred answers
 _BATCH = 64  # datagrams before other sockets get their turn
 _LARGEST = 65536
+_MOST_ADDRESSES = 1024  # more than partitions and lines have
 
 Address = tuple[str, int]
 
@@ -21,7 +22,7 @@ class Asker:
         self.unsent = 0  # requests that the system did not take; they are asked again in time
         self.strangers = 0  # datagrams from addresses that were never asked
         self._on_answer = on_answer
-        self._asked: set[Address] = set()
+        self._asked: dict[Address, None] = {}  # the latest few: a set that keeps its order
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
@@ -44,7 +45,9 @@ class Asker:
         if self._socket is None:
             return
         if address not in self._asked:
-            self._asked.add(address)
+            self._asked[address] = None
+            if len(self._asked) > _MOST_ADDRESSES:
+                del self._asked[next(iter(self._asked))]
             _log.info("lost messages are asked for at %s:%d", *address)
         try:
             self._socket.sendto(datagram, address)
@@ -59,9 +62,6 @@ class Asker:
                 data, address = sock.recvfrom(_LARGEST)
             except BlockingIOError:
                 return
-            except OSError:  # an answer of the network to an earlier request: nobody listens there
-                self.unsent += 1
-                continue
             if address in self._asked:
                 self._on_answer(data)
             else:

@@ -8,7 +8,7 @@ from feeder.client.status import ViewStatus
 from feeder.market.update import Side, TradeUpdate
 from feeder.multicast.arbiter import Arbiter, ChannelState, Hole, OpenHole
 from feeder.wire.decoder import decode
-from feeder.wire.messages import Kind, RejectReason, RetransmitReject, RetransmitRequest
+from feeder.wire.messages import ChannelInfo, Kind, LineInfo, RejectReason, RetransmitReject, RetransmitRequest
 from feeder.wire.packet import parse
 from tests.helpers.feed import Consumer, Datagram, Feed, Source, levels_of
 
@@ -443,3 +443,14 @@ def test_a_restarted_feeder_ends_the_asking():
     feed.run(1.3, [consumer])
     assert consumer.view(source).status is ViewStatus.LIVE
     assert same(source, consumer)
+
+
+def test_only_an_address_is_asked_never_a_name():
+    _, consumer = live_feed()
+    repairs = consumer.feed.repairs
+    assert repairs.addresses == (ADDRESS,)
+    lines = [LineInfo("A", text, 20005) for text in ("feed.example", "eth0", "239.77.0.5", "0.0.0.0", "", "10.1.2.3")]
+    consumer.feed._on_info(ChannelInfo(1, 1, 1, 5, Kind.RETRANSMIT, 1, tuple(lines)))
+    assert repairs.addresses == (("10.1.2.3", 20005),)
+    consumer.feed._on_info(ChannelInfo(1, 1, 1, 21, Kind.RETRANSMIT, 2, (LineInfo("A", "10.9.9.9", 1),)))
+    assert repairs.addresses == (("10.1.2.3", 20005),), "another partition's"
