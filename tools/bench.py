@@ -23,6 +23,8 @@ from bench_consumer import consumer
 from bench_market import Shape
 from bench_memory import memory_per_symbol
 from bench_report import HEADING, LIMITS, commit, details, machine, ratios, remarks, row, spread
+from bench_retransmit import retransmit
+from bench_retransmit import text as retransmit_text
 from bench_run import Plan, run
 from bench_subject import THIS_CHECKOUT
 
@@ -39,7 +41,7 @@ PLANS = {
 }
 _FEW, _MANY = 50, 2_000
 _SYMBOLS_SECONDS = 8.0
-SCENARIOS = (*PLANS, "symbols", "memory", "consumer")
+SCENARIOS = (*PLANS, "symbols", "memory", "consumer", "retransmit")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -166,6 +168,9 @@ def _scenarios(args: argparse.Namespace, result: Figures) -> None:
             f"consumer: {found['consumer']['cpu_us_per_update']:.2f} us CPU per update, both lines, "
             f"datagrams in memory to books (no socket reads), at {found['consumer']['rate']:,.0f} updates/s"
         )
+    if "retransmit" in wanted:
+        found["retransmit"] = retransmit(THIS_CHECKOUT, args.seed, args.seconds)
+        print(retransmit_text(found["retransmit"]))
     lines = [limit.line(found[limit.scenario]) for limit in LIMITS if limit.scenario in found]
     if lines:
         print("limits:", *lines, sep="\n")

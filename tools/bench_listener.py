@@ -213,14 +213,7 @@ class Listener:
                 self._do(json.loads(line))
 
     def _join(self, group: str, port: int, line: str, channel: int) -> None:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
-        sock.bind((group, port))
-        membership = socket.inet_aton(group) + socket.inet_aton("127.0.0.1")
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+        sock = join(group, port)
         self._sockets[sock.fileno()] = sock, line, channel
         self._epoll.register(sock, select.EPOLLIN)
 
@@ -262,6 +255,19 @@ class Listener:
                 reply(len(captured or ()))
             case other:
                 reply({"error": f"cannot {other!r}"})
+
+
+def join(group: str, port: int) -> socket.socket:
+    """A non-blocking socket that hears a group on loopback, and that one only."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+    sock.bind((group, port))
+    membership = socket.inet_aton(group) + socket.inet_aton("127.0.0.1")
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+    return sock
 
 
 if __name__ == "__main__":

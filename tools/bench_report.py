@@ -51,6 +51,12 @@ LIMITS = (
     Limit("overload", "books unequal", _unequal, 0),
     Limit("overload", "seconds until normal", lambda f: f["settled"]["seconds"], 1.0),
     Limit("overload", "books whose last update never came", lambda f: f["settled"]["pending"], 0),
+    Limit("retransmit", "CPU us per request of one packet", lambda f: f["storm"]["cpu_us_per_request"]["median"], 15.0),
+    Limit("retransmit", "bytes answered over bytes asked", lambda f: f["storm"]["largest_ratio"], 4.0),
+    Limit(
+        "retransmit", "requests unanswered or refused", lambda f: f["storm"]["unanswered"] + f["storm"]["rejects"], 0
+    ),
+    Limit("retransmit", "CPU per update with requests over without", lambda f: f["live"]["ratio"]["median"], 1.05),
     Limit("memory", "MB over the bare interpreter, 1,000 symbols", lambda f: f["mb_over_bare"], 60.0),
 )
 

@@ -1,0 +1,145 @@
+"""What requests for lost messages cost the feeder: each by itself, beside the live path, and keeping what was sent."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench_child import HERE, BenchError, Child
+from bench_market import Shape
+from bench_report import spread
+from bench_run import Venue
+from bench_subject import Subject, cores
+
+Figures = dict[str, Any]
+
+_STORM = Shape(50)  # few books, so that their rounds of snapshots leave the feeder idle
+_CONSUMERS = 50
+_STORMS = 20  # in a window
+_WINDOWS = 6  # of storms, each beside one without
+_GAP_SECONDS = 0.025  # between two storms
+_WARM_UP_SECONDS = 2.0
+_LIVE = Shape(820)
+_LIVE_RATE = 45_000.0
+_LIVE_SECONDS = 8.0
+_REQUESTS_PER_SECOND = 500
+_TURNS = "ABBA"  # A without requests, B with
+
+
+def retransmit(checkout: Path, seed: int, seconds: float | None) -> Figures:
+    """Everything about retransmission; `seconds` is the length of a window of the live path."""
+    with Child("bench_ring.py", core=cores()[0], paths=(checkout, HERE)) as child:
+        ring = child.answer()
+    return {
+        "storm": _storm(checkout, seed),
+        "live": _live(checkout, seed, seconds or _LIVE_SECONDS),
+        "ring": {**ring, "ring_ns": spread(ring["ring_ns"])},
+    }
+
+
+@contextmanager
+def _plant(checkout: Path, shape: Shape) -> Iterator[tuple[Venue, Child, Child, Subject]]:
+    """Venue, listener, asker and a feeder with all of its books LIVE."""
+    with ExitStack() as stack:
+        venue = Venue(stack, shape)
+        listener = stack.enter_context(venue.listener())
+        asker = stack.enter_context(Child("bench_asker.py", json.dumps(venue.where), core=cores()[1]))
+        subject = stack.enter_context(venue.subject(checkout, listener))
+        yield venue, listener, asker, subject
+
+
+def _storm(checkout: Path, seed: int) -> Figures:
+    """50 consumers that lose the same packet, again and again: what they ask and get, and the CPU time of a request.
+
+    That is what a window with storms takes more than one of the same length without.
+    """
+    costs: list[float] = []
+    told: list[Figures] = []
+    with _plant(checkout, Shape(_STORM.symbols, seed=seed)) as (venue, _, asker, subject):
+        venue.load.ask("start", rate=_LIVE_RATE, grid_ms=0)  # to have full packets to ask for
+        time.sleep(_WARM_UP_SECONDS)
+        venue.load.ask("stop")
+        time.sleep(0.5)
+        for _ in range(_WINDOWS):
+            begin, cpu = time.monotonic(), subject.cpu_ns()
+            told += [_after(_GAP_SECONDS, asker) for _ in range(_STORMS)]
+            cpu, length = subject.cpu_ns() - cpu, time.monotonic() - begin
+            idle = subject.cpu_ns()
+            time.sleep(length)
+            idle = subject.cpu_ns() - idle
+            costs.append((cpu - idle) / 1000 / (_STORMS * _CONSUMERS))
+    summed = {
+        key: sum(each[key] for each in told)
+        for key in ("requests", "answers", "rejects", "wrong", "bytes_asked", "bytes_answered")
+    }
+    return {
+        **summed,
+        "largest_ratio": max(each["largest_ratio"] for each in told),
+        "packet_bytes": spread([each["packet_bytes"] for each in told]),
+        "unanswered": summed["requests"] - summed["answers"] - summed["rejects"],
+        "cpu_us_per_request": spread(costs),
+    }
+
+
+def _after(seconds: float, asker: Child) -> Figures:
+    time.sleep(seconds)
+    return dict(asker.ask("storm", consumers=_CONSUMERS))
+
+
+def _live(checkout: Path, seed: int, seconds: float) -> Figures:
+    """CPU per update and latency of one feeder under the exchange's load, in turn without requests and with them."""
+    windows: dict[str, list[Figures]] = {"A": [], "B": []}
+    with _plant(checkout, Shape(_LIVE.symbols, seed=seed)) as (venue, listener, asker, subject):
+        venue.load.ask("start", rate=_LIVE_RATE, grid_ms=0)
+        time.sleep(_WARM_UP_SECONDS)
+        for turn in _TURNS:
+            if turn == "B":
+                asker.ask("start", rate=_REQUESTS_PER_SECOND)
+            listener.ask("mark")
+            cpu = subject.cpu_ns()
+            time.sleep(seconds)
+            cpu = subject.cpu_ns() - cpu
+            heard = listener.ask("mark")
+            asked = asker.ask("stop") if turn == "B" else None
+            if not heard["covered"]:
+                raise BenchError(f"no updates came: {subject.last_words()}")
+            windows[turn].append({
+                "cpu_us_per_update": cpu / 1000 / heard["covered"],
+                "latency_us": heard["latency_us"],
+                "asked": asked,
+            })  # fmt: skip
+        venue.load.ask("stop")
+        logged = subject.logged()
+    pairs = list(zip(windows["A"], windows["B"], strict=True))
+    return {
+        "requests_per_second": sum(b["asked"]["requests"] for _, b in pairs) / len(pairs) / seconds,
+        "answers": sum(b["asked"]["answers"] for _, b in pairs),
+        "ratio": spread([b["cpu_us_per_update"] / a["cpu_us_per_update"] for a, b in pairs]),
+        "latency_p50_ratio": spread([b["latency_us"]["p50"] / a["latency_us"]["p50"] for a, b in pairs]),
+        "latency_p99_ratio": spread([b["latency_us"]["p99"] / a["latency_us"]["p99"] for a, b in pairs]),
+        "without": windows["A"],
+        "with": windows["B"],
+        "logged": logged,
+    }
+
+
+def text(figures: Figures) -> str:
+    """What a reader wants to see of it."""
+    storm, live, ring = figures["storm"], figures["live"], figures["ring"]
+    return "\n".join([
+        f"retransmit: {_CONSUMERS} consumers lose the same packet, {storm['requests'] // _CONSUMERS} times: "
+        f"{storm['requests']:,} requests, {storm['answers']:,} answers, {storm['rejects']:,} rejects, "
+        f"{storm['unanswered']} unanswered, {storm['wrong']} wrong",
+        f"    {storm['bytes_asked']:,} bytes asked, {storm['bytes_answered']:,} answered, "
+        f"largest ratio {storm['largest_ratio']:.2f}; CPU per request {_spread(storm['cpu_us_per_request'], 1)} us",
+        f"    beside {_LIVE_RATE:,.0f} updates/s: {live['requests_per_second']:,.0f} requests/s make CPU per update "
+        f"{_spread(live['ratio'], 3)} times, latency p50 {_spread(live['latency_p50_ratio'], 2)}, "
+        f"p99 {_spread(live['latency_p99_ratio'], 2)} times",
+        f"    keeping a packet {_spread(ring['ring_ns'], 0)} ns",
+    ])  # fmt: skip
+
+
+def _spread(found: dict[str, float], digits: int) -> str:
+    return f"{found['median']:.{digits}f} ({found['min']:.{digits}f} to {found['max']:.{digits}f})"
