@@ -99,7 +99,7 @@ class Network:
             self._begin(now)
             arrivals = self._pass(arrivals, self._rules_of(line, channel_id), now)
         out += self._out(arrivals)
-        return [(arrival.when, arrival.datagram) for arrival in out]
+        return [(max(now, arrival.when), arrival.datagram) for arrival in out]
 
     def on_time(self, now: float) -> list[tuple[str, int, float, bytes]]:
         """What was held back long enough: line, channel id, when, and the bytes."""
@@ -110,7 +110,7 @@ class Network:
                 for arrival in rule.on_time(now):
                     rules = self._rules_of(arrival.line, arrival.channel_id)
                     out += self._out(self._pass([arrival], rules[rules.index(rule) + 1 :], now))
-        return [(arrival.line, arrival.channel_id, arrival.when, arrival.datagram) for arrival in out]
+        return [(arrival.line, arrival.channel_id, max(now, arrival.when), arrival.datagram) for arrival in out]
 
     def told(self) -> dict[str, Any]:
         """The counts as JSON says them, by line."""
@@ -202,7 +202,7 @@ _FAULTS: Final = {
     "quiet": _make(QuietBook, instruments=_each(_instrument), all_copies=_flag),
     "duplicate": _make(Duplicate, rate=float, delay=float),
     "delay": _make(Delay, seconds=float, jitter=float),
-    "reorder": _make(Reorder, depth=int, seconds=float),
+    "reorder": _make(Reorder, depth=int, seconds=float, rate=float),
     "down": _make(LineDown, start=float, end=float),
     "alter": _make(Alter, rate=float),
     "truncate": _make(Truncate, rate=float),
@@ -215,16 +215,16 @@ def parse(text: str) -> tuple[Fault, ...]:
 
 
 def _fault(text: str) -> Fault:
-    rest, _, kinds = text.partition("#")
-    rest, _, lines = rest.partition("@")
+    rest, narrow_kinds, kinds = text.partition("#")
+    rest, narrow_lines, lines = rest.partition("@")
     name, _, values = rest.partition(":")
     if name not in _FAULTS:
         raise FaultTextError(f"{text!r}: no fault {name!r}; there are {', '.join(_FAULTS)}")
     kind, converters = _FAULTS[name]
     build = partial(
         kind,
-        lines=tuple(lines.split(",")) if lines else None,
-        kinds=tuple(_kind(text, each) for each in kinds.split(",")) if kinds else None,
+        lines=tuple(_line(text, each) for each in lines.split(",")) if narrow_lines else None,
+        kinds=tuple(_kind(text, each) for each in kinds.split(",")) if narrow_kinds else None,
     )
     usage = f"{name}:{','.join(converters)}"
     given: dict[str, Any] = {}
@@ -249,6 +249,12 @@ def _fault(text: str) -> Fault:
         raise FaultTextError(f"{text!r}: a value is missing; write {usage}") from error
     except ValueError as error:
         raise FaultTextError(f"{text!r}: {error}") from error
+
+
+def _line(text: str, name: str) -> str:
+    if not name:
+        raise FaultTextError(f"{text!r}: no line behind @ or a comma; name some, such as @A,B")
+    return name
 
 
 def _kind(text: str, name: str) -> Kind:

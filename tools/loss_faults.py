@@ -433,13 +433,18 @@ class _Delay(Rule):
 
 @dataclass(frozen=True)
 class Reorder(Fault):
-    """Holds each packet until 0 to `depth` later ones of its channel and line have passed, at most `seconds` long."""
+    """Holds one packet in so many until 1 to `depth` later ones of its channel and line have come, at most `seconds`.
+
+    `rate` 0 to 1. The few that are held are overtaken by nearly all behind them; at 1 everything is well mixed instead.
+    """
 
     name: ClassVar[str] = "reorder"
     depth: int
     seconds: float = 0.007  # within the 10 ms that a consumer waits for a packet that was overtaken
+    rate: float = 0.1
 
     def __post_init__(self) -> None:
+        _check_share("rate", self.rate)
         _check_seconds("seconds", self.seconds)
         if not 1 <= self.depth <= DEEPEST_REORDER:
             raise ValueError(f"reordered by {self.depth} packets; 1 to {DEEPEST_REORDER} are possible")
@@ -453,6 +458,7 @@ class _Reorder(Rule):
         super().__init__(fault.name, dice, counts)
         self._depth = fault.depth
         self._seconds = fault.seconds
+        self._rate = fault.rate
         self._held: dict[tuple[str, int], deque[tuple[int, float, Arrival]]] = {}  # goes with, came; as they came
         self._seen: Counter[tuple[str, int]] = Counter()
 
@@ -462,9 +468,9 @@ class _Reorder(Rule):
         self._seen[place] = number + 1
         held = self._held.setdefault(place, deque())
         out = self._overdue(held, now)
-        later = self.dice.of(arrival.line).randint(0, self._depth)
-        if later:
-            held.append((number + later, now, arrival))
+        dice = self.dice.of(arrival.line)
+        if dice.random() < self._rate:
+            held.append((number + dice.randint(1, self._depth), now, arrival))
         else:
             out.append(arrival)
         due = [each for each in held if each[0] <= number]
