@@ -207,6 +207,13 @@ local function decimal(digits, exponent)
     return sign .. number:sub(1, exponent - 1) .. "." .. number:sub(exponent)
 end
 
+-- A text up to its first NUL; what is no printable ASCII, which no sound message has, as an escape.
+local function printable(raw)
+    return (raw:match("^[^\0]*"):gsub("[^\32-\126]", function(byte)
+        return string.format("\\x%02x", byte:byte())
+    end))
+end
+
 local function time_text(value)
     local seconds, rest = (value / SECOND):tonumber(), (value % SECOND):tonumber()
     return os.date("!%Y-%m-%d %H:%M:%S", seconds) .. string.format(".%09d UTC", rest)
@@ -237,7 +244,7 @@ local function add_block(tree, tvb, offset, length, known, scale)
             local range = tvb(offset + each.offset, each.size)
             local kind, item, note = each.kind, nil, nil
             if kind:sub(1, 4) == "text" then
-                values[each.name] = range:string():match("^[^\0]*")
+                values[each.name] = printable(range:raw())
                 item = tree:add(each.field, range, values[each.name])
             else
                 item = tree:add_le(each.field, range)

@@ -146,6 +146,13 @@ def test_enum_values_of_a_later_version_are_shown_as_unknown(tmp_path):
     assert seen.info == "books p0 seq 42 InstrumentStatus 7 unknown unknown"
 
 
+def test_a_text_that_is_none_is_shown_escaped(tmp_path):
+    data = bytearray(NAMED["definition"].data)
+    data[16:25] = b"BTC\xff\x1b[2J\0"
+    (seen,) = dissect(tmp_path, [packet(bytes(data))])
+    assert seen.messages[0].values["symbol"] == r"BTC\xff\x1b[2J"
+
+
 def test_whatever_consumers_refuse_is_marked_and_nothing_else_and_no_bytes_break_the_script(tmp_path):
     random = Random(1234)
     datagrams = []
