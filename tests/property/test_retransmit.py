@@ -17,17 +17,21 @@ SESSION, OWN, BOOKS = 5, 5, 0
 NOW = ManualClock().monotonic()
 
 # Sizes of messages; None ends the packet.
-sent = st.lists(st.one_of(st.none(), st.integers(2, 171).map(lambda units: 8 * units)), max_size=120)
+sent = st.lists(
+    st.one_of(st.none(), st.sampled_from([16, 24, 104]), st.integers(2, 171).map(lambda units: 8 * units)),
+    min_size=20,
+    max_size=120,
+)
 asked = st.lists(
     st.tuples(
         st.integers(0, 130),
         st.one_of(st.integers(1, 130), st.just((1 << 32) - 1)),
-        st.integers(8, 175).map(lambda units: 8 * units),
+        st.one_of(st.sampled_from([64, 352, 1400]), st.integers(8, 175).map(lambda units: 8 * units)),
     ),
     min_size=1,
     max_size=10,
 )
-limits = st.tuples(st.integers(1, 200), st.integers(1400, 50_000))
+limits = st.tuples(st.integers(1, 200), st.integers(1400, 100_000))
 
 
 def some_message(number: int, size: int) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from feeder.clock import ManualClock
 from feeder.multicast.channel import ChannelPublisher
 from feeder.multicast.rate_limit import BURST, PACKETS_PER_SECOND, RETRY_SECONDS, SOURCES
-from feeder.multicast.retransmit import AMPLIFICATION, RetransmitCounters, RetransmitServer
+from feeder.multicast.retransmit import RetransmitCounters, RetransmitServer
 from feeder.multicast.ring import Ring
 from feeder.wire import encoder
 from feeder.wire.decoder import decode
@@ -26,6 +26,7 @@ SESSION = 77
 OWN = 16 * 2 + Kind.RETRANSMIT
 BOOKS, TRADES, SNAPSHOTS = 32, 33, 35
 SOURCE = "192.0.2.1"
+MOST = 4  # times the bytes of its request that an answer may have
 NOW = ManualClock().monotonic()
 ONE_PACKET = 352  # bytes of a request whose answer may be any one packet
 
@@ -67,7 +68,7 @@ class Part:
 
     def ask(self, first: int, count: int, *, size: int = ONE_PACKET, source: str = SOURCE, **what: int) -> list[Packet]:
         answer = self.server.answer(request(first, count, size=size, **what), source, self.clock.monotonic())
-        assert sum(map(len, answer)) <= AMPLIFICATION * size
+        assert sum(map(len, answer)) <= MOST * size
         assert all(len(packet) <= 1400 for packet in answer)
         return [parse(packet) for packet in answer]
 
@@ -150,6 +151,14 @@ def test_small_packets_come_again_as_one():
     assert messages([packet]) == expected(1, 30)
 
 
+@pytest.mark.parametrize(("last", "packets"), [(344, 1), (352, 2)])
+def test_small_packets_come_again_as_one_of_1400_bytes_at_most(last, packets):
+    part = Part()
+    part.send(1, 1, size=512)
+    part.send(1, size=last)
+    assert len(part.ask(1, 3, size=1400)) == packets
+
+
 def test_what_was_asked_for_beyond_the_last_packet_sent_is_left_out():
     part = Part()
     part.send(10)
@@ -164,7 +173,7 @@ def test_an_answer_stops_at_the_message_that_would_make_it_more_than_four_times_
     packets = part.ask(1, 500, size=size)
     told = messages(packets)
     assert told == expected(1, len(told), 104)
-    room = AMPLIFICATION * size - sum(len(packet.data) for packet in packets)
+    room = MOST * size - sum(len(packet.data) for packet in packets)
     assert room < 104 + 32, "it might have held another message"
 
 
@@ -238,7 +247,7 @@ def test_a_channel_that_is_not_kept_here_is_refused(channel):
 def test_a_reject_fits_four_times_the_shortest_request():
     part = Part()
     (packet,) = part.ask(1, 1, size=64)
-    assert len(packet.data) <= AMPLIFICATION * 64
+    assert len(packet.data) <= MOST * 64
 
 
 # What is no request --------------------------------------------------------------------------------------------------
@@ -291,7 +300,7 @@ def test_altered_requests_neither_raise_nor_get_more_than_four_times_their_bytes
         for _ in range(generator.randrange(1, 4)):
             data[generator.randrange(len(data))] = generator.randrange(256)
         answer = part.server.answer(bytes(data), SOURCE, NOW + number)
-        assert sum(map(len, answer)) <= AMPLIFICATION * len(data)
+        assert sum(map(len, answer)) <= MOST * len(data)
 
 
 # Limits --------------------------------------------------------------------------------------------------------------
@@ -358,11 +367,16 @@ def test_a_flood_from_a_hundred_thousand_forged_addresses_does_not_grow_the_tabl
 def test_the_source_not_heard_longest_is_the_one_forgotten():
     part = Part()
     part.send(1)
-    for _ in range(BURST + 1):
-        part.ask(1, 1)
+    part.ask(1, 1)
     for number in range(SOURCES - 1):
         part.ask(1, 1, source=f"10.0.{number >> 8}.{number & 255}")
+    for _ in range(BURST):
+        part.ask(1, 1)
+    for number in range(SOURCES - 1):
+        part.ask(1, 1, source=f"10.1.{number >> 8}.{number & 255}")
     assert part.ask(1, 1) == [], "still known, still silent"
+    part.ask(1, 1, source="10.2.0.0")
+    assert len(part.ask(1, 1)) == 1, "forgotten by now"
 
 
 def test_what_was_answered_is_counted():
