@@ -13,25 +13,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from loss_faults import (
-    Alter,
-    Arrival,
-    Burst,
-    Delay,
-    Dice,
-    Duplicate,
-    Fault,
-    Fixed,
-    LastBeforeSilence,
-    LineCounts,
-    LineDown,
-    QuietBook,
-    RandomLoss,
-    Reorder,
-    Rule,
-    Truncate,
-    alter,
-)
+from loss_changes import Alter, Delay, Duplicate, Reorder, Truncate, alter
+from loss_missing import Burst, Fixed, LastBeforeSilence, LineDown, QuietBook, RandomLoss
+from loss_rule import Arrival, Dice, Fault, LineCounts, Rule
 
 from feeder.market.instrument import Category, instrument_id
 from feeder.wire.messages import Kind
