@@ -1,5 +1,6 @@
 """One channel's open packet: messages go in, whole packets go out on every line, one sequence for all."""
 
+import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ _log = logging.getLogger("feeder.multicast")
 
 HEARTBEAT_AFTER_DATA = 0.020  # seconds; shows a consumer that it lost the last packet
 HEARTBEAT_INTERVAL = 0.250  # seconds
+
+_FULL = (errno.EAGAIN, errno.ENOBUFS)  # the socket's buffer; the queue of the network card
 
 
 class Sender(Protocol):
@@ -51,11 +54,11 @@ class LineSender:
         """Send one packet, or count why not."""
         try:
             self.bytes += self._send(packet)
-        except BlockingIOError as error:
-            self.refused += 1
-            self._fail(error)
         except OSError as error:
-            self.errors += 1
+            if error.errno in _FULL:
+                self.refused += 1
+            else:
+                self.errors += 1
             self._fail(error)
         else:
             self.packets += 1

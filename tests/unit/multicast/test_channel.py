@@ -15,6 +15,7 @@ from feeder.market.status import BookStatus, StatusReason
 from feeder.multicast.channel import ChannelPublisher, LineSender
 from feeder.multicast.plan import ChannelPlan
 from feeder.multicast.publisher import Publisher
+from feeder.multicast.ring import Ring
 from feeder.wire import encoder
 from feeder.wire.decoder import decode
 from feeder.wire.messages import BookChecksum, ChannelInfo, Kind, PacketFlag
@@ -125,6 +126,39 @@ def test_a_full_send_buffer_and_a_dead_interface_are_counted_and_said_not_raised
     assert (full.refused, full.packets, down.errors) == (1, 0, 1)
     assert "line B cannot send: [Errno 100] Network is down" in caplog.text
     assert len(healthy.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "errors"),
+    [
+        (BlockingIOError(errno.EAGAIN, "full"), 3, 0),
+        (
+            OSError(errno.ENOBUFS, "No buffer space available"),
+            3,
+            0,
+        ),  # a card's queue; Python makes it no BlockingIOError
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), 0, 3),
+    ],
+)
+def test_a_full_buffer_is_told_apart_from_an_error_and_both_are_said_once(caplog, error, refused, errors):
+    line = LineSender("A", Full(error))  # type: ignore[arg-type]
+    for _ in range(3):
+        line.send(memoryview(MESSAGE))
+    assert (line.refused, line.errors, line.packets, line.bytes) == (refused, errors, 0, 0)
+    assert caplog.text.count("line A cannot send") == 1
+
+
+def test_a_packet_that_no_line_took_is_kept_for_retransmission_and_the_next_sequence_follows():
+    ring = Ring()
+    full = LineSender("A", Full(OSError(errno.ENOBUFS, "full")))  # type: ignore[arg-type]
+    publisher = ChannelPublisher(0, 1, PacketFlag.INCREMENTAL, [full], ManualClock(), lambda _: None, ring)
+    for _ in range(2):
+        publisher.write(MESSAGE)
+        publisher.write(MESSAGE)
+        publisher.flush()
+    assert (publisher.sequence, publisher.messages, full.refused) == (5, 4, 2)
+    assert [(first, count) for first, count, _ in ring.packets(1)] == [(1, 2), (3, 2)]
+    assert all(payload == MESSAGE * 2 for _, _, payload in ring.packets(1))
 
 
 def test_a_turn_of_many_changes_is_one_packet_per_channel():
