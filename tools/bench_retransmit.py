@@ -23,9 +23,9 @@ _GAP_SECONDS = 0.025  # between two storms
 _WARM_UP_SECONDS = 2.0
 _LIVE = Shape(820)
 _LIVE_RATE = 45_000.0
-_LIVE_SECONDS = 8.0
+_LIVE_SECONDS = 4.0
 _REQUESTS_PER_SECOND = 500
-_TURNS = "ABBA"  # A without requests, B with
+_TURNS = "ABBAABBA"  # A without requests, B with
 
 
 def retransmit(checkout: Path, seed: int, seconds: float | None) -> Figures:

@@ -16,7 +16,7 @@ from feeder.multicast.channel import ChannelPublisher
 from feeder.multicast.rate_limit import RETRY_SECONDS, RateLimit
 from feeder.multicast.ring import Ring
 from feeder.wire import encoder
-from feeder.wire.decoder import decode
+from feeder.wire.decoder import retransmit_request
 from feeder.wire.messages import (
     HEADER_LENGTH,
     MAX_PACKET,
@@ -24,10 +24,15 @@ from feeder.wire.messages import (
     RejectReason,
     RetransmitReject,
     RetransmitRequest,
+    Template,
 )
 from feeder.wire.packet import Packet, frame_lengths, pack_header_into, parse
 
 AMPLIFICATION = 4  # bytes of an answer for each byte of its request, at most
+
+# As plain integers: an enum's comparison takes its time.
+_FLAGS = int(PacketFlag.RETRANSMIT)
+_TEMPLATE = int(Template.RETRANSMIT_REQUEST)
 
 _RETRY_NS = {
     RejectReason.TOO_OLD: 0,
@@ -75,11 +80,11 @@ class RetransmitServer:
         self._channel_id = channel_id
         self._session_id = channels[0].session_id
         self._held = {
-            channel.channel_id: _Held(channel.channel_id, channel.flags | PacketFlag.RETRANSMIT, channel.ring)
+            channel.channel_id: _Held(channel.channel_id, channel.flags | _FLAGS, channel.ring)
             for channel in channels
             if channel.ring is not None
         }
-        self._flags = PacketFlag.RETRANSMIT | (channels[0].flags & PacketFlag.TEST)
+        self._flags = _FLAGS | (channels[0].flags & PacketFlag.TEST)
         self._clock = clock
         self._header = bytearray(HEADER_LENGTH)
 
@@ -119,12 +124,15 @@ class RetransmitServer:
     def _read(self, data: bytes) -> tuple[Packet, RetransmitRequest]:
         """Raises WireError for whatever is no request to this partition."""
         packet = parse(data)
-        if packet.channel_id != self._channel_id or packet.flags != PacketFlag.RETRANSMIT or len(packet.frames) != 1:
+        if packet.channel_id != self._channel_id or packet.flags != _FLAGS or len(packet.frames) != 1:
             raise WireError("a packet that is no request")
-        message = decode(packet, packet.frames[0])
-        if message is None or not isinstance(message.body, RetransmitRequest) or not message.body.messages:
-            raise WireError("a message that is no request")
-        return packet, message.body
+        (frame,) = packet.frames
+        if frame.template != _TEMPLATE:
+            raise WireError(f"template {frame.template} is no request")
+        request = retransmit_request(data, frame)
+        if not request.messages:
+            raise WireError("a request for nothing")
+        return packet, request
 
     def _reject(self, request: RetransmitRequest, held: _Held | None, reason: RejectReason) -> list[bytes]:
         self.counters.rejects[reason] += 1

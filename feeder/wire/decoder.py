@@ -44,6 +44,7 @@ _KINDS = {int(kind): kind for kind in Kind}
 _ROOT_SIZES = {int(template): root.size for template, root in layout.ROOTS.items()}
 _DELTA = layout.ROOTS[Template.BOOK_DELTA]
 _DELTA_SIZE = _DELTA.size
+_REQUEST = layout.ROOTS[Template.RETRANSMIT_REQUEST]
 _EXPONENTS = range(FINEST_EXPONENT, 1)
 
 
@@ -76,6 +77,13 @@ def book_delta(data: bytes, frame: Frame) -> BookDelta:
     if price_exponent not in _EXPONENTS or quantity_exponent not in _EXPONENTS or 2 * bids > len(levels):
         raise WireError(f"a BookDelta at 10^{price_exponent}, 10^{quantity_exponent} with {bids} bids")
     return BookDelta._make((*root, levels))
+
+
+def retransmit_request(data: bytes, frame: Frame) -> RetransmitRequest:
+    """A RetransmitRequest; the caller has seen its template id. Raises WireError as `decode`."""
+    if frame.block_length < _REQUEST.size:
+        raise WireError(f"a RetransmitRequest has a root of {frame.block_length} bytes")
+    return RetransmitRequest._make(_REQUEST.unpack_from(data, frame.root))
 
 
 def _exponents(price: int, quantity: int) -> tuple[int, int]:
@@ -184,10 +192,6 @@ def _cycle_end(data: bytes, frame: Frame) -> CycleEnd:
     return CycleEnd(*_root(Template.CYCLE_END, data, frame))
 
 
-def _retransmit_request(data: bytes, frame: Frame) -> RetransmitRequest:
-    return RetransmitRequest(*_root(Template.RETRANSMIT_REQUEST, data, frame))
-
-
 def _retransmit_reject(data: bytes, frame: Frame) -> RetransmitReject:
     values = _root(Template.RETRANSMIT_REJECT, data, frame)
     # Whatever else the reason, nothing comes, and retryDelay says whether to ask again.
@@ -220,7 +224,7 @@ _READERS: dict[int, Callable[[bytes, Frame], Body | None]] = {
     Template.SNAPSHOT_LEVELS: _snapshot_levels,
     Template.SNAPSHOT_END: _snapshot_end,
     Template.CYCLE_END: _cycle_end,
-    Template.RETRANSMIT_REQUEST: _retransmit_request,
+    Template.RETRANSMIT_REQUEST: retransmit_request,
     Template.RETRANSMIT_REJECT: _retransmit_reject,
     Template.CHANNEL_INFO: _channel_info,
 }
