@@ -38,7 +38,6 @@ class BookView:
         "conflated",
         "definition",
         "feeder_status",
-        "held",
         "instrument_id",
         "joined",
         "match_time_ns",
@@ -80,7 +79,7 @@ class BookView:
             return ViewStatus.FEEDER_LOST
         if not self.joined:
             return ViewStatus.JOINING
-        if self.held or self.proof < health.hole_end:
+        if self.proof < health.hole_end:
             return ViewStatus.SUSPECT
         return FEEDER_STATUS[self.feeder_status]
 
@@ -121,7 +120,6 @@ class BookView:
         self._book = OrderBook(_ANY_DEPTH)
         self._updated: float | None = None
         self.joined = False
-        self.held = False  # something is missing that may still come, and what came behind it waits
         self.proof = 0
         self.sequence = 0
         self.feeder_status = BookStatus.SYNCING
@@ -155,7 +153,6 @@ class BookView:
         age_ns = max(0, self._clock.wall_ns() - begin.receive_time_ns)
         self._updated = self._clock.monotonic() - age_ns / SECOND_NS if begin.receive_time_ns else None
         self.joined = True
-        self.held = False
 
     def _take_over(self, message: BookDelta | SnapshotBegin) -> None:
         self.venue_update_id = message.venue_update_id

@@ -83,6 +83,8 @@ class _Book:
 
     view: BookView
     since: int  # channel sequence from which on this book's messages were looked at
+    # Something is missing that may be in an open hole, so that the book is SUSPECT; what comes behind it is pending.
+    held: bool = False
     announced: tuple[ViewStatus, StatusReason] = (ViewStatus.JOINING, StatusReason.NONE)
     pending: deque[BookEvent] = field(default_factory=deque)  # by sequence
 
@@ -207,7 +209,7 @@ class PartitionBooks:
             self._on_checksum(book, first, event.sequence)
         elif not book.view.joined:
             book.keep(event)
-        elif book.view.held:
+        elif book.held:
             if not book.keep(event):
                 self._lose(book)
         else:
@@ -259,14 +261,14 @@ class PartitionBooks:
                 view.sequence = body.instrument_sequence
             elif isinstance(body, InstrumentDefinition):
                 self._define(event.instrument_id, body)
-        view.proof = max(view.proof, event.sequence)
+        view.proof = event.sequence
         self.counters.events_applied += 1
         if deltas or cleared:
             self._emit(BookChanged(view, cleared, tuple(deltas)))
 
     def _on_checksum(self, book: _Book, body: BookChecksum, sequence: int) -> None:
         view = book.view
-        if not view.joined or view.held or sequence <= view.proof:
+        if not view.joined or book.held or sequence <= view.proof:
             return
         if body.instrument_sequence > view.sequence and self._may_come(view):
             self._hold(book, None)
@@ -290,7 +292,7 @@ class PartitionBooks:
     def _lose(self, book: _Book) -> None:
         """Only a snapshot helps; what is pending goes behind it."""
         self.counters.breaks += 1
-        book.view.joined = book.view.held = False
+        book.view.joined = book.held = False
         self._held.pop(book.view.instrument_id, None)
         book.since = book.pending[0].first if book.pending else self._assembly.sequence
         self._announce(book)
@@ -304,7 +306,7 @@ class PartitionBooks:
     def _hold(self, book: _Book, event: BookEvent | None) -> None:
         """Something is missing that may still come: what comes behind it waits."""
         self.counters.held += 1
-        book.view.held = True
+        book.held = True
         self._held[book.view.instrument_id] = book
         book.pending.clear()
         if event is not None:
@@ -337,10 +339,10 @@ class PartitionBooks:
         if not view.joined:
             return
         pending, book.pending = book.pending, deque()
-        view.held = False
+        book.held = False
         self._held.pop(view.instrument_id, None)
         for event in pending:
-            if view.joined and not view.held:
+            if view.joined and not book.held:
                 self._continue(book, event)
             else:
                 book.keep(event)
@@ -392,7 +394,6 @@ class PartitionBooks:
         """Whether the snapshot is of the very book that is there, and says so after the hole that put it in doubt."""
         return (
             view.joined
-            and not view.held
             and view.proof < self.health.hole_end <= begin.books_sequence < self._assembly.sequence
             and begin.instrument_sequence == view.sequence
         )
@@ -466,6 +467,7 @@ class PartitionBooks:
         self._emit(SessionChanged(self.partition, started.session_id))
         for book in self._books.values():
             book.view.reset()
+            book.held = False
             book.pending.clear()
             book.since = started.sequence
             self._announce(book)

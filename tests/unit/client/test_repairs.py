@@ -177,6 +177,7 @@ def test_a_large_hole_is_asked_for_in_parts_eight_at_a_time():
     feed.send([consumer])
     notice(feed, consumer)
     assert len(ask(feed, consumer)) == 8
+    assert len(ask(feed, consumer)) == 8, "no more before one is answered or given up"
     feed.run(0.2, [consumer], step=0.005)
     assert consumer.view(source).status is ViewStatus.LIVE
     assert same(source, consumer)
@@ -275,7 +276,34 @@ def test_an_event_cut_by_a_hole_is_put_together_again():
         assert consumer.feed.books.counters.breaks == 0, cut
 
 
-def test_an_event_that_spans_two_holes_of_which_one_stays_is_never_believed():
+def test_an_event_over_two_holes_is_put_together_when_they_are_filled_in_order():
+    feed, consumer, lost = cut_twice()
+    (source,) = feed.sources.values()
+    ask(feed, consumer)
+    assert len(consumer.asked) == 2
+    feed.answer(consumer)
+    assert consumer.view(source).status is ViewStatus.LIVE
+    assert same(source, consumer)
+    assert consumer.feed.books.counters.breaks == 0
+    assert lost
+
+
+def test_an_event_left_in_pieces_is_a_lost_book_though_every_hole_is_filled():
+    feed, consumer, _ = cut_twice()
+    (source,) = feed.sources.values()
+    ask(feed, consumer)
+    for asked in reversed(list(consumer.asked)):
+        consumer.asked[:] = [asked]
+        feed.answer(consumer)
+        assert consumer.view(source).status is not ViewStatus.LIVE
+    assert len(consumer.told(HoleFilled)) == 2
+    feed.run(1.3, [consumer])
+    assert consumer.view(source).status is ViewStatus.LIVE
+    assert same(source, consumer)
+
+
+def cut_twice() -> tuple[Feed, Consumer, tuple[bytes, bytes]]:
+    """An event over five packets, of which the second and the fourth are lost, and nothing comes behind it."""
     feed, consumer = live_feed()
     (source,) = feed.sources.values()
     source.delta([], [value for n in range(200, 600) for value in (n, 1)])
@@ -285,6 +313,12 @@ def test_an_event_that_spans_two_holes_of_which_one_stays_is_never_believed():
     lost = packets[1], packets[3]
     feed.deliver([consumer], lambda datagram: datagram[2] not in lost)
     notice(feed, consumer)
+    return feed, consumer, lost
+
+
+def test_an_event_that_spans_two_holes_of_which_one_stays_is_never_believed():
+    feed, consumer, lost = cut_twice()
+    (source,) = feed.sources.values()
     assert consumer.feed.arbiters[0][1].state is ChannelState.RECOVERING
     ask(feed, consumer)
     dropped = parse(lost[1]).sequence
@@ -293,6 +327,133 @@ def test_an_event_that_spans_two_holes_of_which_one_stays_is_never_believed():
     feed.run(1.3, [consumer])
     assert consumer.view(source).status is ViewStatus.LIVE
     assert same(source, consumer)
+
+
+def test_a_quiet_book_stays_in_doubt_behind_a_hole_that_was_given_up():
+    feed, consumer = live_feed("BTCUSDT", "ETHUSDT")
+    quiet, busy = feed.sources.values()
+    for quantity in range(1, 2201):  # more than is asked for
+        quiet.delta([100, quantity], [])
+    lose(feed, consumer)
+    busy.delta([98, 1], [])
+    feed.send([consumer])
+    notice(feed, consumer)
+    assert len(consumer.told(HoleAbandoned)) == 1
+    assert consumer.view(busy).status is ViewStatus.LIVE
+    assert consumer.view(quiet).status is ViewStatus.SUSPECT
+    feed.run(1.3, [consumer])
+    assert consumer.view(quiet).status is ViewStatus.LIVE
+    assert same(quiet, consumer)
+
+
+def test_a_checksum_that_comes_while_a_book_waits_does_not_cost_it_what_it_kept():
+    feed, consumer = live_feed()
+    (source,) = feed.sources.values()
+    source.delta([100, 0], [])
+    lose(feed, consumer)
+    source.delta([98, 1], [])
+    feed.send([consumer])
+    notice(feed, consumer)
+    source.publisher.publish_snapshot()
+    feed.send([consumer], keep=lambda datagram: datagram[1] == Kind.BOOKS)  # the checksum alone
+    source.delta([97, 1], [])
+    feed.send([consumer])
+    ask(feed, consumer)
+    feed.answer(consumer)
+    assert consumer.view(source).status is ViewStatus.LIVE
+    assert same(source, consumer)
+
+
+def test_a_checksum_shows_a_quiet_book_that_its_delta_was_in_the_hole():
+    feed, consumer = live_feed("BTCUSDT", "ETHUSDT")
+    quiet, _ = feed.sources.values()
+    quiet.delta([100, 0], [])
+    lose(feed, consumer)
+    quiet.publisher.publish_snapshot()
+    feed.send([consumer], keep=lambda datagram: datagram[1] == Kind.BOOKS)
+    notice(feed, consumer)
+    assert consumer.view(quiet).status is ViewStatus.SUSPECT
+    assert consumer.feed.books.counters.breaks == 0
+    ask(feed, consumer)
+    feed.answer(consumer)
+    assert consumer.view(quiet).status is ViewStatus.LIVE
+    assert same(quiet, consumer)
+
+
+def test_a_book_proven_after_the_hole_does_not_wait_for_it():
+    feed, consumer = live_feed("BTCUSDT", "ETHUSDT")
+    hit, other = feed.sources.values()
+    hit.delta([100, 0], [])
+    lose(feed, consumer)
+    other.delta([98, 1], [])
+    feed.send([consumer])
+    notice(feed, consumer)
+    assert consumer.view(other).status is ViewStatus.LIVE
+    other.publisher.sequence += 1  # a number is skipped: nothing of it can be in the hole
+    other.delta([98, 2], [])
+    feed.send([consumer])
+    assert consumer.view(other).status is ViewStatus.JOINING
+
+
+def test_a_joiner_in_doubt_is_told_when_the_hole_is_filled():
+    feed, known = live_feed("BTCUSDT", "ETHUSDT")
+    quiet, busy = feed.sources.values()
+    late = Consumer(feed, ["BTCUSDT"])
+    late.feed.repairs.addresses = (ADDRESS,)
+    busy.delta([98, 1], [])
+    feed.send([known, late])
+    quiet.publisher.publish_snapshot()
+    feed.turn()
+    snapshot, feed.wire[:] = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS], []
+    busy.delta([98, 2], [])
+    lose(feed, late)
+    busy.delta([98, 3], [])
+    feed.send([late])
+    notice(feed, late)
+    for datagram in snapshot:
+        late.feed.on_datagram(*datagram)
+    assert [e.status for e in late.told(StatusChanged)] == [ViewStatus.SUSPECT]
+    ask(feed, late)
+    feed.answer(late)
+    assert [e.status for e in late.told(StatusChanged)] == [ViewStatus.SUSPECT, ViewStatus.LIVE]
+    assert same(quiet, late)
+
+
+def test_a_snapshot_from_before_a_hole_that_was_given_up_is_refused():
+    feed, _ = live_feed()
+    (source,) = feed.sources.values()
+    late = Consumer(feed)
+    source.delta([98, 1], [])
+    feed.send([late])
+    source.publisher.publish_snapshot()
+    feed.turn()
+    snapshot, feed.wire[:] = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS], []
+    for quantity in range(1, 2201):
+        source.delta([100, quantity], [])
+    lose(feed, late)
+    source.delta([98, 2], [])
+    feed.send([late])
+    notice(feed, late)
+    for datagram in snapshot:
+        late.feed.on_datagram(*datagram)
+    assert late.feed.books.counters.snapshots_loaded == 0
+    assert late.feed.books.counters.snapshots_refused > 0
+
+
+def test_messages_that_fill_a_packet_each_are_asked_for_until_all_have_come():
+    feed, consumer = live_feed()
+    (source,) = feed.sources.values()
+    for quantity in range(1, 61):
+        source.delta([], [value for n in range(200, 281) for value in (n, quantity)])
+    lose(feed, consumer)
+    source.delta([98, 1], [])
+    feed.send([consumer])
+    notice(feed, consumer)
+    feed.run(0.3, [consumer], step=0.005)
+    assert len(consumer.told(HoleFilled)) == 1
+    assert consumer.view(source).status is ViewStatus.LIVE
+    assert same(source, consumer)
+    assert consumer.feed.repairs.stats.requests >= 15, "four packets an answer"
 
 
 def test_a_line_that_is_only_late_fills_the_hole_without_a_request():
