@@ -422,7 +422,7 @@ def test_a_joiner_in_doubt_is_told_when_the_hole_is_filled():
 def test_a_snapshot_from_before_a_hole_that_was_given_up_is_refused():
     feed, _ = live_feed()
     (source,) = feed.sources.values()
-    late = Consumer(feed)
+    late = Consumer(feed, ["BTCUSDT"])
     source.delta([98, 1], [])
     feed.send([late])
     source.publisher.publish_snapshot()
