@@ -5,6 +5,7 @@ what can be asked for; like the listener it reads every 2 ms and wakes nobody. O
 Lines on its input say:
 
     {"do": "storm", "consumers": 50}    so many consumers, each with an address of its own, ask at once for one packet
+    {"do": "storm", ..., "port": 4711}  the same, of another program
     {"do": "start", "rate": 500}        ask for one packet so many times a second, from one address
     {"do": "stop"}                      no more; what came of it
 """
@@ -67,6 +68,7 @@ class Asker:
         self._epoll = select.epoll()
         self._books: dict[int, tuple[socket.socket, int]] = {}
         self._packets: list[deque[bytes]] = []
+        self._largest = [b""] * where["partitions"]
         base = ipaddress.IPv4Address(where["groups"]["A"])
         for partition in range(where["partitions"]):
             number = 16 * partition
@@ -101,7 +103,7 @@ class Asker:
     def _do(self, command: dict[str, Any]) -> None:
         match command["do"]:
             case "storm":
-                reply(self._storm(command["consumers"]))
+                reply(self._storm(command["consumers"], command.get("port")))
             case "start":
                 self._tally, self._rate, self._began = Tally(), command["rate"], time.monotonic()
                 reply(None)
@@ -118,6 +120,8 @@ class Asker:
         while data := _receive(sock):
             if data[7]:  # messageCount
                 packets.append(data)
+                if len(data) >= len(self._largest[partition]):
+                    self._largest[partition] = data
 
     def _ask(self) -> None:
         """Send what is due, and read what came."""
@@ -134,11 +138,12 @@ class Asker:
         while data := _receive(self._own):
             self._tally.answered(data, None)
 
-    def _storm(self, consumers: int) -> dict[str, Any]:
+    def _storm(self, consumers: int, port: int | None) -> dict[str, Any]:
         partition = self._storms % len(self._packets)
         self._storms += 1
-        lost = max(self._packets[partition], key=len)
-        request, where = _request(lost, partition), self._where(partition)
+        lost = self._largest[partition]
+        request = _request(lost, partition)
+        where = self._where(partition) if port is None else (self._address, port)
         sockets = [self._consumer(f"127.0.1.{1 + number}") for number in range(consumers)]
         tally = Tally()
         for sock in sockets:

@@ -2,6 +2,7 @@
 
 bench_floors.py decode SHAPE    msgspec decode (feeder.bybit.messages of the checkout on PYTHONPATH); {"do": "pass"}
 bench_floors.py relay ADDRESS   picows in, one unchanged datagram out per message, until its input ends
+bench_floors.py answer PORT     a prepared packet back for every datagram to 127.0.0.1, until its input ends
 bench_floors.py bare            a Python with feeder's libraries loaded and an event loop running
 """
 
@@ -16,6 +17,8 @@ from typing import Any
 from bench_child import reply
 
 _DECODED = 200_000  # different messages in a pass
+_ANSWER = 1_300  # bytes
+_AT_ONCE = 8  # datagrams of a turn
 _LIBRARIES = ("aiohttp", "msgspec", "picows", "sortedcontainers", "structlog", "uvloop", "yaml")
 
 
@@ -88,6 +91,34 @@ def relay(where_text: str) -> None:
     uvloop.run(serve())
 
 
+def answer(port: int) -> None:
+    """Read on an event loop, and send back: what is left of a request when nothing is looked at or looked up."""
+    import uvloop
+
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", port))
+    packet = bytes(_ANSWER)
+
+    def read() -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                _, source = sock.recvfrom(2048)
+            except BlockingIOError:
+                return
+            sock.sendto(packet, source)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        commands = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+        loop.add_reader(sock, read)
+        reply(None)
+        await commands.read()
+
+    uvloop.run(serve())
+
+
 def bare() -> None:
     """Load the libraries, run a loop, wait."""
     for name in _LIBRARIES:
@@ -110,6 +141,8 @@ if __name__ == "__main__":
             decode(shape)
         case ["relay", where]:
             relay(where)
+        case ["answer", port]:
+            answer(int(port))
         case ["bare"]:
             bare()
         case other:

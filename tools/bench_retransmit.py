@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench_child import HERE, BenchError, Child
+from bench_child import HERE, BenchError, Child, cpu_ns
 from bench_market import Shape
 from bench_report import spread
 from bench_run import Venue
@@ -16,6 +16,7 @@ from bench_subject import Subject, cores
 Figures = dict[str, Any]
 
 _STORM = Shape(50)  # few books, so that their rounds of snapshots leave the feeder idle
+_STORM_RATE = 20_000.0  # before the storms, to have full packets to ask for
 _CONSUMERS = 50
 _STORMS = 20  # in a window
 _WINDOWS = 6  # of storms, each beside one without
@@ -25,6 +26,7 @@ _LIVE = Shape(820)
 _LIVE_RATE = 45_000.0
 _LIVE_SECONDS = 4.0
 _REQUESTS_PER_SECOND = 500
+_FLOOR_PORT = 97  # beyond the feed's base port
 _TURNS = "ABBAABBA"  # A without requests, B with
 
 
@@ -53,15 +55,21 @@ def _plant(checkout: Path, shape: Shape) -> Iterator[tuple[Venue, Child, Child, 
 def _storm(checkout: Path, seed: int) -> Figures:
     """50 consumers that lose the same packet, again and again: what they ask and get, and the CPU time of a request.
 
-    That is what a window with storms takes more than one of the same length without.
+    That is what a window with storms takes more than one of the same length without. Beside it, at the same time, what
+    the same storms take of a program that only reads and sends.
     """
     costs: list[float] = []
+    floors: list[float] = []
     told: list[Figures] = []
-    with _plant(checkout, Shape(_STORM.symbols, seed=seed)) as (venue, _, asker, subject):
-        venue.load.ask("start", rate=_LIVE_RATE, grid_ms=0)  # to have full packets to ask for
+    with ExitStack() as stack:
+        venue, _, asker, subject = stack.enter_context(_plant(checkout, Shape(_STORM.symbols, seed=seed)))
+        port = venue.port + _FLOOR_PORT
+        floor = stack.enter_context(Child("bench_floors.py", "answer", str(port), core=cores()[0]))
+        floor.answer()
+        venue.load.ask("start", rate=_STORM_RATE, grid_ms=0)
         time.sleep(_WARM_UP_SECONDS)
         venue.load.ask("stop")
-        time.sleep(0.5)
+        time.sleep(_WARM_UP_SECONDS)
         for _ in range(_WINDOWS):
             begin, cpu = time.monotonic(), subject.cpu_ns()
             told += [_after(_GAP_SECONDS, asker) for _ in range(_STORMS)]
@@ -70,6 +78,10 @@ def _storm(checkout: Path, seed: int) -> Figures:
             time.sleep(length)
             idle = subject.cpu_ns() - idle
             costs.append((cpu - idle) / 1000 / (_STORMS * _CONSUMERS))
+            cpu = cpu_ns(floor.pid)
+            for _ in range(_STORMS):
+                _after(_GAP_SECONDS, asker, port=port)
+            floors.append((cpu_ns(floor.pid) - cpu) / 1000 / (_STORMS * _CONSUMERS))
     summed = {
         key: sum(each[key] for each in told)
         for key in ("requests", "answers", "rejects", "wrong", "bytes_asked", "bytes_answered")
@@ -80,12 +92,14 @@ def _storm(checkout: Path, seed: int) -> Figures:
         "packet_bytes": spread([each["packet_bytes"] for each in told]),
         "unanswered": summed["requests"] - summed["answers"] - summed["rejects"],
         "cpu_us_per_request": spread(costs),
+        "floor_us_per_request": spread(floors),
+        "floor_ratio": spread([cost / floor for cost, floor in zip(costs, floors, strict=True)]),
     }
 
 
-def _after(seconds: float, asker: Child) -> Figures:
+def _after(seconds: float, asker: Child, **where: int) -> Figures:
     time.sleep(seconds)
-    return dict(asker.ask("storm", consumers=_CONSUMERS))
+    return dict(asker.ask("storm", consumers=_CONSUMERS, **where))
 
 
 def _live(checkout: Path, seed: int, seconds: float) -> Figures:
@@ -134,6 +148,8 @@ def text(figures: Figures) -> str:
         f"{storm['unanswered']} unanswered, {storm['wrong']} wrong",
         f"    {storm['bytes_asked']:,} bytes asked, {storm['bytes_answered']:,} answered, "
         f"largest ratio {storm['largest_ratio']:.2f}; CPU per request {_spread(storm['cpu_us_per_request'], 1)} us",
+        f"    {_spread(storm['floor_ratio'], 2)} times that of reading and sending alone, "
+        f"{_spread(storm['floor_us_per_request'], 1)} us",
         f"    beside {_LIVE_RATE:,.0f} updates/s: {live['requests_per_second']:,.0f} requests/s make CPU per update "
         f"{_spread(live['ratio'], 3)} times, latency p50 {_spread(live['latency_p50_ratio'], 2)}, "
         f"p99 {_spread(live['latency_p99_ratio'], 2)} times",

@@ -19,6 +19,8 @@ FIGURES = {
         "bytes_answered": 7_660_400,
         "largest_ratio": 3.841,
         "cpu_us_per_request": spread(14.0),
+        "floor_us_per_request": spread(7.0),
+        "floor_ratio": spread(2.0),
     },
     "live": {
         "requests_per_second": 500.0,
