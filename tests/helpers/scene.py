@@ -133,8 +133,12 @@ async def scene(
     rate: float = 150.0,
     script: str | None = None,
     settings: dict[str, Any] | None = None,
+    subscriber: Callable[..., Subscriber] = Subscriber,
 ) -> AsyncIterator[Scene]:
-    """All books LIVE and nothing forgotten but how they became so. `script` is the text of a file of faults."""
+    """All books LIVE and nothing forgotten but how they became so.
+
+    `script` is the text of a file of faults, `subscriber` makes the consumer of where the feeder's lines are.
+    """
     section = multicast_section()
     arguments = [f"--symbols={symbols}", f"--categories={','.join(categories)}", f"--updates-per-second={rate}"]
     if script is not None:
@@ -151,7 +155,7 @@ async def scene(
         lines = [Line(name, line["group"], line["interface"]) for name, line in section["lines"].items()]
         async with (
             feeder(folder, configuration) as following,
-            Subscriber(lines=lines, port=section["port"]) as consumer,
+            subscriber(lines=lines, port=section["port"]) as consumer,
         ):
             staged = Scene(sim, addresses, following, consumer, symbols, configuration)
             await staged.live()
