@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,14 @@ class Program:
 
 
 @asynccontextmanager
-async def program(*arguments: str) -> AsyncIterator[Program]:
-    """`python -m feeder` with these arguments, killed at the end if it still runs."""
+async def program(*arguments: str, within: Sequence[str] = ()) -> AsyncIterator[Program]:
+    """`python -m feeder` with these arguments, killed at the end if it still runs; `within` stands before the command.
+
+    That must replace itself by the command, as `ip netns exec` does.
+    """
     with tempfile.NamedTemporaryFile(prefix="feeder-test-", suffix=".log") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "feeder", *arguments, stdout=asyncio.subprocess.PIPE, stderr=log.file
+            *within, sys.executable, "-m", "feeder", *arguments, stdout=asyncio.subprocess.PIPE, stderr=log.file
         )
         try:
             yield Program(process, Path(log.name))
@@ -113,11 +116,11 @@ class Addresses:
 
 
 @asynccontextmanager
-async def simulator(*arguments: str) -> AsyncIterator[tuple[Program, Addresses]]:
+async def simulator(*arguments: str, within: Sequence[str] = ()) -> AsyncIterator[tuple[Program, Addresses]]:
     """`feeder sim`, ready."""
     if not any(a.startswith("--port") for a in arguments):
         arguments = ("--port=0", "--rest-port=0", *arguments)
-    async with program("sim", *arguments) as sim:
+    async with program("sim", *arguments, within=within) as sim:
         assert sim.process.stdout is not None
         line = (await asyncio.wait_for(sim.process.stdout.readline(), READY_SECONDS)).decode()
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
@@ -126,7 +129,7 @@ async def simulator(*arguments: str) -> AsyncIterator[tuple[Program, Addresses]]
 
 
 @asynccontextmanager
-async def feeder(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Program]:
+async def feeder(folder: Path, settings: dict[str, Any], *, within: Sequence[str] = ()) -> AsyncIterator[Program]:
     """`feeder run` on these settings; its files go into the folder, and metrics are served only if they say so."""
     path = folder / "feeder.yaml"
     own = {
@@ -134,7 +137,7 @@ async def feeder(folder: Path, settings: dict[str, Any]) -> AsyncIterator[Progra
         "telemetry": {"listen": None, "counters": str(folder / "counters.dat")},
     }
     path.write_text(yaml.safe_dump({**own, **settings}), "utf-8")
-    async with program("run", f"--config={path}") as running:
+    async with program("run", f"--config={path}", within=within) as running:
         yield running
 
 

@@ -18,6 +18,14 @@ def require(program: str) -> str:
     return path
 
 
+def require_namespaces() -> None:
+    """Network namespaces and a packet filter in them: root, `ip` and `nft`."""
+    require("ip")
+    require("nft")
+    if os.geteuid() != 0:
+        missing("ip", "network namespaces need root")
+
+
 def require_peers() -> str:
     """The Python that has the foreign clients; `peers` in FEEDER_REQUIRE."""
     if not (PEERS / ".ready").exists():
