@@ -57,7 +57,7 @@ class RetransmitCounters:
     rate_limited: int = 0  # requests not answered, not even with a reject
     dropped: int = 0  # packets of answers lost because the send buffer was full
     errors: int = 0  # of the sockets, such as an address that cannot be sent to
-    rejects: Counter[RejectReason] = field(default_factory=Counter)
+    rejects: Counter[RejectReason] = field(default_factory=lambda: Counter(dict.fromkeys(RejectReason, 0)))
 
 
 class _Held(NamedTuple):

@@ -316,7 +316,7 @@ def test_a_flood_gets_its_burst_then_one_reject_and_then_silence():
     assert (told.reason, told.retry_delay_ns) == (RejectReason.RATE, int(RETRY_SECONDS * 1e9))
     assert not any(answers[BURST + 1 :])
     assert part.server.counters.rate_limited == 999
-    assert part.server.counters.rejects == {RejectReason.RATE: 1}
+    assert part.server.counters.rejects == Counter({RejectReason.RATE: 1})
 
 
 def test_a_source_is_served_again_after_the_delay_it_was_told():

@@ -18,7 +18,6 @@ from feeder.telemetry import process
 from feeder.telemetry.exposition import FeederCollector
 from feeder.telemetry.health import Health, State, look
 from feeder.telemetry.metrics import CONNECTION_STATES, METRICS, METRICS_OF, SERIES_PER_BOOK, Of, Type
-from feeder.wire.messages import RejectReason
 
 from .plant import TestPlant
 
@@ -37,7 +36,6 @@ async def health(tmp_path):
     plant.add("ETHUSDT")
     plant.router.workers["linear", "BTCUSDT"].start()
     plant.pool.counters.resyncs[StatusReason.GAP] += 1
-    plant.publisher.partitions[0].retransmit.counters.rejects[RejectReason.TOO_OLD] += 1
     plant.copier.lag.record(700_000)
     connection = plant.writer.add(Of.CONNECTION, "linear-1", len(METRICS_OF[Of.CONNECTION]))
     plant.writer.store(connection, [2, 40, 39, 0])
