@@ -41,6 +41,18 @@ def notice(feed: Feed, consumer: Consumer) -> None:
     consumer.feed.on_time()
 
 
+def in_doubt() -> tuple[Feed, Consumer, Source]:
+    """A book that has lost a delta, and knows it by the one that came behind."""
+    feed, consumer = live_feed()
+    (source,) = feed.sources.values()
+    source.delta([100, 0], [])
+    lose(feed, consumer)
+    source.delta([98, 1], [])
+    feed.send([consumer])
+    notice(feed, consumer)
+    return feed, consumer, source
+
+
 def ask(feed: Feed, consumer: Consumer, seconds: float = JITTER_SECONDS) -> list[RetransmitRequest]:
     """Time passes; what is asked for then."""
     feed.clock.advance(seconds)
@@ -136,13 +148,7 @@ def test_requests_wait_a_random_time_and_again_when_nothing_comes():
 
 
 def test_a_hole_that_nobody_fills_is_given_up_and_said_so():
-    feed, consumer = live_feed()
-    (source,) = feed.sources.values()
-    source.delta([100, 0], [])
-    lose(feed, consumer)
-    source.delta([98, 1], [])
-    feed.send([consumer])
-    notice(feed, consumer)
+    feed, consumer, source = in_doubt()
     for _ in range(400):
         feed.clock.advance(0.005)
         consumer.feed.on_time()
@@ -206,13 +212,7 @@ def test_a_hole_too_large_to_ask_for_is_left_to_snapshots():
 
 
 def test_a_snapshot_that_comes_first_ends_the_waiting():
-    feed, consumer = live_feed()
-    (source,) = feed.sources.values()
-    source.delta([100, 0], [])
-    lose(feed, consumer)
-    source.delta([98, 1], [])
-    feed.send([consumer])
-    notice(feed, consumer)
+    feed, consumer, source = in_doubt()
     source.publisher.publish_snapshot()
     feed.send([consumer])
     assert consumer.view(source).status is ViewStatus.LIVE
@@ -347,13 +347,7 @@ def test_a_quiet_book_stays_in_doubt_behind_a_hole_that_was_given_up():
 
 
 def test_a_checksum_that_comes_while_a_book_waits_does_not_cost_it_what_it_kept():
-    feed, consumer = live_feed()
-    (source,) = feed.sources.values()
-    source.delta([100, 0], [])
-    lose(feed, consumer)
-    source.delta([98, 1], [])
-    feed.send([consumer])
-    notice(feed, consumer)
+    feed, consumer, source = in_doubt()
     source.publisher.publish_snapshot()
     feed.send([consumer], keep=lambda datagram: datagram[1] == Kind.BOOKS)  # the checksum alone
     source.delta([97, 1], [])
@@ -476,13 +470,7 @@ def test_a_line_that_is_only_late_fills_the_hole_without_a_request():
 
 
 def test_rejects_end_a_hole_or_put_it_off():
-    feed, consumer = live_feed()
-    (source,) = feed.sources.values()
-    source.delta([100, 0], [])
-    lose(feed, consumer)
-    source.delta([98, 1], [])
-    feed.send([consumer])
-    notice(feed, consumer)
+    feed, consumer, _ = in_doubt()
     (request,) = ask(feed, consumer)
     consumer.asked.clear()
     now = feed.clock.monotonic()
@@ -497,13 +485,7 @@ def test_rejects_end_a_hole_or_put_it_off():
 
 
 def test_a_feeder_that_kept_too_little_says_so_and_snapshots_mend():
-    feed, consumer = live_feed()
-    (source,) = feed.sources.values()
-    source.delta([100, 0], [])
-    lose(feed, consumer)
-    source.delta([98, 1], [])
-    feed.send([consumer])
-    notice(feed, consumer)
+    feed, consumer, source = in_doubt()
     ring = feed.publisher.partitions[0].books.ring
     assert ring is not None
     ring._first = len(ring._sequences)  # as if it had been forgotten
@@ -517,13 +499,7 @@ def test_a_feeder_that_kept_too_little_says_so_and_snapshots_mend():
 
 
 def test_answers_of_another_session_change_nothing():
-    feed, consumer = live_feed()
-    (source,) = feed.sources.values()
-    source.delta([100, 0], [])
-    lose(feed, consumer)
-    source.delta([98, 1], [])
-    feed.send([consumer])
-    notice(feed, consumer)
+    feed, consumer, source = in_doubt()
     ask(feed, consumer)
     ((request, _),) = consumer.asked
     (answer,) = feed.publisher.partitions[0].retransmit.answer(request, "10.0.0.1", feed.clock.monotonic())
@@ -588,13 +564,7 @@ def test_a_hole_names_what_this_machine_dropped_itself():
 
 
 def test_a_restarted_feeder_ends_the_asking():
-    feed, consumer = live_feed()
-    (source,) = feed.sources.values()
-    source.delta([100, 0], [])
-    lose(feed, consumer)
-    source.delta([98, 1], [])
-    feed.send([consumer])
-    notice(feed, consumer)
+    feed, consumer, source = in_doubt()
     feed.clock.advance(0.001)
     feed.start()
     feed.send([consumer])
