@@ -6,7 +6,7 @@ PEERS := .venv-peers
 SBE := sbe-all-1.34.0.jar
 SBE_SHA256 := 105b2fca9bf88f49b8798c97c5353fa6614efb13d30a0d6b89bcfa3cdda86ac4
 
-.PHONY: demo test lint bench peers sbe-tool format clean
+.PHONY: demo test lint bench soak soak-long peers sbe-tool format clean
 
 demo: $(READY)
 	$(BIN)/feeder demo
@@ -23,6 +23,14 @@ lint: $(READY)
 # SCENARIO and options: make bench ARGS='crash --seconds 20'
 bench: $(READY)
 	$(BIN)/python tools/bench.py $(ARGS)
+
+# Every fault script, at most 10 minutes: make soak ARGS='--only "late join" --seed 2'
+soak: $(READY)
+	$(BIN)/python tools/soak.py $(ARGS)
+
+# An hour, or ARGS='--minutes 10'
+soak-long: $(READY)
+	$(BIN)/python tools/soak_long.py $(ARGS)
 
 # The foreign clients of tools/peers.py, apart because ccxt names one version of everything it needs. cryptofeed has no
 # wheel: this needs a C compiler and Python's headers besides (gcc, libc6-dev, python3-dev).

@@ -22,11 +22,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from soak_program import Program
 from soak_report import as_json, table
 from soak_row import Row
 from soak_run import play
 from soak_scripts import SCRIPTS, Script
-from soak_stage import Program
 
 from tests.helpers.processes import multicast_port
 

@@ -167,9 +167,13 @@ class Audit:
             elif told != ours:
                 self.feeder_wrong.add(f"book {book} at u={u} seq={seq} is not the exchange's")
 
-    def unconfirmed(self, before: float) -> list[int]:
-        """Books with something that the exchange is to confirm since before that time."""
-        return [book for book, waits in self._unconfirmed.items() if waits and next(iter(waits.values()))[0] < before]
+    def unconfirmed(self, before: float) -> dict[int, list[tuple[int, int]]]:
+        """The (u, seq) that the exchange is to confirm, of books that have waited since before that time."""
+        return {
+            book: list(waits)
+            for book, waits in self._unconfirmed.items()
+            if waits and next(iter(waits.values()))[0] < before
+        }
 
     # Judging ---------------------------------------------------------------------------------------------------------
 

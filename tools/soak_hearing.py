@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from soak_audit import Audit, Limits
-from soak_stage import READY_SECONDS, Consumer, SoakError, Stage
+from soak_program import READY_SECONDS, SoakError
+from soak_stage import Consumer, Stage
 
 REFERENCE = "reference"
 _PUMP_SECONDS = 0.25
@@ -140,5 +141,5 @@ class Hearing:
 
     async def _confirm(self, before: float) -> None:
         """Ask the exchange for the books that wait for its word longest."""
-        for book in self.audit.unconfirmed(before):
-            self.audit.on_exchange(book, await asyncio.to_thread(self.stage.checksums, book))
+        for book, wanted in self.audit.unconfirmed(before).items():
+            self.audit.on_exchange(book, await asyncio.to_thread(self.stage.exchange.checksums, book, wanted))

@@ -21,22 +21,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench_market import Shape
 from soak_audit import Limits
+from soak_exchange import Load
 from soak_hearing import Hearing
+from soak_program import SoakError
 from soak_row import Row, count
-from soak_stage import Market, SoakError, Stage
+from soak_stage import Stage
 
 from feeder.telemetry import counters
 from feeder.telemetry.metrics import SCHEMA, Of
 from tests.helpers.processes import multicast_port
 
 ROOT = Path(__file__).resolve().parent.parent
-_SYMBOLS, _RATE = 400, 9_000.0
+_SYMBOLS, _RATE = 200, 9_000.0
 _SHARE = 40  # of one in so many updates is the checksum taken
 _SAMPLE_SECONDS = 0.25
 _MEMORY_SECONDS = 10.0
 _WARM_UP_SECONDS = 300.0
 _MOST_GROWTH = 0.01
+_LEAST_OF_RATE = 0.98  # that the exchange must have sent
 _SPAN = 6  # memory samples that make one figure
 _LIVE_WITHIN = 10.0
 
@@ -76,6 +80,7 @@ class Long:
 
     minutes: float
     rate: float
+    updates: int = 0  # that the exchange sent
     sizes: list[Sizes] = field(default_factory=list)
     feeder: Growth | None = None
     consumer: Growth | None = None
@@ -101,7 +106,8 @@ async def run(minutes: float, seed: int, rate: float) -> tuple[Row, Long]:
     result = Long(minutes, rate)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="feeder-soak-") as folder:
-        stage = Stage(Path(folder), ROOT, multicast_port(), Market(_SYMBOLS, rate, seed), {})
+        exchange = Load(Shape(_SYMBOLS, seed=seed))
+        stage = Stage(Path(folder), ROOT, multicast_port(), exchange, {})
         hearing = Hearing(stage, Limits())
         sampled = {"share": _SHARE, "sample_seconds": _SAMPLE_SECONDS}
         ended = False
@@ -110,7 +116,9 @@ async def run(minutes: float, seed: int, rate: float) -> tuple[Row, Long]:
                 await hearing.start("consumer 1", everything=False, seed=seed, faults="random:0.01@A,B", **sampled)
                 await stage.start_feeder()
                 await hearing.all_live()
+                await exchange.begin(rate)
                 await _watch(hearing, minutes * 60, result)
+                result.updates = await exchange.sent()
                 calm_at = await hearing.settle(_LIVE_WITHIN)
                 row.settled_seconds["consumer 1"] = round(time.monotonic() - calm_at, 2)
                 await hearing.end()
@@ -122,7 +130,7 @@ async def run(minutes: float, seed: int, rate: float) -> tuple[Row, Long]:
         row.problems += hearing.problems
         count(row, hearing.audit, ended=ended)
     row.seconds = round(time.monotonic() - start, 1)
-    _judge_memory(row, result)
+    _judge(row, result)
     return row, result
 
 
@@ -149,7 +157,10 @@ def rings(path: Path) -> int:
     return sum(record.values[1] for record in counters.read(path, SCHEMA).records if record.kind == Of.RING)
 
 
-def _judge_memory(row: Row, result: Long) -> None:
+def _judge(row: Row, result: Long) -> None:
+    rate = result.updates / (60 * result.minutes)
+    if rate < _LEAST_OF_RATE * result.rate:
+        row.problems.append(f"the exchange sent {rate:,.0f} updates a second, not {result.rate:,.0f}")
     found = growths(result.sizes, _WARM_UP_SECONDS)
     if found is None:
         return
@@ -163,6 +174,7 @@ def told(row: Row, result: Long) -> str:
     """For a person."""
     lines = [
         f"{row.script}, seed {row.seed}: {'holds' if row.good else 'FAILS'}",
+        f"{result.updates:,} updates of {_SYMBOLS} books",
         f"packets {row.packets:,}, lost {row.lost:,}; holes {row.holes:,}, filled {row.filled:,}, "
         f"given up {row.abandoned:,}"
         + (f"; p50 {row.fill_ms['p50']} ms, p99 {row.fill_ms['p99']} ms" if row.fill_ms else ""),

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from soak_audit import Limits
+from soak_exchange import Market, Simulator
 from soak_hearing import Hearing
+from soak_program import SoakError, stopped
 from soak_records import Flag
 from soak_row import Row, count
 from soak_scripts import Act, Do, Script
-from soak_stage import Market, SoakError, Stage, stopped
+from soak_stage import Stage
 
 _GRACE_SECONDS = 15.0  # beyond what is allowed, to see by how much it is missed
 
@@ -21,9 +23,9 @@ async def play(script: Script, seed: int, package: Path, port: int) -> Row:
     row = Row(script.name, seed)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="feeder-soak-") as folder:
-        market = Market(script.symbols, script.rate, seed, script.upstream)
-        stage = Stage(Path(folder), package, port, market, script.settings)
-        performance = _Performance(script, seed, stage)
+        exchange = Simulator(Market(script.symbols, script.rate, seed, script.upstream))
+        stage = Stage(Path(folder), package, port, exchange, script.settings)
+        performance = _Performance(script, seed, stage, exchange)
         try:
             await performance.run()
         except (SoakError, OSError, TimeoutError) as error:
@@ -38,10 +40,11 @@ async def play(script: Script, seed: int, package: Path, port: int) -> Row:
 class _Performance:
     """A script on its stage."""
 
-    def __init__(self, script: Script, seed: int, stage: Stage) -> None:
+    def __init__(self, script: Script, seed: int, stage: Stage, exchange: Simulator) -> None:
         self._script = script
         self._seed = seed
         self._stage = stage
+        self._exchange = exchange
         self._hearing = Hearing(stage, Limits(altered_seconds=script.altered_seconds))
         self._audit = self._hearing.audit
         self._joined: list[str] = []  # who joined late, or was started again
@@ -64,9 +67,9 @@ class _Performance:
                 script.live_within + _GRACE_SECONDS,
                 [f"consumer {number + 1}" for number, follower in enumerate(script.followers) if follower.keeps_faults],
             )
-            done = await asyncio.to_thread(self._stage.faults_done)
-            if len(done) != len(script.upstream):
-                hearing.problems.append(f"{len(done)} of {len(script.upstream)} faults of the exchange were done")
+            done = await asyncio.to_thread(self._exchange.faults_done)
+            if done != len(script.upstream):
+                hearing.problems.append(f"{done} of {len(script.upstream)} faults of the exchange were done")
             await hearing.end()
         self._ended = True
 

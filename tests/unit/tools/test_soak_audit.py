@@ -88,9 +88,9 @@ def test_a_book_waits_for_the_exchange_to_come_so_far():
     judge = audit()
     judge.on_reference(reference_look(0.1, 9, 9))
     judge.on_exchange(BOOK, [(101, 7, 1001)])
-    assert judge.unconfirmed(before=1.0) == [BOOK]
+    assert judge.unconfirmed(before=1.0) == {BOOK: [(109, 63)]}
     judge.on_exchange(BOOK, [(109, 63, 1009)])
-    assert judge.unconfirmed(before=1.0) == []
+    assert judge.unconfirmed(before=1.0) == {}
     assert judge.exchange_compared == 1
 
 
