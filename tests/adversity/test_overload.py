@@ -107,12 +107,13 @@ async def test_a_symbol_that_stays_hotter_than_its_worker_is_never_more_than_its
         assert made.resyncs == []
 
 
-async def test_a_gap_in_a_flood_is_never_folded_over():
+@pytest.mark.parametrize(("before", "after"), [(300, 300), (48, 4)], ids=["long before the end", "at the very end"])
+async def test_a_gap_in_a_flood_is_never_folded_over(before, after):
     async with plant(capacity=50) as made:
         hot, *_ = made.books
-        made.put(hot, *(hot.delta() for _ in range(300)))
+        made.put(hot, *(hot.delta() for _ in range(before)))
         hot.delta()  # never comes
-        made.put(hot, *(hot.delta() for _ in range(300)))
+        made.put(hot, *(hot.delta() for _ in range(after)))  # the last of them are folded away, and nothing follows
         await made.settle()
         view = made.consumer.view(hot)
         assert (view.status, view.reason) == (ViewStatus.STALE, StatusReason.GAP)
