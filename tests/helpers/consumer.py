@@ -5,7 +5,8 @@ It says {"joined": true}, then answers one line to each {"do": name, ...} on its
 
     live     every book LIVE within `seconds`? {"live", "seconds", "statuses"}
     mark     from here on counts; {}
-    seen     since the mark: {"lost": {status and reason: books}, "holes", "filled", "abandoned", ...}
+    seen     since the mark: {"lost": {status and reason: books}}, and of what was counted what is not 0: "holes",
+             "holes BOOKS", "filled", "abandoned", "requests", "packets A", "feeder lost" (partitions), ...
     well     every book LIVE and the exchange's own within `seconds`, and none ever LIVE and wrong? {"differences", ..}
 """
 
@@ -17,7 +18,7 @@ from collections import Counter
 from functools import partial
 from typing import Any
 
-from feeder.client import HoleAbandoned, HoleFilled, PacketsLost, Subscriber
+from feeder.client import FeederHeard, FeederLost, HoleAbandoned, HoleFilled, PacketsLost, Subscriber
 from feeder.multicast.plan import Line
 from tests.helpers.audit import Auditor
 from tests.helpers.compare import differences
@@ -35,11 +36,13 @@ class Consumer:
         self._books = books
         self._auditor = Auditor(subscriber, addresses)
         self._comparing = asyncio.Lock()
-        self._holes: Counter[str] = Counter()
+        self._events: Counter[str] = Counter()
         self._counted_before: Counter[str] = Counter()
         subscriber.on(PacketsLost, partial(self._on_hole, "holes"))
         subscriber.on(HoleFilled, partial(self._on_hole, "filled"))
         subscriber.on(HoleAbandoned, partial(self._on_hole, "abandoned"))
+        subscriber.on(FeederLost, lambda _: self._events.update(["feeder lost"]))
+        subscriber.on(FeederHeard, lambda _: self._events.update(["feeder heard"]))
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """What is said to one request."""
@@ -92,7 +95,7 @@ class Consumer:
         }
 
     def _counted(self) -> Counter[str]:
-        counted = Counter(self._holes)
+        counted = Counter(self._events)
         for feed in self._subscriber.feeds.values():
             stats = feed.repairs.stats
             counted.update(requests=stats.requests, answers=stats.answers, rejects=sum(stats.rejects.values()))
@@ -104,8 +107,8 @@ class Consumer:
         return counted
 
     def _on_hole(self, what: str, event: PacketsLost | HoleFilled | HoleAbandoned) -> None:
-        self._holes[what] += 1
-        self._holes[f"{what} {event.kind.name}"] += 1
+        self._events[what] += 1
+        self._events[f"{what} {event.kind.name}"] += 1
 
 
 async def _run(settings: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ class Host:
 
     def set_link(self, interface: str, *, up: bool) -> None:
         """Take an interface up or down, as a pulled cable does."""
-        self.run("ip", "link", "set", interface, "up" if up else "down")
+        self.run("ip", "link", "set", "dev", interface, "up" if up else "down")
 
     def route(self, network: str, through: str) -> None:
         """Reach a network through a neighbour's address."""
@@ -77,20 +77,20 @@ class Wiring:
 
     def bridge(self, host: Host, name: str) -> None:
         """A switch in a host, which passes multicast to all its ports."""
-        host.run("ip", "link", "add", name, "type", "bridge", "mcast_snooping", "0")
+        host.run("ip", "link", "add", "name", name, "type", "bridge", "mcast_snooping", "0")
         host.set_link(name, up=True)
 
     def cable(self, one: Host, interface: str, other: Host, other_interface: str) -> None:
         """A veth pair, both ends up."""
         pair = ("type", "veth", "peer", "name", other_interface, "netns", other.name)
-        _run("ip", "link", "add", interface, "netns", one.name, *pair)
+        _run("ip", "link", "add", "name", interface, "netns", one.name, *pair)
         one.set_link(interface, up=True)
         other.set_link(other_interface, up=True)
 
     def plug(self, host: Host, interface: str, address: str, switch: Host, bridge: str, port: str) -> None:
         """A cable from a host's interface, which gets this address (with its prefix length), to a switch's port."""
         self.cable(host, interface, switch, port)
-        switch.run("ip", "link", "set", port, "master", bridge)
+        switch.run("ip", "link", "set", "dev", port, "master", bridge)
         host.run("ip", "address", "add", address, "dev", interface)
 
     def remove(self) -> None:

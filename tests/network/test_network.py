@@ -1,0 +1,142 @@
+"""The feed over real links, which lose, repeat, delay and reorder packets and go down: no LIVE book is ever wrong."""
+
+import asyncio
+
+import pytest
+
+from tests.helpers.require import require_namespaces
+from tests.network.plant import PARTITIONS, SYMBOLS, plant
+
+
+@pytest.fixture(autouse=True)
+def _namespaces() -> None:
+    require_namespaces()
+
+
+def dropping(share: int) -> str:
+    """Drop so many of a thousand datagrams."""
+    return f"meta l4proto udp numgen random mod 1000 < {share} counter drop"
+
+
+async def test_one_percent_lost_on_both_lines_is_noticed_by_nobody_else_and_makes_no_book_wrong(tmp_path):
+    async with plant(tmp_path) as staged:
+        one, two = staged.consumers["one"], staged.consumers["two"]
+        host = staged.hosts["one"]
+        for interface in "ab":
+            host.filter(interface, dropping(10))
+        await asyncio.sleep(6)
+        dropped = [host.counted(interface)[0] for interface in "ab"]
+        assert all(count > 5 for count in dropped), dropped
+        await one.ends_well()
+        seen = await two.ask("seen")
+        assert seen["lost"] == {}
+        assert "holes" not in seen
+        await two.ends_well()
+
+
+async def test_what_a_bad_network_loses_is_asked_for_again_or_comes_with_snapshots(tmp_path):
+    async with plant(tmp_path, ("one",)) as staged:
+        one, host = staged.consumers["one"], staged.hosts["one"]
+        for interface in "ab":
+            host.filter(interface, dropping(250))  # of answers as well
+        await asyncio.sleep(6)
+        dropped = [host.counted(interface)[0] for interface in "ab"]
+        assert all(count > 100 for count in dropped), dropped
+        seen = await one.ask("seen")
+        assert seen["holes BOOKS"] > 10
+        assert seen["requests"] > 10
+        assert seen["filled BOOKS"] > 10
+        await one.ends_well()  # while packets are still being lost
+        host.clear()
+        await one.ask("mark")
+        await one.ends_well()
+
+
+async def test_repeated_packets_change_nothing(tmp_path):
+    async with plant(tmp_path) as staged:
+        one, two = staged.consumers["one"], staged.consumers["two"]
+        switch, host = staged.hosts["switch"], staged.hosts["one"]
+        host.filter("a", "meta l4proto udp counter")
+        host.filter("b", "meta l4proto udp counter")
+        # What comes from the feeder's port goes out twice on the port of `one`, and once on all others.
+        switch.filter("a-feeder", 'meta l4proto udp numgen random mod 100 < 50 counter dup to "a-one"')
+        await asyncio.sleep(5)
+        (repeated,) = switch.counted("a-feeder")
+        (on_a,), (on_b,) = host.counted("a"), host.counted("b")
+        assert repeated > 100
+        assert on_a > 1.2 * on_b, (repeated, on_a, on_b)
+        seen_one, seen_two = await one.ask("seen"), await two.ask("seen")
+        assert seen_one["packets A"] > 1.2 * seen_two["packets A"]
+        assert seen_one["lost"] == seen_two["lost"] == {}
+        assert "holes" not in seen_one
+        await one.ends_well()
+        await two.ends_well()
+
+
+async def test_delayed_and_reordered_packets_make_no_book_wrong(tmp_path):
+    # Line B is late by more than a consumer waits for it, and both lines bring some packets behind later ones.
+    faults = "reorder:64,0.02,0.3;delay:0.005,0.01@A;delay:0.03,0.02@B;random:0.05"
+    async with plant(tmp_path, (), relay=("--faults", faults, "--seed=7")) as staged:
+        far = staged.consumers["far"]
+        await asyncio.sleep(6)
+        seen = await far.ask("seen")
+        assert seen["reordered"] > 100
+        assert seen["holes"] > 0
+        await far.ends_well()
+        done = await staged.end_relay()
+        for line in "AB":
+            counts = done["lines"][line]
+            assert counts["delayed"]["reorder"] > 100
+            assert counts["delayed"]["delay"] > 1000
+            assert counts["lost"]["random"] > 50
+        assert done["refused"] == 0
+
+
+async def test_one_line_down_is_noticed_by_nobody_and_both_by_everybody_until_they_are_back(tmp_path):
+    async with plant(tmp_path) as staged:
+        feeder, consumers = staged.hosts["feeder"], staged.consumers.values()
+        feeder.set_link("a", up=False)
+        await asyncio.sleep(3)
+        for consumer in consumers:
+            seen = await consumer.ask("seen")
+            assert seen["lost"] == {}
+            assert "holes" not in seen
+            assert seen["packets B"] > 100 > seen.get("packets A", 0)
+        feeder.set_link("a", up=True)
+        await asyncio.sleep(2)
+        for consumer in consumers:
+            await consumer.ask("mark")
+        await asyncio.sleep(1)
+        for consumer in consumers:
+            seen = await consumer.ask("seen")
+            assert seen.get("packets A", 0) > 0.5 * seen["packets B"]  # the line is used again
+            assert seen["lost"] == {}
+
+        feeder.set_link("a", up=False)
+        feeder.set_link("b", up=False)
+        await asyncio.sleep(3)
+        for consumer in consumers:
+            told = await consumer.ask("live", seconds=0)
+            assert told["statuses"] == {"FEEDER_LOST": SYMBOLS}
+        feeder.set_link("a", up=True)
+        feeder.set_link("b", up=True)
+        for consumer in consumers:
+            await consumer.ends_well()
+            seen = await consumer.ask("seen")
+            assert seen["feeder lost"] == seen["feeder heard"] == PARTITIONS
+
+
+async def test_a_consumers_own_cable_pulled_is_that_consumers_trouble_alone(tmp_path):
+    async with plant(tmp_path) as staged:
+        one, two = staged.consumers["one"], staged.consumers["two"]
+        for interface in "ab":
+            staged.hosts["one"].set_link(interface, up=False)
+        await asyncio.sleep(3)
+        assert (await one.ask("live", seconds=0))["statuses"] == {"FEEDER_LOST": SYMBOLS}
+        for interface in "ab":
+            staged.hosts["one"].set_link(interface, up=True)
+        await one.ends_well()
+        seen = await two.ask("seen")
+        assert seen["lost"] == {}
+        assert "holes" not in seen
+        await two.ends_well()
