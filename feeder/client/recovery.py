@@ -464,12 +464,13 @@ class PartitionBooks:
         self.cycles, self.instruments, self.partitions = 0, None, None
         self.health.hole_end = 0
         self.health.silent = self.health.ended = False
-        self._emit(SessionChanged(self.partition, started.session_id))
         for book in self._books.values():
             book.view.reset()
             book.held = False
             book.pending.clear()
             book.since = started.sequence
+        self._emit(SessionChanged(self.partition, started.session_id))
+        for book in self._books.values():
             self._announce(book)
 
     def _define(self, instrument_id: int, definition: InstrumentDefinition) -> None:

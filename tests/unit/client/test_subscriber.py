@@ -4,7 +4,16 @@ import asyncio
 
 import pytest
 
-from feeder.client import BookChanged, EventsDropped, FeederLost, Line, Subscriber, ViewStatus, subscriber
+from feeder.client import (
+    BookChanged,
+    EventsDropped,
+    FeederLost,
+    Line,
+    SessionChanged,
+    Subscriber,
+    ViewStatus,
+    subscriber,
+)
 from feeder.clock import ManualClock
 from feeder.errors import ConfigError, FeedError
 from tests.helpers.feed import Feed, levels_of
@@ -50,6 +59,16 @@ def test_a_callback_that_raises_costs_neither_the_books_behind_it_nor_the_feed(c
         assert levels_of(view) == source.levels()
     assert consumer.callback_errors == 2
     assert "the user's mistake" in caplog.text
+
+
+def test_whoever_hears_of_a_new_session_sees_no_book_of_the_old_one():
+    feed, consumer = joined()
+    seen: list[ViewStatus] = []
+    consumer.on(SessionChanged, lambda _: seen.extend(view.status for view in consumer.books.values()))
+    feed.start()
+    feed.turn()
+    deliver(feed, consumer)
+    assert seen == [ViewStatus.JOINING, ViewStatus.JOINING]
 
 
 async def test_silence_is_noticed_though_a_callback_raises(caplog):
