@@ -7,11 +7,13 @@ not be compared is counted, and many of those are a failure too: an auditor that
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from soak_records import Altered, Figures, Flag, Look, Mark, Record, Sample, Status
+
+from feeder.market.instrument import InstrumentKey
 
 LIVE = "LIVE"
 _NOT_JOINED = frozenset({"JOINING", "CLOSED"})
@@ -89,10 +91,14 @@ class Witness:
 
 
 class Audit:
-    """One run's judge. Feed it records in each program's own order; `settle` compares what can be compared."""
+    """One run's judge. Feed it records in each program's own order; `settle` compares what can be compared.
 
-    def __init__(self, limits: Limits) -> None:
+    `names` of the books, by instrumentId, are for people; it may be filled later.
+    """
+
+    def __init__(self, limits: Limits, names: Mapping[int, InstrumentKey] | None = None) -> None:
         self.limits = limits
+        self._names = {} if names is None else names
         self.wrong = Findings()  # a consumer's LIVE book is not the feeder's
         self.feeder_wrong = Findings()  # the feeder's is not the exchange's
         self.unflagged = Findings()
@@ -122,7 +128,7 @@ class Audit:
             if known is truth:
                 self._truth_times.append((record.time, key))
             elif known != truth:
-                self.wrong.add(f"the reference shows book {record.book} at {record.sequence} in two states")
+                self.wrong.add(f"the reference shows {self._name(record.book)} at {record.sequence} in two states")
             if record.text is not None:
                 confirm = self._unconfirmed.setdefault(record.book, {})
                 confirm[record.update_id, record.venue_sequence] = record.time, record.text
@@ -163,9 +169,9 @@ class Audit:
                 continue
             self.exchange_compared += 1
             if told is None:
-                self.feeder_wrong.add(f"book {book} was LIVE at u={u} seq={seq}, which the exchange never sent")
+                self.feeder_wrong.add(f"{self._name(book)} was LIVE at u={u} seq={seq}, which the exchange never sent")
             elif told != ours:
-                self.feeder_wrong.add(f"book {book} at u={u} seq={seq} is not the exchange's")
+                self.feeder_wrong.add(f"{self._name(book)} at u={u} seq={seq} is not the exchange's")
 
     def unconfirmed(self, before: float) -> dict[int, list[tuple[int, int]]]:
         """The (u, seq) that the exchange is to confirm, of books that have waited since before that time."""
@@ -213,6 +219,9 @@ class Audit:
             problems.append(f"the reference lost packets {lost} times: this machine is too slow for the run")
         return problems
 
+    def _name(self, book: int) -> str:
+        return " ".join(self._names.get(book, ("book", str(book))))
+
     def never_equal_since(self, name: str, time: float) -> list[int]:
         """Books of a consumer's last sample that were not found LIVE and equal at or after that time."""
         witness = self.witnesses[name]
@@ -246,7 +255,7 @@ class Audit:
                 if book in before.sequences and book not in before.others:
                     witness.lost_since[book] = now
                     if book not in witness.told_books and book % partitions not in witness.told_partitions:
-                        self.unflagged.add(f"{witness.name}: book {book} became {status} and no event said so")
+                        self.unflagged.add(f"{witness.name}: {self._name(book)} became {status} and no event said so")
             for book in [book for book in witness.lost_since if book not in sample.others]:
                 witness.lost_longest = max(witness.lost_longest, now - witness.lost_since.pop(book))
         witness.latest = sample
@@ -277,8 +286,8 @@ class Audit:
                 witness.excused += 1
             else:
                 self.wrong.add(
-                    f"{witness.name}: book {look.book} was LIVE and wrong at sequence {look.sequence} of session "
-                    f"{look.session} (u={look.update_id}; the feeder's u={truth.update_id})"
+                    f"{witness.name}: {self._name(look.book)} was LIVE and wrong at sequence {look.sequence} of "
+                    f"session {look.session} (u={look.update_id}; the feeder's u={truth.update_id})"
                 )
 
     def _is_behind(self, witness: Witness, sample: Sample, limit: float) -> None:
@@ -294,10 +303,10 @@ class Audit:
             mine, session = sample.sessions.get(partition, 0), reference.sessions.get(partition, 0)
             if mine < session:
                 self.unflagged.add(
-                    f"{witness.name}: book {book} is LIVE in session {mine}, {limit:.2f} s after {session} began"
+                    f"{witness.name}: {self._name(book)} is LIVE in session {mine}, {limit:.2f} s after {session} began"
                 )
             elif mine == session and sequence < reference.sequences.get(book, 0):
                 self.unflagged.add(
-                    f"{witness.name}: book {book} is LIVE at sequence {sequence}, "
+                    f"{witness.name}: {self._name(book)} is LIVE at sequence {sequence}, "
                     f"{limit:.2f} s after the feeder's was at {reference.sequences[book]}"
                 )

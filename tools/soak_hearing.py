@@ -20,7 +20,7 @@ class Hearing:
 
     def __init__(self, stage: Stage, limits: Limits) -> None:
         self.stage = stage
-        self.audit = Audit(limits)
+        self.audit = Audit(limits, stage.books)
         self.problems: list[str] = []
         self._tails: list[Consumer] = []
 
