@@ -25,6 +25,7 @@ class Receiver:
         self._on_datagram = on_datagram
         self._sockets: list[socket.socket] = []
         self._by_channel: dict[int, list[socket.socket]] = {channel.channel_id: [] for channel in self._channels}
+        self._dropped = dict.fromkeys(self._by_channel, 0)  # by sockets that are closed
 
     def open(self) -> None:
         """Join every group and begin to read; to be called on the running loop."""
@@ -43,6 +44,8 @@ class Receiver:
     def close(self) -> None:
         """Leave the groups."""
         loop = asyncio.get_running_loop()
+        for channel_id in self._by_channel:
+            self._dropped[channel_id] = self.dropped(channel_id)
         for sock in self._sockets:
             loop.remove_reader(sock)
             sock.close()
@@ -52,7 +55,7 @@ class Receiver:
 
     def dropped(self, channel_id: int) -> int:
         """Datagrams of a channel that this machine dropped because a socket's buffer was full, all lines together."""
-        return sum(map(drops, self._by_channel[channel_id]))
+        return self._dropped[channel_id] + sum(map(drops, self._by_channel[channel_id]))
 
     def _read(self, sock: socket.socket, line: str, channel_id: int) -> None:
         receive, handle = sock.recv, self._on_datagram
