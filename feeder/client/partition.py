@@ -130,7 +130,7 @@ class PartitionFeed:
         for frame in packet.frames:
             message = decoder.decode(packet, frame)
             if message is not None and isinstance(message.body, RetransmitReject):
-                for hole in self.repairs.on_reject(message.body, now):
+                for hole in self.repairs.on_reject(message.body, packet.session_id, now):
                     kind, arbiter = self.arbiters[message.body.channel_id]
                     self._handle(kind, arbiter, arbiter.abandon(hole.first))
 

@@ -380,7 +380,7 @@ class PartitionBooks:
                 self._break(book, None)
             if self._proves(book.view, body):
                 book.view.proof = body.books_sequence
-                self._announce(book)
+                self._catch_up(book)  # if it waited, it was an altered message that told it to
             elif self._wants(book, body):
                 self._snapshot = SnapshotAssembly(message.instrument_id, body)
         elif snapshot is not None and snapshot.instrument_id == message.instrument_id:

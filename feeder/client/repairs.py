@@ -65,6 +65,7 @@ class Repairs:
         self._channel_id = 16 * partition + Kind.RETRANSMIT
         self._arbiters = arbiters
         self._random = random
+        self._quiet_until = 0.0  # monotonic seconds; before it, the feeder has said, nothing is answered
         self._parts: dict[int, list[_Part]] = {channel_id: [] for channel_id in arbiters}
 
     def on_hole(self, channel_id: int, hole: Hole, now: float) -> None:
@@ -108,18 +109,23 @@ class Repairs:
                 part.due = min(part.due, now + _REST_SECONDS)
                 part.attempts = 0
 
-    def on_reject(self, reject: RetransmitReject, now: float) -> list[Hole]:
-        """The feeder will not serve a request, or not now; the holes to be given up."""
+    def on_reject(self, reject: RetransmitReject, session_id: int, now: float) -> list[Hole]:
+        """The feeder, in that session, will not serve a request, or not now; the holes to be given up."""
         stats = self.stats
         stats.rejects[reject.reason] = stats.rejects.get(reject.reason, 0) + 1
+        arbiter = self._arbiters.get(reject.channel_id)
+        if arbiter is None or (session_id == arbiter.session_id) is (reject.reason is RejectReason.OTHER_SESSION):
+            return []  # of what was asked in a session that is no longer followed
         hopeless = []
-        for part in self._parts.get(reject.channel_id, ()):
+        for part in self._parts[reject.channel_id]:
             if part.waits and part.first <= reject.first_sequence <= part.last:
                 if reject.retry_delay_ns:
                     part.waits = False
                     part.attempts = max(0, part.attempts - 1)
-                    delay = min(reject.retry_delay_ns / SECOND_NS, HOLE_SECONDS)
+                    delay = min(max(reject.retry_delay_ns / SECOND_NS, RETRY_SECONDS), HOLE_SECONDS)
                     part.due = now + delay + self._random.uniform(0, JITTER_SECONDS)
+                    if reject.reason is RejectReason.RATE:  # it is this consumer that has to wait, whatever it asks
+                        self._quiet_until = part.due
                 elif part.hole not in hopeless:
                     hopeless.append(part.hole)
         return hopeless
@@ -143,7 +149,7 @@ class Repairs:
             elif part.attempts == ATTEMPTS or now - hole.noticed >= HOLE_SECONDS:
                 if part.hole not in hopeless:
                     hopeless.append(part.hole)
-            elif self.addresses and waiting < _MOST_AT_ONCE:
+            elif self.addresses and waiting < _MOST_AT_ONCE and now >= self._quiet_until:
                 waiting += 1
                 address = self.addresses[part.attempts % len(self.addresses)]
                 requests.append((self._request(channel_id, arbiter.session_id, left), address))

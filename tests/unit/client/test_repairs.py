@@ -8,7 +8,16 @@ from feeder.client.status import ViewStatus
 from feeder.market.update import Side, TradeUpdate
 from feeder.multicast.arbiter import Arbiter, ChannelState, Hole, OpenHole
 from feeder.wire.decoder import decode
-from feeder.wire.messages import ChannelInfo, Kind, LineInfo, RejectReason, RetransmitReject, RetransmitRequest
+from feeder.wire.encoder import book_checksum
+from feeder.wire.messages import (
+    BookChecksum,
+    ChannelInfo,
+    Kind,
+    LineInfo,
+    RejectReason,
+    RetransmitReject,
+    RetransmitRequest,
+)
 from feeder.wire.packet import parse
 from tests.helpers.feed import Consumer, Datagram, Feed, Source, levels_of
 
@@ -374,6 +383,23 @@ def test_a_checksum_shows_a_quiet_book_that_its_delta_was_in_the_hole():
     assert same(quiet, consumer)
 
 
+def test_a_book_that_an_altered_checksum_told_to_wait_is_not_live_and_behind():
+    feed, consumer = live_feed("BTCUSDT", "ETHUSDT")
+    quiet, busy = feed.sources.values()
+    busy.delta([100, 9], [])
+    lose(feed, consumer)
+    feed.publisher.partitions[0].books.write(book_checksum(quiet.id, BookChecksum(quiet.publisher.sequence + 7, 2, 1)))
+    feed.send([consumer])
+    notice(feed, consumer)
+    quiet.publisher.publish_snapshot()
+    feed.send([consumer])
+    assert consumer.view(quiet).status is ViewStatus.LIVE
+    quiet.delta([98, 1], [])
+    feed.send([consumer])
+    assert consumer.view(quiet).status is ViewStatus.LIVE
+    assert same(quiet, consumer)
+
+
 def test_a_book_proven_after_the_hole_does_not_wait_for_it():
     feed, consumer = live_feed("BTCUSDT", "ETHUSDT")
     hit, other = feed.sources.values()
@@ -476,12 +502,57 @@ def test_rejects_end_a_hole_or_put_it_off():
     now = feed.clock.monotonic()
     repairs = consumer.feed.repairs
     wait = RetransmitReject(request.first_sequence, 1, 99, 300_000_000, 1, 0, RejectReason.RATE)
-    assert repairs.on_reject(wait, now) == []
+    session = feed.publisher.session_id
+    assert repairs.on_reject(wait, session, now) == []
     assert repairs.due(0, now + 0.299) == ([], [])
     assert len(repairs.due(0, now + 0.306)[0]) == 1
     never = RetransmitReject(request.first_sequence, 90, 99, 0, 1, 0, RejectReason.TOO_OLD)
-    assert repairs.on_reject(never, now) == [Hole(request.first_sequence, request.first_sequence)]
+    assert repairs.on_reject(never, session, now) == [Hole(request.first_sequence, request.first_sequence)]
     assert repairs.stats.rejects == {RejectReason.RATE: 1, RejectReason.TOO_OLD: 1}
+
+
+def test_a_reject_of_a_session_that_is_over_ends_no_hole():
+    feed, consumer, _ = in_doubt()
+    (request,) = ask(feed, consumer)
+    now, session = feed.clock.monotonic(), feed.publisher.session_id
+    repairs = consumer.feed.repairs
+    for reason, of in ((RejectReason.TOO_OLD, session - 1), (RejectReason.OTHER_SESSION, session)):
+        assert repairs.on_reject(RetransmitReject(request.first_sequence, 1, 9, 0, 1, 0, reason), of, now) == []
+    restarted = RetransmitReject(request.first_sequence, 1, 9, 0, 1, 0, RejectReason.OTHER_SESSION)
+    assert len(repairs.on_reject(restarted, session + 1, now)) == 1
+
+
+def test_a_consumer_that_asked_too_much_asks_nothing_until_it_may():
+    feed, consumer = live_feed()
+    (source,) = feed.sources.values()
+    for quantity in range(1, 101):
+        source.delta([100, quantity], [])
+    lose(feed, consumer)
+    source.delta([98, 1], [])
+    feed.send([consumer])
+    notice(feed, consumer)
+    requested = ask(feed, consumer)
+    assert len(requested) == 3
+    now, session = feed.clock.monotonic(), feed.publisher.session_id
+    reject = RetransmitReject(requested[0].first_sequence, 1, 999, 100_000_000, 34, 0, RejectReason.RATE)
+    repairs = consumer.feed.repairs
+    assert repairs.on_reject(reject, session, now) == []
+    for later in (0.016, 0.040, 0.099):
+        assert repairs.due(0, now + later) == ([], [])
+    assert len(repairs.due(0, now + 0.106)[0]) == 3
+
+
+def test_rejects_that_allow_a_retry_at_once_make_no_storm():
+    feed, consumer, _ = in_doubt()
+    session = feed.publisher.session_id
+    asked = 0
+    for _ in range(100):  # half a second
+        for request in ask(feed, consumer, 0.005):
+            asked += 1
+            reject = RetransmitReject(request.first_sequence, 1, 9, 1, 1, 0, RejectReason.NOT_SENT)
+            consumer.feed.repairs.on_reject(reject, session, feed.clock.monotonic())
+        consumer.asked.clear()
+    assert 10 < asked <= 0.5 / RETRY_SECONDS
 
 
 def test_a_feeder_that_kept_too_little_says_so_and_snapshots_mend():
