@@ -60,7 +60,9 @@ from feeder.wire.messages import (
 )
 from feeder.wire.packet import Frame, Packet
 
+_CONFLATED = int(EventFlag.CONFLATED)  # as a plain integer: an enum's comparison takes its time
 _PENDING_EVENTS = 4096  # of one book, while it waits for a snapshot or for a hole to be filled
+_NUMBERED = (BookDelta, BookClear, InstrumentStatus)
 
 
 @dataclass(slots=True)
@@ -246,7 +248,7 @@ class PartitionBooks:
         view = book.view
         cleared = False
         deltas = []
-        conflated = bool(event.flags & EventFlag.CONFLATED)
+        conflated = bool(event.flags & _CONFLATED)
         for body in event.bodies:
             if isinstance(body, BookDelta):
                 view.apply(body, conflated=conflated)
@@ -514,4 +516,4 @@ def _last_sequence(event: BookEvent) -> int:
 
 def _numbered(event: BookEvent) -> list[BookDelta | BookClear | InstrumentStatus]:
     """The event's messages that advance the instrumentSequence."""
-    return [body for body in event.bodies if isinstance(body, BookDelta | BookClear | InstrumentStatus)]
+    return [body for body in event.bodies if isinstance(body, _NUMBERED)]

@@ -24,6 +24,7 @@ SILENCE_SECONDS = 3 * HEARTBEAT_INTERVAL  # three heartbeats missed on every lin
 SESSION_TAKEOVER_SECONDS = 1.0
 LARGEST_OPEN_HOLE = 2000  # messages; what is larger is mended by snapshots sooner than by retransmission
 MOST_OPEN_HOLES = 256
+_END = int(PacketFlag.END_OF_SESSION)  # as a plain integer: an enum's comparison takes its time
 
 
 class ChannelState(enum.Enum):
@@ -240,7 +241,7 @@ class Arbiter:
         # Time is looked at in `on_time` only: a late reader has another line's copy in the next socket, unread.
         while len(self._waiting) > REORDER_PACKETS:
             self._give_up(now, out)
-        if packet.flags & PacketFlag.END_OF_SESSION and not self._ended:
+        if packet.flags & _END and not self._ended:
             self._give_up_all(now, out)
             self._ended = True
             out.append(SessionEnded(self.session_id))
