@@ -402,11 +402,13 @@ class PartitionBooks:
 
     def _contradicts(self, view: BookView, begin: SnapshotBegin) -> bool:
         """Whether the feeder's book is another than the view, which is good to no later a message than the snapshot."""
-        if not view.joined or not view.proof <= begin.books_sequence < self._assembly.sequence:
+        if not view.joined:
             return False
-        feeders = (begin.instrument_sequence, begin.status, begin.price_exponent, begin.quantity_exponent)
-        ours = (view.sequence, view.feeder_status, view.price_exponent, view.quantity_exponent)
-        return begin.instrument_sequence <= view.sequence and feeders != ours
+        if begin.instrument_sequence == view.sequence:  # one book, whenever it is told, even ahead of the books channel
+            feeders = (begin.status, begin.price_exponent, begin.quantity_exponent)
+            return feeders != (view.feeder_status, view.price_exponent, view.quantity_exponent)
+        in_step = view.proof <= begin.books_sequence < self._assembly.sequence
+        return in_step and begin.instrument_sequence < view.sequence
 
     def _wants(self, book: _Book, begin: SnapshotBegin) -> bool:
         """Whether this snapshot may be loaded: needed, not older than the book, and nothing after it missing."""

@@ -14,7 +14,7 @@ from feeder.client.status import ViewStatus
 from feeder.market.update import Side, TradeUpdate
 from feeder.multicast.plan import ChannelPlan
 from feeder.wire.decoder import decode
-from feeder.wire.messages import Kind
+from feeder.wire.messages import Kind, Template
 from feeder.wire.packet import parse
 from tests.helpers.feed import Consumer, Feed, levels_of
 
@@ -526,3 +526,38 @@ def test_a_late_joiners_stale_book_is_as_old_as_the_feeders():
     age = late.view(source).age_seconds
     assert age is not None
     assert 20.9 < age < 21.2
+
+
+def altered_to_live(data: bytes) -> bytes:
+    changed = bytearray(data)
+    at = 32
+    for _ in range(changed[7]):
+        if int.from_bytes(changed[at + 10 : at + 12], "little") == Template.INSTRUMENT_STATUS:
+            changed[at + 24] = 2
+        at += int.from_bytes(changed[at : at + 2], "little")
+    return bytes(changed)
+
+
+def test_a_snapshot_that_overtakes_the_books_channel_contradicts_a_book_once_that_has_caught_up():
+    feed = Feed(("BTCUSDT", "ETHUSDT"))
+    victim, busy = feed.sources.values()
+    for source in (victim, busy):
+        source.restart([100, 5], [101, 7])
+    consumer = Consumer(feed)
+    feed.run(1.2, [consumer])
+    victim.stale()
+    feed.turn()
+    sent, feed.wire[:] = list(feed.wire), []
+    for line, channel, data in sent:
+        consumer.feed.on_datagram(line, channel, altered_to_live(data) if channel == Kind.BOOKS else data)
+    assert consumer.view(victim).is_live  # misled
+    for step in range(300):  # the snapshots' sockets are read before those of the books
+        busy.delta([100, step + 1], [])
+        feed.clock.advance(0.01)
+        feed.publisher.tick(feed.clock.monotonic())
+        feed.turn()
+        sent, feed.wire[:] = sorted(feed.wire, key=lambda d: -d[1]), []
+        for datagram in sent:
+            consumer.feed.on_datagram(*datagram)
+        consumer.feed.on_time()
+    assert not consumer.view(victim).is_live
