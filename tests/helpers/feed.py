@@ -141,7 +141,6 @@ class Feed:
                 for consumer in consumers:
                     consumer.feed.on_datagram(*datagram)
 
-
     def answer(self, consumer: "Consumer", keep: Callable[[bytes], bool] = lambda _: True) -> None:
         """A consumer's requests arrive, and the answers to them, less what `keep` refuses."""
         while consumer.asked:
