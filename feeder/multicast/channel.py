@@ -16,7 +16,7 @@ _log = logging.getLogger("feeder.multicast")
 HEARTBEAT_AFTER_DATA = 0.020  # seconds; shows a consumer that it lost the last packet
 HEARTBEAT_INTERVAL = 0.250  # seconds
 
-_FULL = (errno.EAGAIN, errno.ENOBUFS)  # the socket's buffer; the queue of the network card
+FULL = (errno.EAGAIN, errno.ENOBUFS)  # the socket's buffer, or the queue of the network card
 
 
 class Sender(Protocol):
@@ -55,7 +55,7 @@ class LineSender:
         try:
             self.bytes += self._send(packet)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 self.refused += 1
             else:
                 self.errors += 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from feeder.clock import Clock
 from feeder.errors import ConfigError
+from feeder.multicast.channel import FULL
 from feeder.multicast.plan import Channel
 from feeder.multicast.retransmit import RetransmitServer
 from feeder.wire.messages import MAX_PACKET
@@ -86,10 +87,11 @@ class RetransmitSockets:
             for packet in answer(data, source[0], now):
                 try:
                     send(packet, source)
-                except BlockingIOError:
-                    counters.dropped += 1
-                except OSError:  # forged sources may be such as nothing can be sent to
-                    counters.errors += 1
+                except OSError as error:
+                    if error.errno in FULL:
+                        counters.dropped += 1
+                    else:  # forged sources may be such as nothing can be sent to
+                        counters.errors += 1
         self._left = left
         if not left:
             self._loop.call_soon(self._on_turn)
