@@ -61,6 +61,7 @@ $(PEERS)/.ready: pyproject.toml deploy/constraints-peers.txt
 		-Dartifact=uk.co.real-logic:sbe-all:1.34.0 -DoutputDirectory=.tools/fetched
 	echo "$(SBE_SHA256)  .tools/fetched/$(SBE)" | sha256sum --check --quiet
 	mv .tools/fetched/$(SBE) $@
+	rmdir .tools/fetched
 
 clean:
 	rm -rf .venv $(PEERS) build *.egg-info
