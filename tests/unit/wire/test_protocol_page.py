@@ -6,7 +6,7 @@ from pathlib import Path
 from feeder.market.instrument import instrument_id
 from feeder.wire import layout
 from feeder.wire.decoder import decode
-from feeder.wire.messages import BookDelta, Template
+from feeder.wire.messages import SCHEMA_VERSION, BookDelta, Template
 from feeder.wire.packet import parse
 
 PAGE = (Path(__file__).parents[3] / "PROTOCOL.md").read_text("utf-8")
@@ -42,3 +42,10 @@ def test_every_template_stands_in_the_table_with_its_size():
 def test_instrument_ids_on_the_page_are_right():
     for text, number in re.findall(r"`(\w+:\w+)` is (\d+)", PAGE):
         assert instrument_id(*text.split(":")) == int(number)
+
+
+def test_page_tells_of_every_version_of_the_schema():
+    versions = PAGE.partition("| version | brought |")[2].partition("\n## ")[0]
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", versions, re.MULTILINE)] == [
+        *range(1, SCHEMA_VERSION + 1)
+    ]
