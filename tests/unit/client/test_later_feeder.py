@@ -1,4 +1,4 @@
-"""A consumer of today hears a feeder of a later version: everything appended, a new template, longer headers."""
+"""A consumer of today and a feeder of a later version, and the other way round: everything is appended to."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -6,10 +6,15 @@ from typing import Any
 
 from feeder.client.events import BboChanged, Defined, Traded
 from feeder.client.status import ViewStatus
+from feeder.clock import ManualClock
 from feeder.market.update import Side, TradeUpdate
-from feeder.wire.messages import MAX_PACKET, SCHEMA_VERSION
-from tests.helpers import foreign, values
-from tests.helpers.evolution import LaterFeeder
+from feeder.multicast.channel import ChannelPublisher
+from feeder.multicast.retransmit import RetransmitServer
+from feeder.multicast.ring import Ring
+from feeder.wire.messages import MAX_PACKET, SCHEMA_VERSION, PacketFlag
+from feeder.wire.packet import parse
+from tests.helpers import foreign, values, vectors
+from tests.helpers.evolution import LaterFeeder, encode_later, later_packet
 from tests.helpers.feed import Consumer, Datagram, Feed, levels_of
 
 
@@ -84,3 +89,16 @@ def test_a_hole_in_a_later_feed_is_proven_over_by_what_follows():
     feed.run(1.5, [consumer])
     assert consumer.feed.books.counters.snapshots_loaded > 0
     assert all_live_and_equal(feed, consumer)
+
+
+def test_a_feeder_of_today_answers_a_consumer_of_a_later_version():
+    clock = ManualClock()
+    books = ChannelPublisher(0, 77, PacketFlag.INCREMENTAL, [], clock, lambda _: None, Ring())
+    for vector in vectors.load(SCHEMA_VERSION).messages[:3]:
+        books.write(vector.data)
+    books.flush()
+    request = encode_later("RetransmitRequest", {"firstSequence": 2, "count": 2, "channelId": 0}, 0, 3)
+    padded = (320).to_bytes(2, "little") + request[2:].ljust(318, b"\0")
+    header = {"channelId": 5, "packetFlags": 8, "sessionId": 77, "sequence": 0, "sendingTime": 0}
+    (answer,) = RetransmitServer(5, [books], clock).answer(later_packet(header, [padded]), "192.0.2.1", 0.0)
+    assert (parse(answer).sequence, parse(answer).next_sequence) == (2, 4)
