@@ -54,7 +54,8 @@ epoch. Integers such as time_ns exceed 2^53: readers whose numbers are double-pr
   feeder_heard, ended    partition; ended: the feeder closed its session
   events_dropped         count: whoever reads this was too slow. Books after it are right, changes are missing
 Statuses: LIVE; SYNCING, STALE, DELISTED (the feeder's word); JOINING, SUSPECT, FEEDER_LOST, ENDED,
-CLOSED (the listener's own). With --stats: one `channel` per channel and one `partition` per partition, each second."""
+CLOSED (the listener's own). With --stats: one `channel` per channel and one `partition` per partition, each second;
+its `retransmit` is what was asked for again of books and trades, and p99_seconds from a hole named to filled."""
 
 STREAM_LEVELS = 10  # of each side in a `book` of the stream, unless told otherwise
 

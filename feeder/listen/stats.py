@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from feeder.client.recovery import RecoveryCounters
+from feeder.client.repairs import RepairStats
 from feeder.client.status import ViewStatus
+from feeder.clock import SECOND_NS
 from feeder.listen.board import Board
 from feeder.listen.decimals import rate_text
 from feeder.listen.paint import Line, Span, Tone, line
@@ -69,6 +71,8 @@ _BOOKS = (
     _Column("snapshots", "snapshots loaded, the first of each book included", "snaps", 5),
     _Column("refused", "snapshots not loaded: older than the book, or too old to join what followed", rank=6),
     _Column("checksum errors", "how often a book differed from the feeder's checksum", "bad sums", 3, bad=True),
+    _Column("asked", "requests sent for lost messages of books and trades", rank=7),
+    _Column("given up", "holes in books and trades that nothing filled: snapshots mend the books", "gone", 3, bad=True),
 )
 
 
@@ -88,12 +92,13 @@ class ChannelRow:
 
 @dataclass(frozen=True, slots=True)
 class PartitionRow:
-    """The books of one partition; `counters` is what happened to them."""
+    """The books of one partition; `counters` is what happened to them, `repairs` what was asked for again."""
 
     partition: int
     instruments: int
     live: int
     counters: RecoveryCounters
+    repairs: RepairStats
 
 
 class StatsMeter:
@@ -136,7 +141,7 @@ class StatsMeter:
         for partition, feed in self.board.feeds.items():
             views = [view for view in feed.books.views.values() if view.key is not None]
             live = sum(view.status is ViewStatus.LIVE for view in views)
-            rows.append(PartitionRow(partition, len(views), live, feed.books.counters))
+            rows.append(PartitionRow(partition, len(views), live, feed.books.counters, feed.repairs.stats))
         return rows
 
 
@@ -169,7 +174,7 @@ def channel_object(row: ChannelRow) -> dict[str, object]:
 
 def partition_object(row: PartitionRow) -> dict[str, object]:
     """A partition's books for JSON."""
-    counters = row.counters
+    counters, repairs = row.counters, row.repairs
     return {
         "partition": row.partition,
         "instruments": row.instruments,
@@ -182,6 +187,16 @@ def partition_object(row: PartitionRow) -> dict[str, object]:
         "snapshots_refused": counters.snapshots_refused,
         "checksum_mismatches": counters.checksum_mismatches,
         "malformed": counters.malformed,
+        "retransmit": {
+            "requests": repairs.requests,
+            "request_bytes": repairs.request_bytes,
+            "answers": repairs.answers,
+            "answer_bytes": repairs.answer_bytes,
+            "rejects": {reason.name: count for reason, count in repairs.rejects.items()},
+            "holes_filled": repairs.filled,
+            "holes_abandoned": repairs.abandoned,
+            "p99_seconds": round(repairs.duration.percentile(99) / SECOND_NS, 6),
+        },
     }
 
 
@@ -259,6 +274,8 @@ def _book_cells(row: PartitionRow) -> list[str]:
         counters.snapshots_loaded,
         counters.snapshots_refused,
         counters.checksum_mismatches,
+        row.repairs.requests,
+        row.repairs.abandoned,
     )
     return [str(count) for count in counts]
 

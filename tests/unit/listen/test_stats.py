@@ -121,3 +121,17 @@ def test_the_same_for_programs():
     assert set(books["lines"]["B"]) == {"packets", "messages", "first", "missing"}
     assert (partition["instruments"], partition["live"], partition["held"], partition["breaks"]) == (1, 0, 1, 0)
     assert (books["state"], books["filled"]) == ("RECOVERING", 0)
+    asked = partition["retransmit"]
+    assert (asked["requests"], asked["holes_filled"], asked["holes_abandoned"], asked["rejects"]) == (0, 0, 0, {})
+
+
+def test_a_hole_that_was_given_up_shows_in_both():
+    watched = Watched()
+    lossy(watched)
+    watched.run(2.5)
+    meter = StatsMeter(watched.board)
+    table = texts(paint_stats(meter, 220))
+    assert table[-2].split()[-3:] == ["asked", "given", "up"]
+    assert table[-1].split()[-2:] == ["0", "1"]  # nobody says where to ask
+    partition = json.loads(list(JsonLines(watched.board).stats(meter))[-1])
+    assert partition["retransmit"]["holes_abandoned"] == 1
