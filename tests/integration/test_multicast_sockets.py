@@ -8,7 +8,7 @@ import pytest
 from feeder.errors import ConfigError
 from feeder.multicast.plan import Channel, Endpoint
 from feeder.multicast.receiver import Receiver
-from feeder.multicast.sockets import open_receiver, open_sender
+from feeder.multicast.sockets import drops, open_receiver, open_sender
 from feeder.wire.messages import Kind
 from tests.helpers.processes import multicast_port
 
@@ -84,3 +84,11 @@ def test_a_receive_buffer_cut_short_warns_with_the_sysctl(caplog):
     with caplog.at_level("WARNING"), open_receiver(endpoint("239.77.9.6"), receive_buffer=1 << 30) as receiver:
         assert receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 1 << 30
     assert "net.core.rmem_max" in caplog.text
+
+
+def test_a_system_that_does_not_tell_its_drops_is_taken_to_have_none(monkeypatch):
+    with open_receiver(endpoint("239.77.9.7"), receive_buffer=65536) as receiver:
+        monkeypatch.setattr("feeder.multicast.sockets._SO_MEMINFO", 9999)  # no option of any Linux
+        assert drops(receiver) == 0
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        drops(receiver)
