@@ -115,8 +115,7 @@ class Subscriber:
         """Leave the groups; every view is CLOSED from here, and an `async for` that is waiting ends."""
         self._receiver.close()
         self._asker.close()
-        for feed in self.feeds.values():
-            feed.books.health.closed = True
+        self._close_views()
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.cancel()
@@ -222,7 +221,20 @@ class Subscriber:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def _close_views(self) -> None:
+        for feed in self.feeds.values():
+            feed.books.health.closed = True
+
     async def _tick(self) -> None:
+        try:
+            await self._tick_on()
+        except Exception as error:  # noqa: BLE001 - whatever it is: from here on nobody would notice a hole or a silence
+            _log.exception("the subscriber stopped")
+            self._close_views()
+            self._failure = FeedError(f"the subscriber stopped: {error!r}")
+            self._wake()
+
+    async def _tick_on(self) -> None:
         last = self._clock.monotonic()
         while True:
             await asyncio.sleep(_TICK_SECONDS)

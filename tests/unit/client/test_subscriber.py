@@ -95,6 +95,24 @@ async def test_silence_is_noticed_though_a_callback_raises(caplog):
     assert consumer.callback_errors == 2
 
 
+async def test_no_book_is_believed_once_time_is_not_looked_at_any_more(caplog, monkeypatch):
+    _, consumer = joined()
+    assert all(view.is_live for view in consumer.books.values())
+    stopped = ValueError("a mistake of ours")
+
+    def fail() -> None:
+        raise stopped
+
+    async with consumer:
+        monkeypatch.setattr(consumer.feeds[0], "on_time", fail)
+        async with asyncio.timeout(5):
+            with pytest.raises(FeedError, match="a mistake of ours"):
+                async for _ in consumer:
+                    pass
+        assert {view.status for view in consumer.books.values()} == {ViewStatus.CLOSED}
+    assert "a mistake of ours" in caplog.text
+
+
 async def test_events_beyond_the_backlog_are_dropped_and_it_is_said(monkeypatch):
     monkeypatch.setattr(subscriber, "EVENT_BACKLOG", 10)
     feed, consumer = joined()
