@@ -45,9 +45,9 @@ class _Cut:
 
 
 class EventAssembly:
-    """`wanted` holds the instrument ids whose messages are decoded; `on_event` gets each whole event of theirs."""
+    """`wanted` are the instrument ids whose messages are decoded, None for all; `on_event` gets their whole events."""
 
-    def __init__(self, wanted: Container[int], on_event: Callable[[BookEvent], None]) -> None:
+    def __init__(self, wanted: Container[int] | None, on_event: Callable[[BookEvent], None]) -> None:
         self.sequence = 0  # of the next message of the channel
         self._wanted = wanted
         self._on_event = on_event
@@ -73,7 +73,7 @@ class EventAssembly:
                 event = BookEvent(frame.instrument_id, sequence, sequence)
                 self._cut = None
             if event is not None and frame.instrument_id == event.instrument_id:
-                if frame.instrument_id in wanted:
+                if wanted is None or frame.instrument_id in wanted:
                     event.add(packet, frame)
                 event.sequence = sequence
                 event.flags |= flags
@@ -116,7 +116,7 @@ class EventAssembly:
                 if event is None or frame.instrument_id != event.instrument_id:
                     pieces.add(frame.instrument_id)
                 else:
-                    if frame.instrument_id in self._wanted:
+                    if self._wanted is None or frame.instrument_id in self._wanted:
                         event.add(run.packet, frame)
                     event.sequence = sequence
                     event.flags |= frame.event_flags

