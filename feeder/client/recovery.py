@@ -468,6 +468,9 @@ class PartitionBooks:
         self.cycles, self.instruments, self.partitions = 0, None, None
         self.health.hole_end = 0
         self.health.silent = self.health.ended = False
+        if self._all:  # ids that nothing but a message of the books channel, perhaps an altered one, ever named
+            for instrument_id in [number for number, view in self.views.items() if view.definition is None]:
+                del self.views[instrument_id], self._books[instrument_id]
         for book in self._books.values():
             book.view.reset()
             book.held = False

@@ -11,8 +11,10 @@ from feeder.client.events import (
     TradesGone,
 )
 from feeder.client.status import ViewStatus
+from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import Side, TradeUpdate
 from feeder.multicast.plan import ChannelPlan
+from feeder.wire import encoder
 from feeder.wire.decoder import decode
 from feeder.wire.messages import Kind, Template
 from feeder.wire.packet import parse
@@ -559,3 +561,16 @@ def test_a_snapshot_that_overtakes_the_books_channel_contradicts_a_book_once_tha
             consumer.feed.on_datagram(*datagram)
         consumer.feed.on_time()
     assert not consumer.view(victim).is_live
+
+
+def test_an_id_that_was_never_defined_is_forgotten_with_the_session():
+    feed, consumer = live_feed()
+    (source,) = feed.sources.values()
+    stray = encoder.instrument_status(4711, 3, 1, BookStatus.LIVE, StatusReason.NONE)
+    source.publisher._channels.books.write(stray)
+    feed.send([consumer])
+    assert set(consumer.feed.books.views) == {source.id, 4711}
+    feed.clock.advance(0.5)
+    feed.start()
+    feed.send([consumer])
+    assert set(consumer.feed.books.views) == {source.id}
