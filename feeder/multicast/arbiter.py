@@ -190,6 +190,7 @@ class Arbiter:
         self._ended = False
         self._last_heard: float | None = None  # or when listening began, before the first packet
         self._in_step = 0.0  # when a packet last reached next_sequence: every heartbeat does
+        self._misled = False  # none did for so long that next_sequence must be wrong
         self._waiting: dict[int, Packet] = {}
         self._arrived: dict[int, float] = {}  # when each that waits came
 
@@ -203,12 +204,13 @@ class Arbiter:
         self._last_heard = now
         count = len(packet.frames)
         if packet.sequence + count < self.next_sequence:
-            if now - self._in_step >= SESSION_TAKEOVER_SECONDS:
+            if self._misled:
                 self._begin(packet, now, out)
         elif self._ended and packet.sequence + count > self.next_sequence:
             self._begin(packet, now, out)
         else:
             self._in_step = now
+            self._misled = False
         per_line = stats.lines.get(line)
         if per_line is None:
             per_line = stats.lines[line] = LineStats()
@@ -254,6 +256,8 @@ class Arbiter:
             self._give_up(now, out)  # a hole is as old as the first packet that still waits behind it
         if self._last_heard is None:
             self._last_heard = now
+        # Asked only here, all being read: who did not run for a second finds old copies of a line unread at first.
+        self._misled = now - self._in_step >= SESSION_TAKEOVER_SECONDS
         if not self.silent and not self._ended and now - self._last_heard >= SILENCE_SECONDS:
             self.silent = True
             out.append(Silent())
@@ -311,6 +315,7 @@ class Arbiter:
         self.session_id = packet.session_id
         self.next_sequence = packet.sequence
         self._in_step = now
+        self._misled = False
         self._ended = False
         self._waiting.clear()
         self._arrived.clear()

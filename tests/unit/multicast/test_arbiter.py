@@ -245,3 +245,23 @@ def test_a_new_session_and_the_end_have_states_of_their_own():
     assert arbiter.state is ChannelState.SILENT
     arbiter.on_packet("A", packet(2, 0, session=200, flags=PacketFlag.END_OF_SESSION), 1.1)
     assert arbiter.state is ChannelState.ENDED
+
+
+def test_who_did_not_run_for_a_second_is_not_misled_by_copies_that_another_line_left_unread():
+    arbiter = joined()
+    arbiter.on_packet("A", packet(2), 0.01)
+    arbiter.on_time(0.01)
+    assert arbiter.on_packet("B", packet(1), 1.5) == []
+    assert delivered(arbiter.on_packet("A", packet(3), 1.5)) == [3]
+    assert arbiter.on_time(1.5) == []
+    assert arbiter.on_packet("B", packet(2), 1.5) == []
+
+
+def test_a_second_of_nothing_but_older_packets_begins_anew():
+    arbiter = joined(1000)
+    for tenth in range(1, 11):
+        assert arbiter.on_packet("A", packet(tenth), tenth / 10) == []
+        assert not any(isinstance(output, SessionStarted) for output in arbiter.on_time(tenth / 10))
+    out = arbiter.on_packet("A", packet(11), 1.1)
+    assert out[0] == SessionStarted(100, 11)
+    assert delivered(out) == [11]
