@@ -5,11 +5,12 @@ import logging
 import socket
 from collections.abc import Callable
 
+from feeder.multicast.receiver import LARGEST
+
 _log = logging.getLogger("feeder.multicast")
 
 _RECEIVE_BUFFER = 1 << 20  # bytes asked for: a few hundred answers
 _BATCH = 64  # datagrams before other sockets get their turn
-_LARGEST = 65536
 _MOST_ADDRESSES = 1024  # more than partitions and lines have
 
 Address = tuple[str, int]
@@ -59,7 +60,7 @@ class Asker:
     def _read(self, sock: socket.socket) -> None:
         for _ in range(_BATCH):
             try:
-                data, address = sock.recvfrom(_LARGEST)
+                data, address = sock.recvfrom(LARGEST)
             except BlockingIOError:
                 return
             if address in self._asked:
