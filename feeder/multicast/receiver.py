@@ -11,8 +11,8 @@ from feeder.wire.packet import Packet, parse
 
 RECEIVE_BUFFER = 4 << 20  # bytes asked for per socket
 _BATCH = 64  # datagrams of one socket before another gets its turn
-# Bytes; more than our packets have, so that a longer datagram is seen as one and refused. Python allocates as much for each
-# read and then gives most of it back: with 64 KiB the heap of a consumer grows by some per cent an hour.
+# Bytes: more than our packets have, so that a longer datagram is seen as one and refused. Python allocates as much for
+# each read and then gives most of it back: with 64 KiB the heap of a consumer grows by some per cent an hour.
 LARGEST = 2048
 
 OnDatagram = Callable[[str, int, bytes], None]
