@@ -99,6 +99,7 @@ def main() -> int:
     if args.list:
         print("\n".join(script.name for script in scripts))
         return 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell started it in the background
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         rows, others = asyncio.run(run(scripts, beside, args.seed, args.feeder_path.resolve(), max(1, args.at_once)))
