@@ -11,6 +11,8 @@ from tests.helpers.namespaces import Host
 from tests.helpers.require import require_namespaces
 from tests.network.plant import PARTITIONS, SYMBOLS, Asked, plant
 
+_TRIES = 4
+
 
 @pytest.fixture(autouse=True)
 def _namespaces() -> None:
@@ -39,6 +41,11 @@ async def until_seen(consumer: Asked, **counts: int) -> dict[str, Any]:
             return seen
         assert time.monotonic() < end, seen
         await asyncio.sleep(0.2)
+
+
+def noticed(seen: dict[str, Any]) -> bool:
+    """Whether a consumer has seen anything but a whole feed."""
+    return bool(seen["lost"]) or "holes" in seen
 
 
 async def test_one_percent_lost_on_both_lines_is_noticed_by_nobody_else_and_makes_no_book_wrong(tmp_path):
@@ -71,19 +78,17 @@ async def test_what_a_bad_network_loses_is_asked_for_again_or_comes_with_snapsho
 async def test_repeated_packets_change_nothing(tmp_path):
     async with plant(tmp_path) as staged:
         one, two = staged.consumers["one"], staged.consumers["two"]
-        switch, host = staged.hosts["switch"], staged.hosts["one"]
-        host.filter("a", "meta l4proto udp counter")
-        host.filter("b", "meta l4proto udp counter")
+        switch = staged.hosts["switch"]
         # What comes from the feeder's port goes out twice on the port of `one`, and once on all others.
         switch.filter("a-feeder", 'meta l4proto udp numgen random mod 100 < 50 counter dup to "a-one"')
         await until_counted(switch, ["a-feeder"], 300)
-        (repeated,) = switch.counted("a-feeder")
-        (on_a,), (on_b,) = host.counted("a"), host.counted("b")
-        assert on_a > 1.2 * on_b, (repeated, on_a, on_b)
-        seen_one, seen_two = await one.ask("seen"), await two.ask("seen")
-        assert seen_one["packets A"] > 1.2 * seen_two["packets A"]
-        assert seen_one["lost"] == seen_two["lost"] == {}
-        assert "holes" not in seen_one
+        end = time.monotonic() + 30
+        while (seen_one := await one.ask("seen"))["packets A"] < seen_one["packets B"] + 250:
+            assert time.monotonic() < end, seen_one
+            await asyncio.sleep(0.2)
+        seen_two = await two.ask("seen")
+        assert seen_two["packets A"] < 1.1 * seen_two["packets B"], seen_two
+        assert "holes" not in {**seen_one, **seen_two}
         await one.ends_well()
         await two.ends_well()
 
@@ -107,22 +112,23 @@ async def test_delayed_and_reordered_packets_make_no_book_wrong(tmp_path):
 async def test_one_line_down_is_noticed_by_nobody_and_both_by_everybody_until_they_are_back(tmp_path):
     async with plant(tmp_path) as staged:
         feeder, consumers = staged.hosts["feeder"], staged.consumers.values()
-        feeder.set_link("a", up=False)
-        await asyncio.sleep(3)
-        for consumer in consumers:
-            seen = await consumer.ask("seen")
-            assert seen["lost"] == {}
-            assert "holes" not in seen
-            assert seen["packets B"] > 100 > seen.get("packets A", 0)
-        feeder.set_link("a", up=True)
-        await asyncio.sleep(2)
-        for consumer in consumers:
-            await consumer.ask("mark")
-        await asyncio.sleep(1)
-        for consumer in consumers:
-            seen = await consumer.ask("seen")
-            assert seen.get("packets A", 0) > 0.5 * seen["packets B"]  # the line is used again
-            assert seen["lost"] == {}
+        # A machine that lets a program wait for a second makes any feeder look lost: then once more from the beginning.
+        for _ in range(_TRIES):
+            await staged.all_live()
+            feeder.set_link("a", up=False)
+            await asyncio.sleep(3)
+            while_down = [await consumer.ask("seen") for consumer in consumers]
+            feeder.set_link("a", up=True)
+            await asyncio.sleep(2)
+            for consumer in consumers:
+                await consumer.ask("mark")
+            await asyncio.sleep(1)
+            afterwards = [await consumer.ask("seen") for consumer in consumers]
+            if not any(map(noticed, while_down + afterwards)):
+                break
+        assert not any(map(noticed, while_down + afterwards)), (while_down, afterwards)
+        assert all(seen["packets B"] > 100 > seen.get("packets A", 0) for seen in while_down)
+        assert all(seen.get("packets A", 0) > 0.5 * seen["packets B"] for seen in afterwards)  # it is used again
 
         feeder.set_link("a", up=False)
         feeder.set_link("b", up=False)
@@ -135,7 +141,7 @@ async def test_one_line_down_is_noticed_by_nobody_and_both_by_everybody_until_th
         for consumer in consumers:
             await consumer.ends_well()
             seen = await consumer.ask("seen")
-            assert seen["feeder lost"] == seen["feeder heard"] == PARTITIONS
+            assert seen["feeder lost"] == seen["feeder heard"] >= PARTITIONS
 
 
 async def test_a_consumers_own_cable_pulled_is_that_consumers_trouble_alone(tmp_path):
