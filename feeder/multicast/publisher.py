@@ -116,7 +116,7 @@ class Partition:
 
     def _info(self, channel: Channel) -> ChannelInfo:
         return ChannelInfo(
-            int(HEARTBEAT_INTERVAL * SECOND_NS),
+            0 if channel.kind is Kind.RETRANSMIT else int(HEARTBEAT_INTERVAL * SECOND_NS),
             int(max(SNAPSHOT_PERIOD, self._snapshot_round.elapsed) * SECOND_NS),
             RING_MESSAGES if channel.kind in (*_KEPT, Kind.RETRANSMIT) else 0,
             channel.channel_id,

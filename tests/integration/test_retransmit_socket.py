@@ -300,5 +300,6 @@ async def test_a_feeder_says_where_to_ask_and_answers_until_its_farewell_is_over
                 assert await running.end() == 0, running.log
     assert line == ("127.0.0.1", port + 5)
     sizes = {kind.name: info.ring_size for kind, info in infos.items()}
+    assert [kind for kind, info in infos.items() if not info.heartbeat_ns] == [Kind.RETRANSMIT], "it only answers"
     kept_kinds = ("BOOKS", "TRADES", "RETRANSMIT")
     assert sizes == {kind.name: RING_MESSAGES if kind.name in kept_kinds else 0 for kind in Kind}
