@@ -54,7 +54,10 @@ LIMITS = (
     Limit("retransmit", "CPU us per request of one packet", lambda f: f["storm"]["cpu_us_per_request"]["median"], 15.0),
     Limit("retransmit", "bytes answered over bytes asked", lambda f: f["storm"]["largest_ratio"], 4.0),
     Limit(
-        "retransmit", "requests unanswered or refused", lambda f: f["storm"]["unanswered"] + f["storm"]["rejects"], 0
+        "retransmit",
+        "requests unanswered, refused or wrongly answered",
+        lambda f: sum(f["storm"][what] for what in ("unanswered", "rejects", "wrong")),
+        0,
     ),
     Limit("retransmit", "CPU per update with requests over without", lambda f: f["live"]["ratio"]["median"], 1.05),
     Limit("memory", "MB over the bare interpreter, 1,000 symbols", lambda f: f["mb_over_bare"], 60.0),

@@ -35,6 +35,7 @@ def retransmit(checkout: Path, seed: int, seconds: float | None) -> Figures:
     with Child("bench_ring.py", core=cores()[0], paths=(checkout, HERE)) as child:
         ring = child.answer()
     return {
+        "seed": seed,
         "storm": _storm(checkout, seed),
         "live": _live(checkout, seed, seconds or _LIVE_SECONDS),
         "ring": {**ring, "ring_ns": spread(ring["ring_ns"])},
@@ -143,8 +144,8 @@ def text(figures: Figures) -> str:
     """What a reader wants to see of it."""
     storm, live, ring = figures["storm"], figures["live"], figures["ring"]
     return "\n".join([
-        f"retransmit: {_CONSUMERS} consumers lose the same packet, {storm['requests'] // _CONSUMERS} times: "
-        f"{storm['requests']:,} requests, {storm['answers']:,} answers, {storm['rejects']:,} rejects, "
+        f"retransmit, seed {figures['seed']}: {_CONSUMERS} consumers lose the same packet, "
+        f"{storm['requests'] // _CONSUMERS} times: {storm['requests']:,} requests, {storm['answers']:,} answers, {storm['rejects']:,} rejects, "
         f"{storm['unanswered']} unanswered, {storm['wrong']} wrong",
         f"    {storm['bytes_asked']:,} bytes asked, {storm['bytes_answered']:,} answered, "
         f"largest ratio {storm['largest_ratio']:.2f}; CPU per request {_spread(storm['cpu_us_per_request'], 1)} us",

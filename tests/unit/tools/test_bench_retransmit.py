@@ -9,6 +9,7 @@ def spread(value: float) -> dict[str, float]:
 
 
 FIGURES = {
+    "seed": 3,
     "storm": {
         "requests": 6000,
         "answers": 5990,
@@ -34,7 +35,16 @@ FIGURES = {
 
 def test_every_figure_is_told():
     told = text(FIGURES)
-    for part in ("120 times", "6,000 requests", "5,990 answers", "4 rejects", "6 unanswered", "ratio 3.84", "540 ("):
+    for part in (
+        "seed 3",
+        "120 times",
+        "6,000 requests",
+        "5,990 answers",
+        "4 rejects",
+        "6 unanswered",
+        "ratio 3.84",
+        "540 (",
+    ):
         assert part in told
     assert "CPU per request 14.0 (13.9 to 14.1) us" in told
 
@@ -42,5 +52,9 @@ def test_every_figure_is_told():
 def test_a_request_that_costs_too_much_or_gets_nothing_misses_its_limit():
     lines = [limit.line(FIGURES) for limit in LIMITS if limit.scenario == "retransmit"]
     assert [line.split()[0] for line in lines] == ["ok", "ok", "MISSED", "ok"]
+    sound = {**FIGURES["storm"], "rejects": 0, "unanswered": 0}
+    for wrong, verdict in ((0, "ok"), (1, "MISSED")):
+        answered = {**FIGURES, "storm": {**sound, "wrong": wrong}}
+        assert [limit.line(answered).split()[0] for limit in LIMITS if limit.scenario == "retransmit"][2] == verdict
     dear = {**FIGURES, "storm": {**FIGURES["storm"], "cpu_us_per_request": spread(15.2)}}
     assert next(limit.line(dear).split()[0] for limit in LIMITS if limit.scenario == "retransmit") == "MISSED"
