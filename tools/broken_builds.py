@@ -191,6 +191,7 @@ def main() -> int:
     builds = [build for build in BUILDS if not args.only or any(text in build.name for text in args.only)]
     if not builds:
         parser.error(f"no build holds {' or '.join(args.only)}; there are: {', '.join(b.name for b in BUILDS)}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell started it in the background
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         verdicts = asyncio.run(run(builds, args.seed))

@@ -178,6 +178,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.only and not any(text in scenario.name for scenario in SCENARIOS for text in args.only):
         parser.error(f"no fault holds {' or '.join(args.only)}; there are: {', '.join(s.name for s in SCENARIOS)}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell started it in the background
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         rows = asyncio.run(run(args.only))
