@@ -145,8 +145,8 @@ def text(figures: Figures) -> str:
     storm, live, ring = figures["storm"], figures["live"], figures["ring"]
     return "\n".join([
         f"retransmit, seed {figures['seed']}: {_CONSUMERS} consumers lose the same packet, "
-        f"{storm['requests'] // _CONSUMERS} times: {storm['requests']:,} requests, {storm['answers']:,} answers, {storm['rejects']:,} rejects, "
-        f"{storm['unanswered']} unanswered, {storm['wrong']} wrong",
+        f"{storm['requests'] // _CONSUMERS} times: {storm['requests']:,} requests, {storm['answers']:,} answers, "
+        f"{storm['rejects']:,} rejects, {storm['unanswered']} unanswered, {storm['wrong']} wrong",
         f"    {storm['bytes_asked']:,} bytes asked, {storm['bytes_answered']:,} answered, "
         f"largest ratio {storm['largest_ratio']:.2f}; CPU per request {_spread(storm['cpu_us_per_request'], 1)} us",
         f"    {_spread(storm['floor_ratio'], 2)} times that of reading and sending alone, "
