@@ -74,15 +74,20 @@ async def _result_of(name: str, seed: int, package: Path) -> dict[str, Any]:
 
 
 def chosen(texts: Sequence[str]) -> list[Script]:
-    """The scripts whose name holds one of the texts; all, when there are none."""
-    return [script for script in SCRIPTS if not texts or any(text in script.name for text in texts)]
+    """The scripts that have one of the texts for a name, or hold it in their name if none has; all without texts."""
+    names = {script.name for script in SCRIPTS}
+    return [
+        script
+        for script in SCRIPTS
+        if not texts or any(script.name == text if text in names else text in script.name for text in texts)
+    ]
 
 
 def main() -> int:
     """0 only if everything holds."""
     parser = argparse.ArgumentParser(description="No consumer ever believes a wrong book: asked of every fault script.")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="scripts whose name holds one of these")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="scripts by name, or part of it")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default %(default)s)")
     parser.add_argument("--list", action="store_true", help="name the scripts")
     parser.add_argument("--at-once", type=int, default=_AT_ONCE, metavar="N", help="scripts (default %(default)s)")

@@ -61,6 +61,10 @@ class BookView:
         self._clock = clock
         self.reset()
 
+    def __repr__(self) -> str:
+        name = self.instrument_id if self.definition is None else f"{self.definition.category}:{self.definition.symbol}"
+        return f"<BookView {name} {self.status.name} at {self.sequence}>"
+
     @property
     def key(self) -> InstrumentKey | None:
         """(category, symbol), None until the definition has come."""

@@ -11,12 +11,13 @@ RETRY_SECONDS = 0.100  # that a source with an empty bucket is left without any 
 class Bucket:
     """One source's packets; below 1 it gets none."""
 
-    __slots__ = ("packets", "silent_until", "updated")
+    __slots__ = ("named", "packets", "silent_until", "updated")
 
     def __init__(self, now: float) -> None:
         self.packets: float = BURST
         self.updated = now
         self.silent_until = 0.0
+        self.named = False  # in the log, as one that asked for too much
 
 
 class RateLimit:

@@ -5,6 +5,7 @@ AMPLIFICATION times the bytes of its request, a source gets so many packets a se
 request is not answered.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from feeder.clock import MILLISECOND_NS, SECOND_NS, Clock
 from feeder.errors import WireError
 from feeder.multicast.channel import ChannelPublisher
-from feeder.multicast.rate_limit import RETRY_SECONDS, RateLimit
+from feeder.multicast.rate_limit import PACKETS_PER_SECOND, RETRY_SECONDS, RateLimit
 from feeder.multicast.ring import Ring
 from feeder.wire import encoder
 from feeder.wire.decoder import retransmit_request
@@ -27,6 +28,8 @@ from feeder.wire.messages import (
     Template,
 )
 from feeder.wire.packet import Packet, frame_lengths, pack_header_into, parse
+
+_log = logging.getLogger("feeder.multicast")
 
 AMPLIFICATION = 4  # bytes of an answer for each byte of its request, at most
 
@@ -107,6 +110,10 @@ class RetransmitServer:
         held = self._held.get(request.channel_id)
         if bucket.packets < 1:
             bucket.silent_until = now + RETRY_SECONDS
+            if not bucket.named:  # once: it takes a source BURST packets to get here, so forged ones fill no log
+                bucket.named = True
+                partition = self._channel_id >> 4
+                _log.warning("%s asks partition %d for over %d packets/s", source, partition, PACKETS_PER_SECOND)
             answer = self._reject(request, held, RejectReason.RATE)
         elif packet.session_id != self._session_id:
             answer = self._reject(request, held, RejectReason.OTHER_SESSION)

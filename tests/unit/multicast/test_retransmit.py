@@ -306,7 +306,7 @@ def test_altered_requests_neither_raise_nor_get_more_than_four_times_their_bytes
 # Limits --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_gets_its_burst_then_one_reject_and_then_silence():
+def test_a_flood_gets_its_burst_then_one_reject_and_then_silence_and_is_named_once(caplog):
     part = Part()
     part.send(1)
     answers = [part.ask(1, 1) for _ in range(BURST + 1000)]
@@ -317,6 +317,11 @@ def test_a_flood_gets_its_burst_then_one_reject_and_then_silence():
     assert not any(answers[BURST + 1 :])
     assert part.server.counters.rate_limited == 999
     assert part.server.counters.rejects == Counter({RejectReason.RATE: 1})
+    part.clock.advance(RETRY_SECONDS)
+    for _ in range(BURST):
+        part.ask(1, 1)
+    assert part.server.counters.rejects == Counter({RejectReason.RATE: 2})
+    assert [record.getMessage() for record in caplog.records] == [f"{SOURCE} asks partition 2 for over 1000 packets/s"]
 
 
 def test_a_source_is_served_again_after_the_delay_it_was_told():
