@@ -33,7 +33,7 @@ class Limits:
 
     behind_seconds: float = 1.0
     altered_seconds: float = 2.0
-    missing_share: float = 0.01
+    missing_share: float = 0.001
     partitions: int = 4
 
 
@@ -78,7 +78,7 @@ class Witness:
         self.equal_at: dict[int, float] = {}  # when each book was last found equal
         self.latest: Sample | None = None
         self.last_altered: dict[int, float] = {}
-        self.waiting: deque[Look] = deque()  # for the truth
+        self.waiting: deque[tuple[Look, bool]] = deque()  # for the truth, and whether it may be wrong
         self.undecided: deque[tuple[Sample, float]] = deque()  # samples, and how old a LIVE book may be in them
         self.told_books: set[int] = set()  # flagged since the latest sample
         self.told_partitions: set[int] = set()
@@ -145,7 +145,8 @@ class Audit:
         if isinstance(record, Look):
             witness.looks += 1
             witness.conflated += record.conflated
-            witness.waiting.append(record)
+            last_altered = witness.last_altered.get(record.book, float("-inf"))
+            witness.waiting.append((record, record.time - last_altered <= self.limits.altered_seconds))
         elif isinstance(record, Sample):
             self._on_sample(witness, record)
         elif isinstance(record, Altered):
@@ -237,6 +238,11 @@ class Audit:
                 witness.flags.append(record)
                 if record.event in _TELLS:
                     witness.told_partitions.add(record.partition)
+                if record.live:
+                    self.unflagged.add(
+                        f"{witness.name}: {record.live} books of partition {record.partition} were LIVE over the hole "
+                        f"from {record.first} to {record.last}"
+                    )
             case Status():
                 witness.told_books.add(record.book)
             case Figures():
@@ -271,18 +277,18 @@ class Audit:
         """Hold looks against the reference's; those whose truth has not come wait."""
         waiting = witness.waiting
         for _ in range(len(waiting)):
-            look = waiting.popleft()
+            look, may_be_wrong = waiting.popleft()
             truth = self._truths.get((look.session, look.book, look.sequence))
             if truth is None:
                 if look.time < give_up_before:
                     witness.missing += 1
                 else:
-                    waiting.append(look)
+                    waiting.append((look, may_be_wrong))
                 continue
             witness.compared += 1
             if truth == (look.checksum, look.update_id, look.venue_sequence):
                 witness.equal_at[look.book] = look.time
-            elif look.time - witness.last_altered.get(look.book, float("-inf")) <= self.limits.altered_seconds:
+            elif may_be_wrong:
                 witness.excused += 1
             else:
                 self.wrong.add(

@@ -168,14 +168,14 @@ class Account:
         if now >= self._next_looks:
             self._next_looks = now + _EVERY_LOOK_SECONDS
             self.look_at_all()
-            self._notebook.write(Figures(now, self._figures()))
         self._notebook.flush()
 
     def look_at_all(self) -> None:
-        """Every LIVE book as it is."""
+        """Every LIVE book as it is, and the counters."""
         for feed in self._consumer.feeds.values():
             for view in feed.books.views.values():
                 self._look(view)
+        self._notebook.write(Figures(time.monotonic(), self._figures()))
 
     def mark(self, what: str) -> None:
         """Write down a moment."""
@@ -240,6 +240,8 @@ class Account:
         self._notebook.write(Flag(time.monotonic(), type(event).__name__, event.partition))
 
     def _on_lost(self, event: PacketsLost) -> None:
+        # Nothing behind the hole was delivered yet: but for one whose snapshot reaches beyond it, no book is proven.
+        views = self._consumer.feeds[event.partition].books.views.values() if event.kind is Kind.BOOKS else ()
         self._notebook.write(
             Flag(
                 time.monotonic(),
@@ -249,6 +251,7 @@ class Account:
                 event.first,
                 event.last,
                 dropped_here=event.dropped_here,
+                live=sum(view.is_live and view.proof < event.last for view in views),
             )
         )
 

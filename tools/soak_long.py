@@ -27,6 +27,7 @@ from soak_exchange import Load
 from soak_hearing import Hearing
 from soak_program import SoakError
 from soak_row import Row, count
+from soak_scripts import Expect
 from soak_stage import Stage
 
 from feeder.telemetry import counters
@@ -43,6 +44,7 @@ _MOST_GROWTH = 0.01
 _LEAST_OF_RATE = 0.98  # that the exchange must have sent
 _SPAN = 6  # memory samples that make one figure
 _LIVE_WITHIN = 10.0
+_EXPECT = Expect(lost=True, holes=True, filled=True, fill_p99_ms=50.0)
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,9 @@ def rings(path: Path) -> int:
 
 
 def _judge(row: Row, result: Long) -> None:
+    row.problems += _EXPECT.misses(
+        lost=row.lost, holes=row.holes, filled=row.filled, fill_p99_ms=row.fill_ms.get("p99")
+    )
     rate = result.updates / (60 * result.minutes)
     if rate < _LEAST_OF_RATE * result.rate:
         row.problems.append(f"the exchange sent {rate:,.0f} updates a second, not {result.rate:,.0f}")

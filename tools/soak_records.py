@@ -75,7 +75,10 @@ class Status(msgspec.Struct, array_like=True, tag="status", frozen=True):
 
 
 class Flag(msgspec.Struct, array_like=True, tag="flag", frozen=True):
-    """An event of a whole partition, by its class' name; what it has no number for is 0."""
+    """An event of a whole partition, by its class' name; what it has no number for is 0.
+
+    live: books of the partition that say LIVE at the moment at which they are told of a hole in what they are made of.
+    """
 
     time: float
     event: str
@@ -86,6 +89,7 @@ class Flag(msgspec.Struct, array_like=True, tag="flag", frozen=True):
     seconds: float = 0.0
     dropped_here: int = 0
     session: int = 0
+    live: int = 0
 
 
 class Altered(msgspec.Struct, array_like=True, tag="altered", frozen=True):

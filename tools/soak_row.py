@@ -85,6 +85,11 @@ def count(row: Row, audit: Audit, *, ended: bool) -> None:
     row.unflagged = audit.unflagged.count
     if ended:
         row.problems += unfinished
+    for witness in (audit.reference, *witnesses):
+        if errors := witness.figures.get("callback_errors", 0):
+            row.problems.append(
+                f"{witness.name}: {errors} of its callbacks failed, and what they were to write is missing"
+            )
     for findings in (audit.wrong, audit.feeder_wrong, audit.unflagged):
         row.problems += findings.examples
 

@@ -147,7 +147,8 @@ class _Performance:
             lost_at = [mark.time for mark in witness.marks if mark.what == "not all LIVE"]
             live_at = [mark.time for mark in witness.marks if mark.what == "all LIVE"]
             if not live_at or (lost_at and lost_at[-1] > live_at[-1]):
-                continue  # never settled, which was said
+                row.problems.append(f"{consumer.name}: not every book was LIVE at the end")
+                continue
             settled = max(0.0, live_at[-1] - self._calm_at)
             row.settled_seconds[consumer.name] = round(settled, 3)
             if settled > self._script.live_within:

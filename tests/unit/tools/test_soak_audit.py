@@ -265,3 +265,20 @@ def test_moments_are_found_from_a_time_on():
     assert witness.marked("all LIVE") == 2.0
     assert witness.marked("all LIVE", since=2.5) == 4.0
     assert witness.marked("end") is None
+
+
+def test_a_book_that_is_live_over_a_hole_that_its_consumer_was_just_told_of_is_an_unflagged_one():
+    judge = audit()
+    judge.on_consumer(NAME, Flag(0.3, "PacketsLost", 0, "BOOKS", 5, 7, live=2))
+    assert judge.unflagged.count == 1
+    assert "2 books of partition 0 were LIVE over the hole from 5 to 7" in judge.unflagged.examples[0]
+
+
+def test_a_book_that_was_wrong_before_its_packet_was_altered_is_not_excused():
+    judge = audit(altered_seconds=2.0)
+    agreed(judge, range(1, 5))
+    judge.on_consumer(NAME, look(0.1, 3, 99))
+    judge.on_consumer(NAME, Altered(0.2, BOOK))
+    judge.on_consumer(NAME, look(0.3, 3, 99))
+    judge.finish()
+    assert (judge.wrong.count, judge.witnesses[NAME].excused) == (1, 1)
