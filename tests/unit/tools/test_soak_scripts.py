@@ -29,6 +29,9 @@ def test_scripts_have_names_of_their_own():
 def test_what_must_be_seen_and_was_not_is_named():
     expect = Expect(holes=True, requests=False, fill_p99_ms=50.0)
     assert expect.misses(holes=3, requests=0, fill_p99_ms=49.0) == []
+    assert expect.misses(holes=40, filled=38, requests=0, fill_p99_ms=49.0) == []
+    few = ["37 of 40 holes filled, where nearly all were expected"]
+    assert expect.misses(holes=40, filled=37, requests=0, fill_p99_ms=49.0) == few
     assert expect.misses(holes=0, requests=2, fill_p99_ms=51.0) == [
         "holes: 0, where some was expected",
         "requests: 2, where none was expected",
