@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from feeder.client.partition import RETRANSMITTED
 from feeder.client.recovery import RecoveryCounters
 from feeder.client.repairs import RepairStats
 from feeder.client.status import ViewStatus
@@ -43,7 +44,11 @@ _CHANNEL = (
     _Column("messages/s", "messages per second, each counted once", "msg/s", 4),
     _Column("holes", "gaps in the sequence that no line filled in time", rank=1, bad=True),
     _Column("lost", "messages in those holes", rank=2, bad=True),
-    _Column("filled", "of them, how many came after all: sent again on request, or only late", rank=3),
+    _Column(
+        "filled",
+        "of them, how many came after all: sent again on request, or only late; - where nothing is asked for",
+        rank=3,
+    ),
     _Column("duplicates", "packets that brought nothing new: one of every two when two lines are sound", "dup", 10),
     _Column("reordered", "packets that came before their turn, and waited for it", "reord", 8),
     _Column("old session", "packets of a feeder's past session, ignored", "old", 9),
@@ -243,10 +248,10 @@ def fit_stats(meter: StatsMeter, width: int, height: int) -> list[Line]:
 
 def _channel_cells(row: ChannelRow) -> list[str]:
     stats = row.stats
-    counts: Iterable[int] = (
+    counts: Iterable[int | str] = (
         stats.holes,
         stats.lost,
-        stats.filled,
+        stats.filled if row.kind in RETRANSMITTED else "-",  # the others repeat everything; nothing is asked for
         stats.duplicates,
         stats.reordered,
         stats.old_session,
