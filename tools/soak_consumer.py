@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 from loss import Network, parse
+from loss_subscriber import LossySubscriber
 from soak_records import Altered, Figures, Flag, Look, Mark, Record, Sample, Settings, Status, encode
 
 from feeder.client import (
@@ -28,7 +29,6 @@ from feeder.client import (
     PacketsLost,
     SessionChanged,
     StatusChanged,
-    Subscriber,
     ViewStatus,
 )
 from feeder.market.fixed_point import format_fixed
@@ -41,7 +41,6 @@ from feeder.wire.packet import parse as parse_packet
 _EVERY_LOOK_SECONDS = 1.0  # every LIVE book is looked at, whether or not it said that it changed
 _BLOCK = 1000  # updates of a book that are looked at together, when not all are
 _KNOWN_LEVELS = 200_000
-_LET_GO_SECONDS = 0.002
 
 
 class Notebook:
@@ -62,63 +61,31 @@ class Notebook:
             self._lines.clear()
 
 
-class BadNetwork(Subscriber):
-    """A subscriber whose every datagram, multicast or answer, comes through a network that is staged."""
+class BadNetwork(LossySubscriber):
+    """Behind the network that the settings name; what it altered is written down."""
 
     def __init__(self, settings: Settings, notebook: Notebook) -> None:
-        lines = [Line(*line) for line in settings.lines]
-        super().__init__(settings.instruments, lines=lines, port=settings.port, partitions=settings.partitions)
+        super().__init__(
+            settings.instruments,
+            network=Network(parse(settings.faults), settings.seed) if settings.faults else None,
+            lines=[Line(*line) for line in settings.lines],
+            port=settings.port,
+            partitions=settings.partitions,
+        )
         self.datagrams = 0
-        self.network = Network(parse(settings.faults), settings.seed) if settings.faults else None
         self._notebook = notebook
         self._altered: set[bytes] = set()  # headers of packets that were written down as altered
-
-    @property
-    def lost(self) -> int:
-        """Datagrams that the network lost, answers included."""
-        network = self.network
-        return 0 if network is None else sum(line.lost.total() for line in network.stats.values())
 
     def on_datagram(self, line: str, channel_id: int, data: bytes) -> None:
         """A multicast datagram, as the kernel gave it."""
         self.datagrams += 1
-        if self.network is None:
-            super().on_datagram(line, channel_id, data)
-            return
-        now = time.monotonic()
-        for when, arriving in self.network.arrivals(line, channel_id, data, now):
-            if arriving[:HEADER_LENGTH] == data[:HEADER_LENGTH] and arriving != data and len(arriving) == len(data):
-                self._note_altered(data, arriving, now)
-            self._deliver(line, channel_id, when, arriving, now)
+        super().on_datagram(line, channel_id, data)
 
-    def on_answer(self, partition: int, data: bytes) -> None:
-        """A datagram of the feeder's retransmission."""
-        if self.network is None:
-            super().on_answer(partition, data)
-            return
-        channel_id, now = 16 * partition + Kind.RETRANSMIT, time.monotonic()
-        for when, arriving in self.network.arrivals("R", channel_id, data, now):
-            self._deliver("R", channel_id, when, arriving, now)
-
-    async def let_go(self) -> None:
-        """What the network holds back leaves in time; to be run as long as anybody listens."""
-        while self.network is not None:
-            await asyncio.sleep(_LET_GO_SECONDS)
-            now = time.monotonic()
-            for line, channel_id, when, arriving in self.network.on_time(now):
-                self._deliver(line, channel_id, when, arriving, now)
-
-    def _deliver(self, line: str, channel_id: int, when: float, data: bytes, now: float) -> None:
-        if when <= now:
-            self._arrive(line, channel_id, data)
-        else:
-            asyncio.get_running_loop().call_at(when, self._arrive, line, channel_id, data)
-
-    def _arrive(self, line: str, channel_id: int, data: bytes) -> None:
-        if line == "R":
-            super().on_answer(channel_id // 16, data)
-        else:
-            super().on_datagram(line, channel_id, data)
+    def on_staged(self, line: str, sent: bytes, arriving: bytes) -> None:
+        """Write down what the network altered of the multicast."""
+        same_packet = arriving[:HEADER_LENGTH] == sent[:HEADER_LENGTH] and len(arriving) == len(sent)
+        if line != "R" and same_packet and arriving != sent:
+            self._note_altered(sent, arriving, time.monotonic())
 
     def _note_altered(self, sent: bytes, arriving: bytes, now: float) -> None:
         """Write down which book an altered packet lies about; once for all its copies."""
@@ -334,7 +301,7 @@ async def _run(settings: Settings) -> None:
 
     async with consumer:
         account.mark("joined")
-        tasks = [asyncio.create_task(each) for each in (watch(), obey(), consumer.let_go())]
+        tasks = [asyncio.create_task(each) for each in (watch(), obey())]
         await ended.wait()
         for task in tasks:
             task.cancel()

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
+from loss import Network, parse
+from loss_subscriber import LossySubscriber
 
 from feeder.client import HoleFilled, PacketsLost, ViewStatus
 from feeder.wire.messages import Kind
-from tests.helpers.lossy import LossySubscriber
 from tests.helpers.scene import Scene, scene
 
 _LOSSY = "random:0.05@A,B;burst:1,30,0.002@A,B;random:0.2@R"
@@ -53,10 +54,12 @@ _STORMS = """
 @asynccontextmanager
 async def behind(tmp_path, faults: str, script: str | None = None):
     """A scene whose consumer stands behind such a network from now on."""
+    network = Network(parse(faults), seed=7)
+    network.active = False
     async with scene(
-        tmp_path, symbols=8, rate=300, script=script, subscriber=partial(LossySubscriber, faults=faults, seed=7)
+        tmp_path, symbols=8, rate=300, script=script, subscriber=partial(LossySubscriber, network=network)
     ) as staged:
-        staged.consumer.network.active = True
+        network.active = True
         yield staged
 
 

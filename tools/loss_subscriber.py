@@ -1,33 +1,37 @@
 """A subscriber behind a bad network: what arrives of each datagram, and when, is staged by tools/loss.py."""
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
-from loss import Network, parse
+from loss import Network
 
 from feeder.client import Subscriber
+from feeder.market.instrument import InstrumentKey
 from feeder.wire.messages import Kind
 
 _LET_GO_SECONDS = 0.002
 
 
 class LossySubscriber(Subscriber):
-    """`network` is as bad as `faults` says (tools/loss.py) while it is active, which it is not at first."""
+    """Its every datagram, multicast or answer, comes through `network`; with None all arrives as it came."""
 
-    def __init__(self, *, faults: str, seed: int, **keys: Any) -> None:
-        super().__init__(**keys)
-        self.network = Network(parse(faults), seed)
-        self.network.active = False
+    def __init__(
+        self, instruments: Iterable[InstrumentKey | str] | None = None, *, network: Network | None, **keys: Any
+    ) -> None:
+        super().__init__(instruments, **keys)
+        self.network = network
         self._letting_go: asyncio.Task[None] | None = None
 
     @property
     def lost(self) -> int:
-        """Datagrams that did not arrive."""
-        return sum(line.lost.total() for line in self.network.stats.values())
+        """Datagrams that did not arrive, answers included."""
+        return 0 if self.network is None else sum(line.lost.total() for line in self.network.stats.values())
 
-    async def __aenter__(self) -> "LossySubscriber":
+    async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self._letting_go = asyncio.create_task(self._let_go())
+        if self.network is not None:
+            self._letting_go = asyncio.create_task(self._let_go(self.network))
         return self
 
     async def aclose(self) -> None:
@@ -45,17 +49,24 @@ class LossySubscriber(Subscriber):
         """A datagram of the feeder's retransmission."""
         self._pass("R", 16 * partition + Kind.RETRANSMIT, data)
 
+    def on_staged(self, line: str, sent: bytes, arriving: bytes) -> None:
+        """What the network makes of a datagram, once for each that will arrive; for whoever keeps an account."""
+
     def _pass(self, line: str, channel_id: int, data: bytes) -> None:
+        if self.network is None:
+            self._arrive(line, channel_id, data)
+            return
         now = asyncio.get_running_loop().time()
         for when, arriving in self.network.arrivals(line, channel_id, data, now):
+            self.on_staged(line, data, arriving)
             self._deliver(line, channel_id, when, arriving, now)
 
-    async def _let_go(self) -> None:
+    async def _let_go(self, network: Network) -> None:
         """What is held back leaves in time."""
         while True:
             await asyncio.sleep(_LET_GO_SECONDS)
             now = asyncio.get_running_loop().time()
-            for line, channel_id, when, arriving in self.network.on_time(now):
+            for line, channel_id, when, arriving in network.on_time(now):
                 self._deliver(line, channel_id, when, arriving, now)
 
     def _deliver(self, line: str, channel_id: int, when: float, data: bytes, now: float) -> None:
