@@ -4,8 +4,10 @@ The file is YAML. `FEEDER_SECTION__KEY=value` overrides one key (`FEEDER_MULTICA
 section.key=value` overrides that; values are read as YAML. Lists are given whole (`FEEDER_SUBSCRIPTIONS='[{...}]'`).
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -27,10 +29,11 @@ _ENVIRONMENTS = {
 }
 _PREFIX = "FEEDER_"
 _LARGEST_FILE = 1 << 18  # bytes; all symbols of the exchange, one a line, take 50 kB
+_LONGEST_SOCKET = 107  # bytes of a Unix socket's path, as Linux has it
 _LONGEST_TEXT = 1000  # characters of one key or value; paths may have more, but nobody's do
 _CHOICES = {  # what a key with few values may be, for whoever gave another
     "category": "spot, linear, inverse or option",
-    "symbols": "a list such as [BTCUSDT, ETHUSDT], or: all",
+    "symbols": "a list such as [BTCUSDT, ETHUSDT], or: all, or: {top: 50}",
     "environment": "mainnet, testnet or demo",
     "level": "debug, info, warning or error",
     "format": "auto, json or text",
@@ -56,17 +59,29 @@ class Exchange(Section):
         return _ENVIRONMENTS[self.environment or "mainnet"]
 
 
+class Top(Section):
+    """The symbols of a category with the most turnover of the last 24 hours."""
+
+    top: int
+
+
 class Subscribed(Section):
     """Books of one category at one depth: 50 if not said, 25 for options."""
 
     category: Literal["spot", "linear", "inverse", "option"]
-    symbols: list[str] | Literal["all"]
+    symbols: list[str] | Literal["all"] | Top
     depth: int = 0
     trades: bool = True
 
     def __post_init__(self) -> None:
         if not self.depth:
             self.depth = 25 if self.category == "option" else 50
+
+
+class Universe(Section):
+    """How often the exchange is asked what it lists and trades most; None: at start only."""
+
+    refresh_seconds: float | None = 300.0
 
 
 class Queue(Section):
@@ -132,9 +147,9 @@ class Telemetry(Section):
 
 
 class Control(Section):
-    """Where `feeder ctl` finds the feeder."""
+    """Where `feeder ctl` finds the feeder; None: nowhere."""
 
-    socket: str = "run/control.sock"
+    socket: str | None = "run/control.sock"
 
 
 class Config(Section):
@@ -142,6 +157,7 @@ class Config(Section):
 
     exchange: Exchange = msgspec.field(default_factory=Exchange)
     subscriptions: list[Subscribed] = []
+    universe: Universe = msgspec.field(default_factory=Universe)
     instrument_ids: dict[str, int] = {}
     queue: Queue = msgspec.field(default_factory=Queue)
     freshness: Freshness = msgspec.field(default_factory=Freshness)
@@ -155,6 +171,56 @@ class Config(Section):
     def ids(self) -> dict[InstrumentKey, int]:
         """Overridden instrument ids by (category, symbol)."""
         return {(category, symbol): i for name, i in self.instrument_ids.items() for category, symbol in [_key(name)]}
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of `count` processes that share a feed: it serves the partitions p with p mod count = index."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Of `k/n`, such as 0/2. Raises ConfigError."""
+        found = re.fullmatch("([0-9]{1,3})/([0-9]{1,3})", text)
+        if found is None or not int(found[1]) < int(found[2]):
+            raise ConfigError("--shard", f"{text!r}", "write k/n with k from 0 to n - 1, such as 0/2 and 1/2")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def partitions(self, count: int) -> list[int]:
+        """Which of so many partitions are its own."""
+        return list(range(self.index, count, self.count))
+
+    def narrow(self, config: Config) -> Config:
+        """The configuration of this process: where it is watched and controlled must be its own.
+
+        telemetry.listen is `index` ports higher; counters and socket have `-index` in their names. Raises ConfigError
+        when there is nothing for it to serve, or no such port.
+        """
+        if self.count > config.multicast.partitions:
+            remedy = f"use at most {config.multicast.partitions} shards, or more partitions"
+            raise ConfigError("multicast.partitions", f"fewer than the {self.count} shards", remedy)
+        telemetry, control = config.telemetry, config.control
+        listen = telemetry.listen
+        if listen is not None:
+            host, _, port = listen.rpartition(":")
+            if int(port) + self.index > 65535:
+                raise ConfigError("telemetry.listen", f"{listen} leaves no port for shard {self}", "use a lower port")
+            listen = f"{host}:{int(port) + self.index if int(port) else 0}"
+        counters = Path(telemetry.counters)
+        socket = None if control.socket is None else Path(control.socket)
+        return msgspec.structs.replace(
+            config,
+            telemetry=Telemetry(listen=listen, counters=str(self._own(counters))),
+            control=Control(socket=None if socket is None else str(self._own(socket))),
+        )
+
+    def _own(self, path: Path) -> Path:
+        return path.with_name(f"{path.stem}-{self.index}{path.suffix}")
 
 
 def load(path: Path | str, environ: Mapping[str, str] | None = None, flags: Iterable[str] = ()) -> Config:
@@ -215,7 +281,14 @@ def problems(config: Config) -> Iterator[ConfigError]:
         _ = config.multicast.plan
     except ConfigError as error:
         yield error
+    refresh = config.universe.refresh_seconds
+    if refresh is not None and not 10 <= refresh <= 86400:
+        yield ConfigError("universe.refresh_seconds", f"{refresh:g}", "use 10 to 86400, or null for never")
     yield from _telemetry_problems(config.telemetry)
+    socket = config.control.socket
+    if socket is not None and not 1 <= len(os.fsencode(socket)) <= _LONGEST_SOCKET:
+        remedy = f"name a path of at most {_LONGEST_SOCKET} bytes, or null for no control"
+        yield ConfigError("control.socket", f"{len(os.fsencode(socket))} bytes long", remedy)
 
 
 def _telemetry_problems(telemetry: Telemetry) -> Iterator[ConfigError]:
@@ -265,7 +338,9 @@ def _subscription_problems(subscriptions: list[Subscribed]) -> Iterator[ConfigEr
         if subscribed.depth not in depths:
             known = ", ".join(map(str, depths))
             yield ConfigError(f"{path}.depth", f"{subscribed.category} has no depth {subscribed.depth}", f"use {known}")
-        if subscribed.symbols == "all":
+        if isinstance(subscribed.symbols, Top) and subscribed.symbols.top < 1:
+            yield ConfigError(f"{path}.symbols.top", f"{subscribed.symbols.top}", "use at least 1")
+        if not isinstance(subscribed.symbols, list):
             if subscribed.category in whole or any(category == subscribed.category for category, _ in seen):
                 yield ConfigError(f"{path}.symbols", f"{subscribed.category} is listed elsewhere too", "list it once")
             whole[subscribed.category] = path
@@ -273,7 +348,9 @@ def _subscription_problems(subscriptions: list[Subscribed]) -> Iterator[ConfigEr
         if not subscribed.symbols:
             yield ConfigError(f"{path}.symbols", "empty", "name symbols such as [BTCUSDT], or write: symbols: all")
         if subscribed.category in whole:
-            yield ConfigError(f"{path}.symbols", f"in {whole[subscribed.category]} too, by `all`", "list each once")
+            yield ConfigError(
+                f"{path}.symbols", f"in {whole[subscribed.category]} too, by `all` or `top`", "list each once"
+            )
         for number, symbol in enumerate(subscribed.symbols):
             here = f"{path}.symbols[{number}]"
             if not is_symbol(symbol):
@@ -287,7 +364,7 @@ def _id_problems(config: Config) -> Iterator[ConfigError]:
     listed = {
         instrument_id(entry.category, symbol): f"{entry.category}:{symbol}"
         for entry in config.subscriptions
-        if entry.symbols != "all"
+        if isinstance(entry.symbols, list)
         for symbol in entry.symbols
         if is_symbol(symbol) and f"{entry.category}:{symbol}" not in config.instrument_ids
     }

@@ -177,15 +177,17 @@ class Service:
         """From instruments to connections; tried until the exchange answers or a copy on disk will do."""
         wanted: dict[str, list[str] | None] = {}
         for entry in self._config.subscriptions:
-            if entry.symbols == "all":
-                wanted[entry.category] = None
-            else:
+            if isinstance(entry.symbols, list):
                 wanted[entry.category] = [*(wanted.get(entry.category) or ()), *entry.symbols]
+            else:
+                wanted[entry.category] = None
         await self._load_instruments(wanted)
         subscriptions = [
             Subscription(entry.category, symbol, entry.depth, entry.trades)
             for entry in self._config.subscriptions
-            for symbol in (self.instruments.symbols(entry.category) if entry.symbols == "all" else entry.symbols)
+            for symbol in (
+                entry.symbols if isinstance(entry.symbols, list) else self.instruments.symbols(entry.category)
+            )
         ]
         self._check_ids(subscriptions)
         followed = 0

@@ -1,4 +1,4 @@
--- Wireshark dissector for feeder's packets, as PROTOCOL.md and feeder/wire/schema.xml (version 2) have them.
+-- Wireshark dissector for feeder's packets, as PROTOCOL.md and feeder/wire/schema.xml (version 3) have them.
 --
 -- Copy it to Wireshark's folder of personal Lua plugins (Help, About, Folders), or say
 --     tshark -X lua_script:deploy/wireshark/feeder.lua -i lo
@@ -10,7 +10,7 @@
 
 local feeder = Proto("feeder", "feeder market data")
 
-local SCHEMA_VERSION = 2
+local SCHEMA_VERSION = 3
 local PROTOCOL_ID = 0x4642
 local HEADER_LENGTH = 32
 local FRAME_LENGTH = 16 -- prefix and SBE header
@@ -25,7 +25,7 @@ local ENUMS = {
     BookStatus = { "SYNCING", "LIVE", "STALE", "DELISTED" },
     StatusReason = {
         [0] = "NONE", "SUBSCRIBED", "SNAPSHOT", "DISCONNECTED", "GAP", "CROSSED", "OVERFLOW", "MALFORMED", "SCALE",
-        "REFUSED", "NO_SNAPSHOT", "REQUESTED", "DELISTED", "OUTDATED",
+        "REFUSED", "NO_SNAPSHOT", "REQUESTED", "DELISTED", "OUTDATED", "UNSUBSCRIBED",
     },
     AggressorSide = { "BUY", "SELL" },
     ChannelKind = { [0] = "BOOKS", "TRADES", "BBO", "SNAPSHOTS", "DEFINITIONS", "RETRANSMIT" },

@@ -29,3 +29,4 @@ class StatusReason(enum.IntEnum):
     REQUESTED = 11  # an operator asked for a resync
     DELISTED = 12  # the venue closed the instrument
     OUTDATED = 13  # the venue connection lives, but what it brings is old
+    UNSUBSCRIBED = 14  # the feeder follows it no longer; nothing more will come until it is subscribed again

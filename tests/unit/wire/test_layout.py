@@ -103,7 +103,7 @@ def test_book_delta_bytes_are_pinned():
     delta = next(data for body, data in samples() if type(body).__name__ == "BookDelta")
     assert delta.hex() == (
         "6800" "03" "00" "dec0f1e7"  # frameLength 104, first and last of event, instrumentId
-        "3400" "0a00" "4246" "0200"  # blockLength 52, template 10, schema 17986, version 2
+        "3400" "0a00" "4246" "0300"  # blockLength 52, template 10, schema 17986, version 3
         "0800000000000000" "e903000000000000" "da9a813300000000"  # instrument sequence, update id, venue sequence
         "0047dbe1deb27616" "80cbf9e1deb27616" "0300000000000000"  # match, send, receive time
         "fe" "fd" "0100" "1000" "0200"  # exponents -2 and -3, one bid; two levels of 16 bytes

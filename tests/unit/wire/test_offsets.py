@@ -117,7 +117,8 @@ def test_enum_values_stay_what_they_were():
     assert pinned("BookStatus") == "1 SYNCING, 2 LIVE, 3 STALE, 4 DELISTED"
     assert pinned("StatusReason") == (
         "0 NONE, 1 SUBSCRIBED, 2 SNAPSHOT, 3 DISCONNECTED, 4 GAP, 5 CROSSED, 6 OVERFLOW, 7 MALFORMED, 8 SCALE, "
-        "9 REFUSED, 10 NO_SNAPSHOT, 11 REQUESTED, 12 DELISTED, 13 OUTDATED"
+        "9 REFUSED, 10 NO_SNAPSHOT, 11 REQUESTED, 12 DELISTED, 13 OUTDATED, "
+        "14 UNSUBSCRIBED"
     )
     assert pinned("AggressorSide") == "1 BUY, 2 SELL"
     assert pinned("ChannelKind") == "0 BOOKS, 1 TRADES, 2 BBO, 3 SNAPSHOTS, 4 DEFINITIONS, 5 RETRANSMIT"
