@@ -6,6 +6,16 @@ from collections.abc import Iterable, Sequence
 _SUB_BITS = 5  # 32 buckets per power of two: a value is known to about 3 %
 _SUB = 1 << _SUB_BITS
 
+STAGE_BOUNDS_US = (
+    *(1, 2, 5, 10, 20, 50, 100, 200, 500),
+    *(1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000),
+    *(1_000_000, 5_000_000),
+)
+"""Upper bounds of a stage's buckets, microseconds: the stages of one update's way are told in the same ones.
+
+1 to 10 us is one update's own work, 10 to 1,000 us a turn of the loop, above it a burst, and above 0.1 s an overload.
+"""
+
 
 class Histogram:
     """Counts of non-negative integers (nanoseconds) in logarithmic buckets, at most 64 bits wide."""

@@ -10,6 +10,7 @@ from feeder.market.instrument import Instrument, InstrumentKey
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate, TradeUpdate
 from feeder.pipeline.sink import BookSink
+from feeder.pipeline.stages import Stages
 from feeder.pipeline.symbol_queue import QueueBudget, SymbolQueue
 from feeder.pipeline.worker import RequestResync, Worker
 
@@ -55,6 +56,7 @@ class Router:
     def __init__(self, capacity: int, budget: QueueBudget, request_resync: RequestResync, clock: Clock) -> None:
         self.workers: dict[InstrumentKey, Worker] = {}
         self.budget = budget
+        self.stages = Stages()
         self.unknown_books = 0
         self.unknown_trades = 0
         self.unknown_others = 0  # resets and definitions
@@ -124,7 +126,7 @@ class Router:
         if key in self.workers:
             raise ValueError(f"{instrument.category}:{instrument.symbol} has a book already")
         queue = SymbolQueue(self._capacity, self.budget, BookSync(depth))
-        worker = Worker(instrument, depth, queue, sink, self._request_resync, self._clock)
+        worker = Worker(instrument, depth, queue, sink, self._request_resync, self._clock, self.stages)
         self.workers[key] = worker
         self._queues[key] = queue
         self._instruments[key] = instrument

@@ -12,6 +12,7 @@ from feeder.market.instrument import Instrument, InstrumentKey
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate
 from feeder.pipeline.sink import BookSink
+from feeder.pipeline.stages import UNSAMPLED, Stages
 from feeder.pipeline.symbol_queue import Item, Mark, Redefinition, SymbolQueue, TradesLost
 
 RequestResync = Callable[[InstrumentKey, StatusReason, int], None]
@@ -50,6 +51,7 @@ class Worker:
         sink: BookSink,
         request_resync: RequestResync,
         clock: Clock,
+        stages: Stages | None = None,
     ) -> None:
         self.instrument = instrument
         self.book = OrderBook(depth)
@@ -72,6 +74,7 @@ class Worker:
         self._sink = sink
         self._request_resync = request_resync
         self._clock = clock
+        self._stages = stages or Stages()
         # SYNCING until the first snapshot; a book that was LIVE is STALE from then on whenever it is not.
         self._was_live = False
         # Set once the venue side was asked for a snapshot, until the book is LIVE or the subscription renewed.
@@ -117,11 +120,14 @@ class Worker:
     def handle(self, item: Item) -> None:
         """Take one item: apply it, and write what came of it to the sink."""
         if type(item) is BookUpdate:
+            taken_ns = 0 if item.receive_time_ns & UNSAMPLED else self._clock.wall_ns()
             verdict = self._sync.on_update(item)
             if verdict is _DELTA and self.status is _LIVE:
                 self._apply(item, item.bids, item.asks)
             else:
                 self._on_rarer(item, verdict)
+            if taken_ns:
+                self._stages.record(item.receive_time_ns, taken_ns, self._clock.wall_ns())
         elif isinstance(item, list):
             self._sink.trades(item)
         elif isinstance(item, Mark):

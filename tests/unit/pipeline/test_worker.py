@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
 from feeder.book.sync import BookSync
 from feeder.clock import ManualClock
+from feeder.histogram import Buckets
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate
 from feeder.pipeline import symbol_queue
+from feeder.pipeline.stages import Stages
 from feeder.pipeline.symbol_queue import Mark, QueueBudget, Redefinition, SymbolQueue, TradesLost
 from feeder.pipeline.worker import Worker
 from tests.helpers.updates import ConsumerSink, an_instrument, book_update, trade
@@ -19,7 +23,10 @@ class Bench:
         self.resyncs: list[tuple[StatusReason, int]] = []
         self.clock = ManualClock()
         self.queue = SymbolQueue(100, QueueBudget(1000), BookSync(depth))
-        self.worker = Worker(an_instrument(), depth, self.queue, self.sink, self.request_resync, self.clock)
+        self.stages = Stages()
+        self.worker = Worker(
+            an_instrument(), depth, self.queue, self.sink, self.request_resync, self.clock, self.stages
+        )
         self.worker.start()
 
     def request_resync(self, key: tuple[str, str], reason: StatusReason, generation: int) -> None:
@@ -363,3 +370,36 @@ def test_an_overflow_before_a_renewed_subscription_was_heard_of_asks_for_its_sna
         bench.worker.handle(item)
     assert bench.worker.status is BookStatus.STALE
     assert bench.resyncs[1:] == [(StatusReason.OVERFLOW, 2)]
+
+
+# Measured ------------------------------------------------------------------------------------------------------------
+
+
+class SlowSink(ConsumerSink):
+    """Takes some time to encode."""
+
+    clock: ManualClock
+
+    def delta(self, update: BookUpdate, bids: list[int], asks: list[int]) -> None:
+        self.clock.advance(0.00004)
+        super().delta(update, bids, asks)
+
+
+def grown(buckets: Buckets) -> dict[int, int]:
+    """{upper bound, us: how many}."""
+    return {bound // 1000: count for bound, count in zip(buckets.bounds, buckets.counts, strict=False) if count}
+
+
+def test_one_update_in_64_tells_how_long_it_waited_and_how_long_its_work_took():
+    bench = Bench()
+    bench.sink = bench.worker._sink = SlowSink()
+    bench.sink.clock = bench.clock
+    bench.go_live()
+    before = sum(bench.stages.receive_to_dequeue.counts)
+    received = bench.clock.wall_ns() // 64 * 64
+    bench.clock.advance(0.0003)
+    for number in range(128):
+        bench.handle(replace(book_update(6 + number, generation=1), receive_time_ns=received + number))
+    assert sum(bench.stages.receive_to_dequeue.counts) - before == 2
+    assert grown(bench.stages.dequeue_to_encode) == {50: 2}
+    assert grown(bench.stages.receive_to_dequeue) == {500: 1, 5_000: 1}, "the other 63 were handled in between"
