@@ -55,13 +55,19 @@ class PartitionChannels(Protocol):
 class BookPublisher:
     """Implements the pipeline's BookSink for one instrument; its worker is the only caller of events."""
 
-    def __init__(self, instrument: Instrument, depth: int, channels: PartitionChannels) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        depth: int,
+        channels: PartitionChannels,
+        before: "BookPublisher | None" = None,  # of the same instrument in this session
+    ) -> None:
         self._define(instrument)
         self.depth = depth
         self.state = BookStatus.SYNCING
         self.reason = StatusReason.SUBSCRIBED
-        self.sequence = 0  # instrumentSequence of the last message written
-        self.trade_sequence = 0
+        self.sequence = before.sequence if before is not None else 0  # instrumentSequence of the last message written
+        self.trade_sequence = before.trade_sequence if before is not None else 0
         self.update = BookUpdate(True, [], [], 0, 0, 0, 0, 0, 0)  # the last one published, for its ids and times
         self._book: OrderBook | None = None
         self._channels = channels
@@ -129,6 +135,13 @@ class BookPublisher:
         self._channels.trades.write(message)
         self._channels.mark_bbo(self)
         self._channels.hurry()
+
+    def unsubscribed(self) -> None:
+        """Nothing more will come: whoever holds the book is to know that it stands still. A closed one has said so."""
+        if self.state is not BookStatus.DELISTED:
+            status = BookStatus.SYNCING if self.state is BookStatus.SYNCING else BookStatus.STALE
+            self.status(status, StatusReason.UNSUBSCRIBED)
+        self._book = None
 
     def trades(self, trades: Sequence[TradeUpdate]) -> None:
         """Trades, in the venue's order."""

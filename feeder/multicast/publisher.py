@@ -5,7 +5,7 @@ behind the callbacks already waiting, so an idle channel sends at once and a bus
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from feeder.clock import SECOND_NS, Clock
 from feeder.histogram import Buckets
@@ -87,6 +87,13 @@ class Partition:
         """Tell consumers of one more channel, where requests for lost messages are answered."""
         self._described.append(channel)
 
+    def remove(self, instrument: BookPublisher) -> None:
+        """Publish an instrument no longer."""
+        index = self.instruments.index(instrument)
+        del self.instruments[index]
+        self._snapshot_round.removed(index)
+        self._definition_round.removed(len(self._described) + index)
+
     def publish_snapshots(self, now: float, budget: float, *, complete: bool) -> float:
         """Send the snapshots due at `now`, monotonic seconds, while there is a budget of bytes; what is left of it.
 
@@ -127,7 +134,10 @@ class Partition:
 
 
 class Publisher:
-    """All partitions. `defer` runs a callback right behind those already waiting (`loop.call_soon`)."""
+    """The partitions that this process `serves`: all, unless others serve the rest.
+
+    `defer` runs a callback right behind those already waiting (`loop.call_soon`).
+    """
 
     def __init__(
         self,
@@ -136,6 +146,7 @@ class Publisher:
         clock: Clock,
         defer: Defer,
         *,
+        serves: Collection[int] | None = None,
         test_data: bool = False,
     ) -> None:
         self.plan = plan
@@ -171,15 +182,32 @@ class Publisher:
 
         self.partitions = [
             Partition(number, plan, open_channel, clock, self._mark_bbo, self._hurry, self._attempt)
-            for number in range(plan.partitions)
+            for number in (range(plan.partitions) if serves is None else serves)
         ]
+        self._partition = {partition.number: partition for partition in self.partitions}
+        # Of all partitions of all processes together so many bytes a second are sent as snapshots.
+        self._snapshot_rate = SNAPSHOT_BYTES_PER_SECOND * len(self.partitions) / plan.partitions
+        self._removed: dict[int, BookPublisher] = {}  # by instrument id
+
+    def serves(self, instrument_id: int) -> bool:
+        """Whether the instrument belongs to a partition of this process."""
+        return self.plan.partition_of(instrument_id) in self._partition
 
     def add(self, instrument: Instrument, depth: int) -> BookPublisher:
-        """The publisher of a new instrument, whose id nobody else has; its worker says what status it begins in."""
-        partition = self.partitions[self.plan.partition_of(instrument.id)]
-        publisher = BookPublisher(instrument, depth, partition)
+        """The publisher of an instrument, whose id nobody else has; its worker says what status it begins in.
+
+        One that was removed before goes on with its sequences, which never begin again within a session.
+        """
+        partition = self._partition[self.plan.partition_of(instrument.id)]
+        publisher = BookPublisher(instrument, depth, partition, self._removed.pop(instrument.id, None))
         partition.instruments.append(publisher)
         return publisher
+
+    def remove(self, publisher: BookPublisher) -> None:
+        """Say that an instrument is not followed any longer, and publish it no more; its worker has ended."""
+        publisher.unsubscribed()
+        self._partition[self.plan.partition_of(publisher.instrument.id)].remove(publisher)
+        self._removed[publisher.instrument.id] = publisher
 
     def flush(self) -> None:
         """Send every open packet, best bids and offers included."""
@@ -205,7 +233,7 @@ class Publisher:
         """Heartbeats and rounds; called every TICK_INTERVAL with monotonic seconds."""
         elapsed = now - self._last_tick
         self._last_tick = now
-        budget = min(self._snapshot_budget + elapsed * SNAPSHOT_BYTES_PER_SECOND, _SNAPSHOT_BURST)
+        budget = min(self._snapshot_budget + elapsed * self._snapshot_rate, _SNAPSHOT_BURST)
         for partition in self._due():
             budget = partition.publish_snapshots(now, budget, complete=self.complete)
             partition.publish_definitions(now)

@@ -34,3 +34,8 @@ class Rotation:
         self._start = now if late else self._start + self.period
         self._next = 0
         return True
+
+    def removed(self, index: int) -> None:
+        """What stood at `index` is there no longer, and all behind it have moved up: none of them is to be missed."""
+        if index < self._next:
+            self._next -= 1

@@ -2,7 +2,7 @@
 
 import enum
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,32 +88,42 @@ def connections_by_state(found: Counters) -> Counter[str]:
     return _count(found, Of.CONNECTION, "state.value", CONNECTION_STATES)
 
 
-def readiness(health: Health) -> dict[str, Any]:
-    """What /readyz says. Ready is a feeder that is all of this:
+def reasons_not_ready(
+    *, complete: bool, followed: int, books: Mapping[str, int], connections: Mapping[str, int]
+) -> list[str]:
+    """Why a feeder whose event loop turns is not ready; empty if it is. Ready is one of which all of this is true:
 
-    - its event loop turns;
     - its instruments are loaded, so that every book wanted that the exchange lists is followed, and one may be LIVE;
     - every connection to the exchange is up;
     - of the books that are not DELISTED, READY_PERCENT are LIVE (so of fewer than 100 books, all).
+
+    `followed` is how many books there are, `books` how many by status, `connections` how many by state.
     """
+    wanted = followed - books["DELISTED"]
+    reasons = []
+    if not complete:
+        reasons.append("the instruments are not loaded yet")
+    elif not wanted:
+        reasons.append("no book can be LIVE")
+    elif (wanted - books["LIVE"]) * 100 > wanted * (100 - READY_PERCENT):
+        reasons.append(f"{books['LIVE']} of {wanted} books are LIVE")
+    there = sum(connections.values())
+    down = there - connections["CONNECTED"]
+    if down:
+        reasons.append(f"{down} of {there} connections to the exchange are not up")
+    return reasons
+
+
+def readiness(health: Health) -> dict[str, Any]:
+    """What /readyz says: whether the feeder is RUNNING and, by its counters, nothing keeps it from being ready."""
     found = health.counters
     if health.state is not State.RUNNING or found is None:
         return {"ready": False, "reasons": [health.reason]}
     values = next((record.values for record in found.records if record.kind == Of.FEEDER), None)
     told = dict(zip([metric.source for metric in METRICS_OF[Of.FEEDER]], values or [], strict=False))
     books, connections = books_by_status(found), connections_by_state(found)
-    followed = told.get("followed", 0)
-    wanted = followed - books["DELISTED"]
-    reasons = []
-    if not told.get("publisher.complete"):
-        reasons.append("the instruments are not loaded yet")
-    elif not wanted:
-        reasons.append("no book can be LIVE")
-    elif (wanted - books["LIVE"]) * 100 > wanted * (100 - READY_PERCENT):
-        reasons.append(f"{books['LIVE']} of {wanted} books are LIVE")
-    down = connections.total() - connections["CONNECTED"]
-    if down:
-        reasons.append(f"{down} of {connections.total()} connections to the exchange are not up")
+    complete, followed = bool(told.get("publisher.complete")), told.get("followed", 0)
+    reasons = reasons_not_ready(complete=complete, followed=followed, books=books, connections=connections)
     return {
         "ready": not reasons,
         "reasons": reasons,
