@@ -98,6 +98,7 @@ class ChannelPublisher:
         "flags",
         "messages",
         "oldest_ns",
+        "opened_ns",
         "packets",
         "ring",
         "sequence",
@@ -121,6 +122,7 @@ class ChannelPublisher:
         self.messages = 0
         self.packets = 0
         self.oldest_ns = 0  # receive time of the first update written since the owner set this to 0
+        self.opened_ns = 0  # when the first message since the owner set this to 0 was written
         self._senders = tuple(senders)
         self._clock = clock
         self._on_open = on_open
@@ -150,6 +152,8 @@ class ChannelPublisher:
             self.flush()
             start = HEADER_LENGTH
         if not self._count:
+            if not self.opened_ns:
+                self.opened_ns = self._clock.wall_ns()
             self._on_open(self)
         self._used = start + size
         self._count += 1

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from feeder.clock import SECOND_NS, Clock
-from feeder.histogram import Buckets
+from feeder.histogram import STAGE_BOUNDS_US, Buckets
 from feeder.market.instrument import Instrument
 from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.channel import HEARTBEAT_INTERVAL, ChannelPublisher, Sender
@@ -87,6 +87,11 @@ class Partition:
         """Tell consumers of one more channel, where requests for lost messages are answered."""
         self._described.append(channel)
 
+    @property
+    def snapshot_cycle_ns(self) -> int:
+        """How long the last whole round of snapshots took, nanoseconds; 0 before the end of the first."""
+        return int(self._snapshot_round.elapsed * SECOND_NS)
+
     def remove(self, instrument: BookPublisher) -> None:
         """Publish an instrument no longer."""
         index = self.instruments.index(instrument)
@@ -154,6 +159,7 @@ class Publisher:
         self.flushes = 0
         # One value a flush of a books channel: nanoseconds from its first update's receipt to its last departure.
         self.latency = Buckets([bound * 1000 for bound in LATENCY_BOUNDS_US])
+        self.encode_to_send = Buckets([bound * 1000 for bound in STAGE_BOUNDS_US])  # likewise, from its first message
         self.complete = False  # set by the owner when every instrument has been added
         self._clock = clock
         self._defer = defer
@@ -226,8 +232,11 @@ class Publisher:
                     self._schedule()
                 raise
             if channel.oldest_ns:
-                self.latency.record(self._clock.wall_ns() - channel.oldest_ns)
+                now_ns = self._clock.wall_ns()
+                self.latency.record(now_ns - channel.oldest_ns)
+                self.encode_to_send.record(now_ns - channel.opened_ns)
                 channel.oldest_ns = 0
+            channel.opened_ns = 0
 
     def tick(self, now: float) -> None:
         """Heartbeats and rounds; called every TICK_INTERVAL with monotonic seconds."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from feeder.book.order_book import OrderBook
 from feeder.clock import ManualClock
-from feeder.histogram import Buckets
+from feeder.histogram import STAGE_BOUNDS_US, Buckets
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate
 from feeder.multicast.book_publisher import BookPublisher
@@ -41,10 +41,8 @@ class Plant:
         return grown(before, self.publisher.latency.counts)
 
 
-def grown(before: Sequence[int], after: Sequence[int]) -> list[int]:
-    return [
-        LATENCY_BOUNDS_US[i] for i, (old, new) in enumerate(zip(before, after, strict=True)) for _ in range(new - old)
-    ]
+def grown(before: Sequence[int], after: Sequence[int], bounds: Sequence[int] = LATENCY_BOUNDS_US) -> list[int]:
+    return [bounds[i] for i, (old, new) in enumerate(zip(before, after, strict=True)) for _ in range(new - old)]
 
 
 def live_book(plant: Plant, symbol: str = "BTCUSDT") -> BookPublisher:
@@ -75,12 +73,28 @@ def test_each_turn_is_measured_by_itself() -> None:
         assert plant.end_turn() == [bucket]
 
 
+def test_what_is_encoded_waits_for_the_flush_and_that_is_told_apart() -> None:
+    plant = Plant()
+    publisher = live_book(plant)
+    sent = plant.publisher.encode_to_send
+    for waits, bucket in ((0.000015, 20), (0.0004, 500)):
+        update = plant.received()
+        plant.clock.advance(0.03)
+        before = list(sent.counts)
+        for _ in range(100):  # more than a packet: the time of the first counts
+            publisher.delta(update, BIDS, ASKS)
+            plant.clock.advance(waits / 100)
+        plant.end_turn()
+        assert grown(before, sent.counts, STAGE_BOUNDS_US) == [bucket]
+
+
 def test_a_status_long_after_the_last_update_is_no_latency() -> None:
     plant = Plant()
     publisher = live_book(plant)
     plant.clock.advance(60.0)
     publisher.status(BookStatus.STALE, StatusReason.DISCONNECTED)
     assert plant.end_turn() == []
+    assert sum(plant.publisher.encode_to_send.counts) == 0
 
 
 def test_rounds_and_heartbeats_are_no_latency() -> None:
