@@ -7,16 +7,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import uvloop
 
 from feeder import __version__, config, demo, log
-from feeder.errors import ConfigError, FeederError
+from feeder.clock import SystemClock
+from feeder.errors import ConfigError, FeederError, MachineError
 from feeder.multicast.sockets import open_sender
+from feeder.reload import Settings
 from feeder.service import Service
 from feeder.simulator import command as simulator
+from feeder.telemetry.notify import Notifier
 
 Result = TypeVar("Result")
 Stop = Callable[[Callable[[], object]], None]
@@ -59,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(run)
     run.set_defaults(parser=run, run=_run)
 
-    check = commands.add_parser("check", help="look for mistakes in a configuration; exit 78 if there are any")
+    check = commands.add_parser(
+        "check", help="look for mistakes in a configuration: exit 78; what this machine lacks for it: 1"
+    )
     _config_arguments(check)
     check.add_argument("--json", action="store_true", help="print the effective configuration and every channel")
     check.set_defaults(parser=check, run=_check)
@@ -83,16 +89,23 @@ def _config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override one key, such as multicast.port=21000; above FEEDER_MULTICAST__PORT, above the file",
     )
+    parser.add_argument(
+        "--shard",
+        metavar="K/N",
+        help="one of N processes that share the feed: it serves the partitions p with p mod N = K",
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
-    settings = config.load(args.config, os.environ, args.set)
+    shard = None if args.shard is None else config.Shard.parse(args.shard)
+    settings = Settings(Path(args.config), os.environ, args.set, shard, SystemClock())
     formats = {"auto": None, "json": True, "text": False}
-    log.configure(settings.log.level, as_json=formats[settings.log.format])
-    service = Service(settings)
+    log.configure(settings.config.log.level, as_json=formats[settings.config.log.format])
+    service = Service(settings, Notifier.from_environment(os.environ))
 
     async def run(on_stop: Stop) -> int:
         on_stop(service.stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload_soon)
         await service.run()
         return 0
 
@@ -100,17 +113,22 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    shard = None if args.shard is None else config.Shard.parse(args.shard)
     settings = config.parse_file(args.config, os.environ, args.set)
-    problems = list(config.problems(settings))
+    problems: list[FeederError] = list(config.problems(settings))
     addresses: dict[str, str] = {}
     if not problems:
+        if shard is not None:
+            settings = shard.narrow(settings)
         addresses, problems = _addresses(settings)
     for problem in problems:
-        print(f"feeder: configuration: {problem}", file=sys.stderr)
+        whose = "this machine" if isinstance(problem, MachineError) else "configuration"
+        print(f"feeder: {whose}: {problem}", file=sys.stderr)
     if problems:
-        return EXIT_CONFIG
+        return EXIT_FAILURE if all(isinstance(problem, MachineError) for problem in problems) else EXIT_CONFIG
     plan = settings.multicast.plan
-    requests = [plan.retransmit(partition, addresses) for partition in range(plan.partitions)]
+    served = range(plan.partitions) if shard is None else shard.partitions(plan.partitions)
+    requests = [plan.retransmit(partition, addresses) for partition in served]
     channels = [
         {
             "partition": channel.partition,
@@ -122,6 +140,7 @@ def _check(args: argparse.Namespace) -> int:
             "interface": end.interface,
         }
         for channel in (*plan.channels, *requests)
+        if channel.partition in served
         for end in channel.sockets
     ]
     if args.json:
@@ -131,15 +150,16 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
-def _addresses(settings: config.Config) -> tuple[dict[str, str], list[ConfigError]]:
+def _addresses(settings: config.Config) -> tuple[dict[str, str], list[FeederError]]:
     """The unicast address of each line, and the lines whose interface this machine does not have."""
-    addresses, problems = {}, []
+    addresses: dict[str, str] = {}
+    problems: list[FeederError] = []
     multicast = settings.multicast
     for end in next(iter(multicast.plan.channels)).endpoints:
         try:
             with open_sender(end, ttl=multicast.ttl, loop=multicast.loop) as sender:
                 addresses[end.line] = sender.getsockname()[0]
-        except ConfigError as error:
+        except (ConfigError, MachineError) as error:
             problems.append(error)
     return addresses, problems
 

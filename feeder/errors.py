@@ -2,6 +2,7 @@
 
 FeederError
 |- ConfigError          a key of the configuration: its path, what is wrong, what to do        (exit code 78)
+|- MachineError         what a key asks of this machine cannot be had now; another time it may be        (exit code 1)
 |- VenueError           the exchange, or what it sent
 |  |- MessageError      a message that cannot be understood
 |  |- InstrumentError   a symbol the instrument table does not have
@@ -9,6 +10,7 @@ FeederError
 |- FixedPointError      a decimal text that is not an exact number
 |  `- FinerThanScale    exact, but finer than the instrument's exponent
 |- CountersError        a counters file that is missing or cannot be understood
+|- ControlError         a control socket that cannot be made, or on which no feeder answers as it should
 |- WireError            bytes that are not a packet or message of ours
 `- FeedError            a consumer's subscription that cannot work
 """
@@ -25,6 +27,22 @@ class ConfigError(FeederError):
 
     `path` is the key as written (`multicast.lines.A.group`), `problem` what is wrong, `remedy` what to do.
     """
+
+    def __init__(self, path: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{path}: {problem}; {remedy}")
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy
+
+
+class MachineError(FeederError):
+    """What the configuration asks of this machine cannot be had now: a port in use, an interface that is down.
+
+    Nothing is wrong with the file, and the same start may succeed later, so whoever restarts feeder goes on doing so.
+    `path` is the key that asks for it, `problem` what is wrong, `remedy` what to do.
+    """
+
+    retriable = True
 
     def __init__(self, path: str, problem: str, remedy: str) -> None:
         super().__init__(f"{path}: {problem}; {remedy}")
@@ -75,6 +93,10 @@ class CountersError(FeederError):
     """A counters file that is missing or cannot be understood."""
 
     retriable = True  # the next feeder makes a new one
+
+
+class ControlError(FeederError):
+    """A control socket that cannot be made, or on which no feeder answers as it should."""
 
 
 class WireError(FeederError):

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from loss import FaultTextError, Network, parse
 
-from feeder.errors import ConfigError
+from feeder.errors import ConfigError, MachineError
 from feeder.multicast.channel import LineSender
 from feeder.multicast.plan import DEFAULT_LINES, DEFAULT_PARTITIONS, DEFAULT_PORT, ChannelPlan, Line
 from feeder.multicast.receiver import Receiver
@@ -35,7 +35,8 @@ _Delivery = tuple[float, int, str, int, bytes]  # when, a number to keep the ord
 class Relay:
     """`async with Relay(...)`: sends what comes on `source`'s channels to `target`'s, through `network`.
 
-    Raises ConfigError or OSError on entry when a socket cannot be had, and ValueError for a relay that hears itself.
+    Raises MachineError, ConfigError or OSError on entry when a socket cannot be had, ValueError for a relay that hears
+    itself.
     """
 
     def __init__(self, source: ChannelPlan, target: ChannelPlan, network: Network) -> None:
@@ -207,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     try:
         print(json.dumps(asyncio.run(run(relay))), flush=True)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, MachineError, OSError) as error:
         print(f"relay: {error}", file=sys.stderr)
         return 1
     return 0

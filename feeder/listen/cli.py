@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from feeder.client import Kind, Subscriber, Traded, TradesGone
 from feeder.client.subscriber import BOOK_KINDS
 from feeder.clock import SystemClock
-from feeder.errors import ConfigError
+from feeder.errors import ConfigError, MachineError
 from feeder.listen import hints, options
 from feeder.listen.board import Board
 from feeder.listen.book_list import BookList
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = max(code, _print(listener.printed))
     except KeyboardInterrupt:  # while printing, when the loop's own handler is gone
         return OK
-    except ConfigError as error:
+    except (ConfigError, MachineError) as error:  # to a person who listens, either is a matter of what was asked for
         if asked.configured:
             return _fail(str(error), BAD_CONFIG)
         return _fail(f"{error.problem}; {error.remedy}", USAGE)

@@ -19,7 +19,7 @@ OnDatagram = Callable[[str, int, bytes], None]
 
 
 class Receiver:
-    """Opens one socket per channel and line. Raises ConfigError or OSError from `open` when one cannot be had."""
+    """Opens one socket per channel and line. Raises MachineError or ConfigError from `open` when one cannot be had."""
 
     def __init__(self, channels: Iterable[Channel], on_datagram: OnDatagram) -> None:
         self.datagrams = 0

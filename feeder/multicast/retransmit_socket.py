@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from feeder.clock import Clock
-from feeder.errors import ConfigError
+from feeder.errors import MachineError
 from feeder.multicast.channel import FULL
 from feeder.multicast.plan import Channel
 from feeder.multicast.retransmit import RetransmitServer
+from feeder.multicast.sockets import prefer_buffer
 from feeder.wire.messages import MAX_PACKET
 
 REQUESTS_PER_TURN = 8  # of all partitions together, in one turn of the event loop
@@ -44,10 +45,14 @@ class RetransmitSockets:
     def open(self, server: RetransmitServer, channel: Channel) -> None:
         """Answer at a channel's endpoints; lines of one address share a socket.
 
-        Raises ConfigError for a port in use.
+        Raises MachineError, with nothing left open, for a port that is in use or may not be used.
         """
         for end in channel.sockets:
-            sock = _open(end.group, end.port)
+            try:
+                sock = _open(end.group, end.port)
+            except MachineError:
+                self.close()
+                raise
             self._sockets.append(sock)
             self._loop.add_reader(sock, self._on_readable, _Served(sock.recvfrom, sock.sendto, server))
 
@@ -101,11 +106,11 @@ def _open(address: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        prefer_buffer(sock, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         sock.bind((address, port))  # not to be shared: each request would reach one of its owners only
     except OSError as error:
         sock.close()
-        raise ConfigError(
+        raise MachineError(
             "multicast.port",
             f"cannot listen for retransmit requests on {address}:{port}: {error.strerror}",
             "see who holds the port (`ss -ulpn`), perhaps another feeder, or move the feed to another one",

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from feeder.errors import ConfigError
+from feeder.errors import ConfigError, MachineError
 from feeder.multicast.plan import Channel, Endpoint
 from feeder.multicast.receiver import Receiver
 from feeder.multicast.sockets import drops, open_receiver, open_sender
@@ -53,7 +53,7 @@ def test_a_port_another_program_holds_is_named():
     end = endpoint("239.77.9.8")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", PORT))  # without SO_REUSEADDR
-        with pytest.raises(ConfigError, match=f"multicast.port: cannot listen on 239.77.9.8:{PORT}"):
+        with pytest.raises(MachineError, match=f"multicast.port: cannot listen on 239.77.9.8:{PORT}"):
             open_receiver(end, receive_buffer=65536)
 
 
@@ -70,13 +70,15 @@ def test_two_programs_on_one_machine_both_hear():
             assert receiver.recv(10) == b"x"
 
 
-@pytest.mark.parametrize("interface", ["nosuch0", "192.0.2.77", "300.1.1.1"])
-def test_an_interface_that_does_not_exist_is_named_with_its_key(interface):
+@pytest.mark.parametrize(
+    ("interface", "error"), [("nosuch0", MachineError), ("192.0.2.77", MachineError), ("300.1.1.1", ConfigError)]
+)
+def test_an_interface_that_does_not_exist_is_named_with_its_key(interface, error):
     for attempt in (
         lambda: open_sender(endpoint("239.77.9.5", interface), ttl=1, loop=True),
         lambda: open_receiver(endpoint("239.77.9.5", interface), receive_buffer=65536),
     ):
-        with pytest.raises(ConfigError, match=r"multicast.lines.A.interface: .*" + interface):
+        with pytest.raises(error, match=r"multicast.lines.A.interface: .*" + interface):
             attempt()
 
 

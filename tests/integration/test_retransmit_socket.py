@@ -14,7 +14,7 @@ import pytest
 
 from feeder.cli import main
 from feeder.clock import SystemClock
-from feeder.errors import ConfigError
+from feeder.errors import MachineError
 from feeder.multicast.channel import ChannelPublisher
 from feeder.multicast.plan import Channel, ChannelPlan, Endpoint, Line
 from feeder.multicast.retransmit import RetransmitServer
@@ -220,9 +220,8 @@ async def test_a_port_in_use_is_named_with_its_key_and_nothing_stays_open():
         taken = other.getsockname()[1]
         served = RetransmitSockets(SystemClock())
         served.open(Partition().server, channel(port, "127.0.0.1"))
-        with pytest.raises(ConfigError, match=rf"multicast.port: .*127.0.0.1:{taken}.*ss -ulpn"):
+        with pytest.raises(MachineError, match=rf"multicast.port: .*127.0.0.1:{taken}.*ss -ulpn"):
             served.open(Partition(1).server, channel(taken, "127.0.0.1", partition=1))
-        served.close()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
         again.bind(("127.0.0.1", port))
 
@@ -230,7 +229,7 @@ async def test_a_port_in_use_is_named_with_its_key_and_nothing_stays_open():
 # The program ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_port_in_use_is_exit_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_exit_1_as_it_may_be_free_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = multicast_port()
     path = tmp_path / "feeder.yaml"
     path.write_text(
@@ -245,7 +244,7 @@ def test_a_port_in_use_is_exit_78(tmp_path: Path, capsys: pytest.CaptureFixture[
     )  # fmt: skip
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", port + 16 + 5))
-        assert main(["run", f"--config={path}"]) == 78
+        assert main(["run", f"--config={path}"]) == 1
     said = capsys.readouterr().err
     assert f"multicast.port: cannot listen for retransmit requests on 127.0.0.1:{port + 21}" in said
 

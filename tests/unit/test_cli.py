@@ -87,10 +87,25 @@ def test_a_bad_configuration_is_exit_78_and_names_the_key(command, capsys):
 
 
 @pytest.mark.parametrize("interface", ["nosuch0", "192.0.2.77"])
-def test_an_interface_this_machine_does_not_have_is_exit_78(interface, capsys):
+def test_an_interface_this_machine_does_not_have_is_exit_1_as_it_may_come(interface, capsys):
+    for command in ("check", "run"):
+        assert main([command, "--set", f"multicast.lines.B.interface={interface}"]) == 1
+        assert "multicast.lines.B.interface" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interface", ["300.1.1.1", "eth 0", "eth0/24", "an-interface-with-a-long-name"])
+def test_what_can_be_no_interface_is_exit_78(interface, capsys):
     for command in ("check", "run"):
         assert main([command, "--set", f"multicast.lines.B.interface={interface}"]) == 78
         assert "multicast.lines.B.interface" in capsys.readouterr().err
+
+
+def test_a_mistake_is_exit_78_also_beside_an_interface_that_is_not_there(capsys):
+    flags = ["--set=multicast.lines.A.interface=300.1.1.1", "--set=multicast.lines.B.interface=nosuch0"]
+    assert main(["check", *flags]) == 78
+    errors = capsys.readouterr().err
+    assert "feeder: configuration: multicast.lines.A.interface: no interface '300.1.1.1'" in errors
+    assert "feeder: this machine: multicast.lines.B.interface: no interface 'nosuch0'; wait until it is there" in errors
 
 
 def test_check_names_every_mistake(capsys):
