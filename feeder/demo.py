@@ -136,7 +136,8 @@ async def run(args: argparse.Namespace) -> int:
         books = [(category, symbol) for (category, _), symbols in recorded.items() for symbol in symbols]
         if not books:
             table = InstrumentTable(rest_url, clock=SystemClock(), random=Random())  # noqa: S311 - jitter
-            await table.load({"linear": None})
+            for failure in (await table.load({"linear": None})).values():
+                raise failure
             books = [("linear", symbol) for symbol in table.symbols("linear")]
         lines = [Line(name, line["group"], line["interface"]) for name, line in settings["multicast"]["lines"].items()]
         consumer = Subscriber(books, lines=lines, port=settings["multicast"]["port"])

@@ -5,8 +5,10 @@ are padded likewise), never a multiple of the tick: old or odd prices off the ti
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Annotated
@@ -15,12 +17,12 @@ import aiohttp
 import msgspec
 
 from feeder.clock import SECOND_NS, Clock
-from feeder.errors import FeederError, FixedPointError, InstrumentError, RestError
+from feeder.errors import FeederError, FixedPointError, InstrumentError, RestError, VenueError
 from feeder.log import logger
 from feeder.market.fixed_point import FINER_DIGITS, rescale
 from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus, instrument_id, is_symbol
 
-from .instruments_info import InstrumentInfo, InstrumentsInfo, log_odd, parse_instrument, understood
+from .instruments_info import InstrumentInfo, InstrumentsInfo, log_odd, parse_instrument, turnovers, understood
 from .messages import DECODE_ERRORS
 from .pacing import TokenBucket
 from .topics import base_coin
@@ -46,8 +48,9 @@ class _Copy(msgspec.Struct):
 _decode_copy = msgspec.json.Decoder(_Copy).decode
 
 
-def _gravity(error: RestError) -> tuple[float, bool]:
-    return error.retry_after_seconds, not error.retriable
+def gravest(failures: Iterable[RestError]) -> RestError:
+    """The one that keeps us silent longest: none of the others may make its reader ask sooner."""
+    return max(failures, key=lambda error: (error.retry_after_seconds, not error.retriable))
 
 
 def _no_table(category: str, failure: RestError, and_the_copy: str = "") -> RestError:
@@ -65,7 +68,8 @@ class InstrumentTable:
 
     `ids` overrides the computed instrument ids. `cache_directory` keeps the last good copy per category for a start
     without REST; None keeps none. Exponents only get finer while the table lives; definition_version counts changes.
-    `skipped_symbols` counts entries whose symbol is none that feeder can publish.
+    `skipped_symbols` counts entries whose symbol is none that feeder can publish, `odd_turnovers` those whose turnover
+    is no number, `refused_tables` fresh tables too short to be believed. `share`: so many processes use this address.
 
     After HTTP 403 nothing is sent for 10 minutes, whoever asks: see InstrumentsInfo.
     """
@@ -78,46 +82,136 @@ class InstrumentTable:
         random: Random,
         cache_directory: Path | None = None,
         ids: Mapping[InstrumentKey, int] | None = None,
+        share: int = 1,
     ) -> None:
         self._info = InstrumentsInfo(rest_url, clock=clock, random=random)
         self._clock = clock
         self._cache_directory = cache_directory
         self._ids = dict(ids or {})
-        self._refreshes = TokenBucket(_REFRESH_BURST, _REFRESHES_PER_SECOND, clock.monotonic())
+        self._refreshes = TokenBucket(
+            max(1.0, _REFRESH_BURST / share), _REFRESHES_PER_SECOND / share, clock.monotonic()
+        )
         self.skipped_symbols = 0
+        self.odd_turnovers = 0
+        self.refused_tables = 0
+        self._told: set[str] = set()  # categories that REST has told us, as against those from a copy
         self._instruments: dict[InstrumentKey, Instrument] = {}
         self._said: dict[InstrumentKey, tuple[int, int]] = {}  # price and quantity exponents, as the venue's own last
         self._claimed: dict[int, InstrumentKey] = {}
+        self._published: set[InstrumentKey] = set()  # claimed at some time
 
-    async def load(self, wanted: Mapping[str, Iterable[str] | None]) -> None:
+    async def load(self, wanted: Mapping[str, Iterable[str] | None]) -> dict[str, RestError]:
         """Fetch the table of each category in `wanted`, whose value is the symbols wanted, or None for all.
 
         The symbols matter for options alone, which the venue lists per base coin. When REST fails, the copy on disk
-        serves. Raises RestError when there is neither: of several, the one that keeps us silent longest, so that none
-        of the others makes its caller ask sooner.
+        serves. Returns what failed, by category, when there is neither; the others are loaded all the same.
         """
-        async with self._info.session() as http:
-            loads = (self._load(http, category, symbols) for category, symbols in wanted.items())
-            results = await asyncio.gather(*loads, return_exceptions=True)
-        for result in results:
-            if result is not None and not isinstance(result, RestError):
-                raise result
-        failures = [result for result in results if isinstance(result, RestError)]
-        if failures:
-            raise max(failures, key=_gravity)
+        return await self._each(wanted, self._load)
 
-    async def _load(self, http: aiohttp.ClientSession, category: str, symbols: Iterable[str] | None) -> None:
-        coins: list[str | None] = [None]
-        if category == Category.OPTION:
-            coins = list(OPTION_BASE_COINS if symbols is None else sorted({base_coin(symbol) for symbol in symbols}))
+    async def reload(self, wanted: Mapping[str, Iterable[str] | None]) -> dict[str, RestError]:
+        """Fetch tables anew while they are in use; returns what failed, by category, of which nothing changes.
+
+        What the venue lists no longer is CLOSED: of what is published only once it is asked for alone as well, as a
+        listing may be missing in a table for a moment. A table with fewer than half of those we know is a failure.
+        """
+        return await self._each(wanted, self._reload)
+
+    async def turnover(self, category: str, coins: Iterable[str] = OPTION_BASE_COINS) -> dict[str, Decimal]:
+        """Turnover of the last 24 hours by symbol, comparable within the category; `coins` are those of options.
+
+        What makes no sense counts as 0. Raises RestError, also when the venue tells of nothing at all.
+        """
+        entries: list[msgspec.Raw] = []
+        async with self._info.session() as http:
+            for coin in coins if category == Category.OPTION else (None,):
+                entries += await self._info.tickers(http, category, coin)
+        found, odd = turnovers(category, entries)
+        self.odd_turnovers += odd
+        if not found:
+            raise RestError(f"{self._info.rest_url} tells no turnover of {category}", retriable=True)
+        return found
+
+    async def _each(
+        self,
+        wanted: Mapping[str, Iterable[str] | None],
+        fetch: Callable[[aiohttp.ClientSession, str, Sequence[str | None]], Awaitable[None]],
+    ) -> dict[str, RestError]:
+        """All categories at once; what failed."""
+        async with self._info.session() as http:
+            fetches = (fetch(http, category, _coins(category, symbols)) for category, symbols in wanted.items())
+            results = await asyncio.gather(*fetches, return_exceptions=True)
+        failures: dict[str, RestError] = {}
+        for category, result in zip(wanted, results, strict=True):
+            if isinstance(result, RestError):
+                failures[category] = result
+            elif result is not None:
+                raise result
+        return failures
+
+    async def _load(self, http: aiohttp.ClientSession, category: str, coins: Sequence[str | None]) -> None:
         try:
             infos = await self._fetch(http, category, coins)
         except RestError as error:
             infos = self._read_copy(category, error)
         else:
+            self._told.add(category)
             self._write_copy(category, infos)
         self._take(category, infos)
         _log.info("instruments loaded", category=category, count=len(infos))
+
+    async def _reload(self, http: aiohttp.ClientSession, category: str, coins: Sequence[str | None]) -> None:
+        infos = await self._fetch(http, category, coins)
+        listed = {info.symbol for info in infos}
+        known = [
+            key for key in self._instruments if key[0] == category and (None in coins or base_coin(key[1]) in coins)
+        ]
+        gone = [key for key in known if key[1] not in listed]
+        self._check_length(category, known, gone)
+        self._told.add(category)
+        self._take(category, infos)
+        # The disk may be slow, and books wait for this thread.
+        await asyncio.to_thread(self._write_copy, category, infos)
+        published = set(self._claimed.values())
+        for key in gone:
+            if key not in published:
+                self._forget(key)
+        await self._ask_alone(http, [key for key in gone if key in published])
+
+    def _check_length(self, category: str, known: Sequence[InstrumentKey], gone: Iterable[InstrumentKey]) -> None:
+        """Raise RestError for a fresh table that lacks more than half of what the venue told us before."""
+        trading, missing = (
+            sum(self._instruments[key].status is not TradingStatus.CLOSED for key in keys) for keys in (known, gone)
+        )
+        if category in self._told and missing * 2 > trading:
+            self.refused_tables += 1
+            raise RestError(
+                f"{self._info.rest_url} lists {missing} of {trading} {category} instruments no longer, which is not"
+                " believed; the table stays as it is. If that is so, restart feeder",
+                retriable=True,
+            )
+
+    async def _ask_alone(self, http: aiohttp.ClientSession, keys: Sequence[InstrumentKey]) -> None:
+        """Bring the table up to date about these; when REST fails the rest waits for the next time."""
+        for asked, key in enumerate(keys):
+            try:
+                if self.get(key).status is not TradingStatus.CLOSED:
+                    await self._refresh(http, key)
+            except VenueError as error:
+                _log.warning("listings not confirmed", category=key[0], count=len(keys) - asked, error=str(error))
+                return
+
+    def _forget(self, key: InstrumentKey) -> None:
+        """The venue lists it no longer and nobody publishes it.
+
+        What was published keeps its scale and version, should it be listed again in this session. An option never is:
+        its symbol has its last day in it, and every day brings others.
+        """
+        if key in self._published and key[0] != Category.OPTION:
+            self._close(self._instruments[key])
+        else:
+            del self._instruments[key]
+            self._said.pop(key, None)
+            self._published.discard(key)
 
     async def _fetch(
         self, http: aiohttp.ClientSession, category: str, coins: Sequence[str | None]
@@ -135,19 +229,21 @@ class InstrumentTable:
 
         Raises RestError, or InstrumentError when there never was such an instrument.
         """
+        async with self._info.session() as http:
+            return await self._refresh(http, key)
+
+    async def _refresh(self, http: aiohttp.ClientSession, key: InstrumentKey) -> Instrument:
         category, symbol = key
         while wait := self._refreshes.take(self._clock.monotonic()):  # noqa: ASYNC110 - nobody signals time
             await asyncio.sleep(wait)
-        async with self._info.session() as http:
-            coin = base_coin(symbol) if category == Category.OPTION else None  # without it the venue tells of BTC alone
-            entries = await self._info.fetch(http, category, coin, symbol=symbol)
+        coin = base_coin(symbol) if category == Category.OPTION else None  # without it the venue tells of BTC alone
+        entries = await self._info.fetch(http, category, coin, symbol=symbol)
         infos = understood(category, entries)
         self._take(category, infos)
         instrument = self.get(key)
         # An entry that makes no sense may be the one asked for: only what is surely absent is gone.
         if len(infos) == len(entries) and all(info.symbol != symbol for info in infos):
-            closed = replace(instrument, status=TradingStatus.CLOSED)
-            return self._replace(instrument, closed, instrument.price_exponent, instrument.quantity_exponent)
+            return self._close(instrument)
         return instrument
 
     async def times(self) -> list[TimeSample]:
@@ -175,6 +271,7 @@ class InstrumentTable:
                 f"{':'.join(key)} and {':'.join(other)} have the same instrument id {instrument.id};"
                 " give one of them another id in instrument_ids"
             )
+        self._published.add(key)
         return instrument
 
     def release(self, key: InstrumentKey) -> None:
@@ -241,6 +338,11 @@ class InstrumentTable:
         else:
             self._said[key] = (new.price_exponent, new.quantity_exponent)
 
+    def _close(self, instrument: Instrument) -> Instrument:
+        """The venue lists it no longer."""
+        closed = replace(instrument, status=TradingStatus.CLOSED)
+        return self._replace(instrument, closed, instrument.price_exponent, instrument.quantity_exponent)
+
     def _replace(self, old: Instrument, new: Instrument, price_exponent: int, quantity_exponent: int) -> Instrument:
         """Put `new` in the place of `old`, at exponents no coarser than before; a new version if anything differs.
 
@@ -275,7 +377,7 @@ class InstrumentTable:
         if path is None:
             return
         copy = _Copy(self._info.rest_url, self._clock.wall_ns(), infos)
-        beside = path.with_suffix(".tmp")
+        beside = path.with_suffix(f".{os.getpid()}.tmp")  # shards share the directory
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(msgspec.json.encode(copy))
@@ -299,3 +401,10 @@ class InstrumentTable:
         age = (self._clock.wall_ns() - copy.fetched_at_ns) / SECOND_NS
         _log.warning("instruments from the copy on disk", category=category, age_seconds=round(age), error=str(failure))
         return copy.instruments
+
+
+def _coins(category: str, symbols: Iterable[str] | None) -> Sequence[str | None]:
+    """The base coins of options; of the other categories, which are listed whole, just None."""
+    if category != Category.OPTION:
+        return [None]
+    return list(OPTION_BASE_COINS if symbols is None else sorted({base_coin(symbol) for symbol in symbols}))

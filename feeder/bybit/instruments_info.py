@@ -1,10 +1,12 @@
-"""GET /v5/market/instruments-info: its pages, its entries, and when to leave the venue alone; and /v5/market/time.
+"""GET /v5/market/instruments-info: its pages, its entries, and when to leave the venue alone; also tickers and time.
 
-Source: Bybit v5, market/instrument and market/time; spot is one page, options come per base coin.
+Source: Bybit v5, market/instrument, market/tickers and market/time; spot is one page, options come per base coin.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Context, Decimal
 from random import Random
 from typing import Annotated, TypeVar
 
@@ -22,6 +24,7 @@ from .pacing import backoff_delay
 from .venue_time import TimeSample
 
 _PATH = "/v5/market/instruments-info"
+_TICKERS_PATH = "/v5/market/tickers"
 _TIME_PATH = "/v5/market/time"
 _TIME_SAMPLES = 5  # the first pays for the connection
 _PAGE = 1000  # the most the venue gives at once
@@ -71,6 +74,15 @@ class InstrumentInfo(msgspec.Struct):
     lotSizeFilter: LotSizeFilter  # noqa: N815 - the venue's key
 
 
+class Ticker(msgspec.Struct):
+    """What feeder reads of one entry of tickers, all decimal texts."""
+
+    symbol: str
+    turnover24h: str
+    volume24h: str = ""
+    usdIndexPrice: str = ""  # noqa: N815 - the venue's key; of the base coin, on spot alone, and not of each
+
+
 class _Page(msgspec.Struct):
     entries: list[msgspec.Raw] = msgspec.field(name="list", default_factory=list)
     nextPageCursor: str = ""  # noqa: N815 - the venue's key
@@ -90,6 +102,9 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_time = msgspec.json.Decoder(_Time).decode
 _decode_info = msgspec.json.Decoder(InstrumentInfo).decode
+_decode_ticker = msgspec.json.Decoder(Ticker).decode
+_AMOUNT = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?")
+_multiply = Context(prec=128).multiply  # exact for any two of them
 
 
 def parse_instrument(category: str, info: InstrumentInfo, identity: int) -> Instrument:
@@ -127,6 +142,49 @@ def understood(category: str, entries: Iterable[msgspec.Raw]) -> list[Instrument
             errors.append(str(error))
     log_odd(category, errors)
     return infos
+
+
+def turnovers(category: str, entries: Iterable[msgspec.Raw]) -> tuple[dict[str, Decimal], int]:
+    """Turnover of the last 24 hours by symbol, comparable within a category; and how many made no sense.
+
+    Those count as 0, and are logged, all in one line. The venue's `turnover24h` is in the coin that is paid with. That
+    is right for linear and option (dollars); an inverse contract is worth a dollar and paid with its base coin, so that
+    `volume24h` counts; on spot it may be any coin, so that volume at the base coin's price in dollars counts, where the
+    venue tells that.
+    """
+    found: dict[str, Decimal] = {}
+    errors: list[str] = []
+    for entry in entries:
+        try:
+            ticker = _decode_ticker(entry)
+        except DECODE_ERRORS as error:
+            errors.append(str(error))
+            continue
+        try:
+            found[ticker.symbol] = _turnover(category, ticker)
+        except InstrumentError as error:
+            found[ticker.symbol] = Decimal(0)
+            errors.append(f"{ticker.symbol[:40]}: {error}")
+    if errors:
+        some = [error[:_LONGEST_ERROR] for error in errors[:_LOGGED]]
+        _log.warning("turnover not understood", category=category, count=len(errors), errors=some)
+    return found, len(errors)
+
+
+def _turnover(category: str, ticker: Ticker) -> Decimal:
+    if category == Category.INVERSE and ticker.volume24h:
+        return _amount(ticker.volume24h)
+    if category == Category.SPOT and ticker.usdIndexPrice and ticker.volume24h:
+        price = _amount(ticker.usdIndexPrice)
+        if price:
+            return _multiply(_amount(ticker.volume24h), price)
+    return _amount(ticker.turnover24h)
+
+
+def _amount(text: str) -> Decimal:
+    if not _AMOUNT.fullmatch(text):
+        raise InstrumentError(f"{text[:60]!r} is not a plain decimal number")
+    return Decimal(text)
 
 
 def log_odd(category: str, errors: Sequence[str]) -> None:
@@ -170,13 +228,20 @@ class InstrumentsInfo:
         entries: list[msgspec.Raw] = []
         cursors = {""}
         for _ in range(_MOST_PAGES):
-            page = await self._get(http, parameters)
+            page = await self._get(http, _PATH, parameters)
             entries += page.entries
             if page.nextPageCursor in cursors:
                 return entries
             cursors.add(page.nextPageCursor)
             parameters["cursor"] = page.nextPageCursor
         raise RestError(f"GET {self.rest_url}{_PATH}: {category} has no last of {_MOST_PAGES} pages", retriable=False)
+
+    async def tickers(self, http: aiohttp.ClientSession, category: str, coin: str | None = None) -> list[msgspec.Raw]:
+        """The entries of tickers of one category or, for options, base coin, which have no pages. Raises RestError."""
+        parameters = {"category": category}
+        if coin is not None:
+            parameters["baseCoin"] = coin
+        return (await self._get(http, _TICKERS_PATH, parameters)).entries
 
     async def times(self, http: aiohttp.ClientSession) -> list[TimeSample]:
         """The venue's time, asked for several times and never again on failure. Raises RestError."""
@@ -187,21 +252,18 @@ class InstrumentsInfo:
             samples.append(TimeSample(sent, int(answer.timeNano), self._clock.monotonic()))
         return samples
 
-    async def _get(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
+    async def _get(self, http: aiohttp.ClientSession, path: str, parameters: Mapping[str, str]) -> _Page:
         """One page, asked for again while that may help."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._get_once(http, parameters)
+                return await self._ask(http, path, parameters, _decode_page)
             except RestError as error:
                 if not error.retriable or error.retry_after_seconds or attempt == _ATTEMPTS:
                     raise
                 delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
-                _log.debug("instruments asked again", error=str(error), attempt=attempt, delay_seconds=delay)
+                _log.debug("asked again", error=str(error), attempt=attempt, delay_seconds=delay)
             await asyncio.sleep(delay)
         raise AssertionError("the last attempt returns or raises")
-
-    async def _get_once(self, http: aiohttp.ClientSession, parameters: Mapping[str, str]) -> _Page:
-        return await self._ask(http, _PATH, parameters, _decode_page)
 
     async def _ask(
         self,

@@ -3,13 +3,14 @@
 What is wanted outlives every socket. The venue allows 500 new connections per 5 minutes and address; attempts that
 reach it take a token from one bucket of 150 that gains one per second, so that the worst 5 minutes make
 150 + 300 = 450. A few connections then retry every 1 to 2 s throughout an outage of minutes (attempts that no venue
-answers cost no token), and any number of them stays within the limit.
+answers cost no token), and any number of them stays within the limit. Of several processes that share an address each
+has its part of both numbers.
 """
 
 import asyncio
 import itertools
 import ssl
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -25,7 +26,7 @@ from .connection import Connection, Market, MarketSink
 from .connection_status import ConnectionStatus, VenueLag, connection_status, venue_lags
 from .counters import Counters
 from .freshness import MAX_LAG_SECONDS, Freshness
-from .instruments import InstrumentTable
+from .instruments import InstrumentTable, gravest
 from .normalize import Scale
 from .pacing import Timing, TokenBucket
 from .session import Session
@@ -62,6 +63,7 @@ class BybitPool:
     must be loaded. Updates, resets and changed definitions go to `sink`, from the event loop `start` ran in.
 
     Books whose data is older than `max_lag_seconds` by `venue_time` are reset (None: whatever its age, nothing is).
+    `share`: so many processes connect from this address.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class BybitPool:
         timing: Timing | None = None,
         topics_per_connection: int = TOPICS_PER_CONNECTION,
         max_lag_seconds: float | None = MAX_LAG_SECONDS,
+        share: int = 1,
     ) -> None:
         self.counters = Counters()
         self.venue_time = VenueTime(clock)
@@ -87,14 +90,15 @@ class BybitPool:
         self._timing = timing or Timing()
         self._topics_per_connection = topics_per_connection
         self._generations = itertools.count(1)
-        self._connect_budget = TokenBucket(_CONNECT_BURST, _CONNECTS_PER_SECOND, clock.monotonic())
+        burst = max(1.0, _CONNECT_BURST / share)
+        self._connect_budget = TokenBucket(burst, _CONNECTS_PER_SECOND / share, clock.monotonic())
         self._ssl_context = ssl.create_default_context() if self._url.startswith("wss:") else None
         self._streams: list[Stream] = []
         self._markets: dict[InstrumentKey, Market] = {}
         self._stream_of: dict[InstrumentKey, Stream] = {}  # a delisted book is on none
         self._trade_stream_of: dict[tuple[str, str], Stream] = {}  # by (category, topic)
         self._connection_number = itertools.count(1)
-        self._refreshing: dict[InstrumentKey, asyncio.Task[None]] = {}  # one question to REST per instrument at a time
+        self._refreshing: dict[Market, asyncio.Task[None]] = {}  # one question to REST per book at a time
         self._closing: set[asyncio.Task[None]] = set()
         self._measuring: asyncio.Task[None] | None = None
         self._started = False
@@ -170,6 +174,27 @@ class BybitPool:
         stream = self._stream_of[key]
         stream.perform(stream.connection.resync(market, reason))
         return True
+
+    async def refresh(self, wanted: Mapping[str, Iterable[str] | None]) -> None:
+        """Load the instruments of these categories anew (see InstrumentTable.reload), and have every book go on by it.
+
+        A changed definition goes to the sink, a book whose scale changes begins anew, one whose instrument is closed or
+        listed no longer is delisted. Raises RestError when a category failed, of which nothing changes; the others are
+        up to date then.
+        """
+        before = {key: self._instruments.get(key) for key in self._markets}
+        failures = await self._instruments.reload(wanted)
+        if not self._started:
+            return
+        for key, market in list(self._markets.items()):
+            instrument = self._instruments.get(key)
+            if instrument is not before.get(key):
+                self._adopt(instrument, market, self._stream_of.get(key))
+            closed = instrument.status is TradingStatus.CLOSED and key[0] in wanted and key[0] not in failures
+            if closed and key in self._stream_of:
+                self._delist(market)
+        if failures:
+            raise gravest(failures.values())
 
     # Which topic goes where
 
@@ -291,12 +316,12 @@ class BybitPool:
         self._ask_once(market, self._follow_listing(market))
 
     def _ask_once(self, market: Market, question: Coroutine[None, None, None]) -> None:
-        if market.key in self._refreshing or not self._started:
+        if market in self._refreshing or not self._started:
             question.close()
             return
         task = asyncio.create_task(question, name=f"instrument {market.key}")
-        self._refreshing[market.key] = task
-        task.add_done_callback(lambda _: self._refreshing.pop(market.key, None))
+        self._refreshing[market] = task
+        task.add_done_callback(lambda _: self._refreshing.pop(market, None))
 
     async def _refresh(self, market: Market) -> Stream | None:
         """Bring the table up to date about an instrument; the book's stream, if it is still wanted afterwards."""
@@ -334,8 +359,8 @@ class BybitPool:
         if instrument.status is TradingStatus.CLOSED and market.topic.phase is not Phase.ACTIVE:
             self._delist(market)
 
-    def _adopt(self, instrument: Instrument, market: Market, stream: Stream) -> None:
-        """Go on as the table has it now."""
+    def _adopt(self, instrument: Instrument, market: Market, stream: Stream | None) -> None:
+        """Go on as the table has it now; a delisted book has no stream."""
         exponents = (instrument.price_exponent, instrument.quantity_exponent)
         if exponents != market.scale.exponents:
             category, symbol = market.key
@@ -347,7 +372,7 @@ class BybitPool:
                 price_exponent=instrument.price_exponent,
                 quantity_exponent=instrument.quantity_exponent,
             )
-            if market.topic.phase is Phase.ACTIVE:  # the book is reset before its scale changes
+            if stream is not None and market.topic.phase is Phase.ACTIVE:  # reset before its scale changes
                 stream.perform(stream.connection.resync(market, StatusReason.SCALE))
             market.scale = Scale(*exponents)
         self._sink.on_definition(instrument)

@@ -86,7 +86,7 @@ async def play(data: bytes, directory: Path) -> tuple[InstrumentTable, list[Exce
     errors: list[Exception] = []
     try:
         with mock.patch.object(instruments_info, "_RETRY_FIRST", 0.0):
-            await _asked(table.load({"linear": None}), server, errors, logged)
+            await _asked(loaded(table), server, errors, logged)
             await _asked(table.refresh(KEY), server, errors, logged)
             await _asked(table.times(), server, errors, logged)
         known = list(table._instruments.values())
@@ -99,6 +99,12 @@ async def play(data: bytes, directory: Path) -> tuple[InstrumentTable, list[Exce
         await sockets.wait_closed()
         structlog.reset_defaults()
     return table, errors, logged
+
+
+async def loaded(table: InstrumentTable) -> None:
+    """Load the table. Raises RestError."""
+    for failure in (await table.load({"linear": None})).values():
+        raise failure
 
 
 async def _asked(question: Awaitable[object], server: Server, errors: list[Exception], logged: list[str]) -> None:

@@ -93,7 +93,7 @@ async def test_body_without_end_is_given_up_before_it_fills_the_memory(monkeypat
 
     async with table_of(answer) as table:
         with pytest.raises(RestError, match="over 100000 bytes"):
-            await table.load({"linear": None})
+            await rest.loaded(table)
     assert sent < 50_000_000
 
 
@@ -107,5 +107,5 @@ async def test_pages_without_a_last_one_are_an_error():
 
     async with table_of(answer) as table:
         with pytest.raises(RestError, match="linear has no last of 30 pages"):
-            await table.load({"linear": None})
+            await rest.loaded(table)
     assert pages == 30

@@ -11,7 +11,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from feeder.bybit import instruments_info as module
-from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.instruments import InstrumentTable, gravest
 from feeder.clock import ManualClock
 from feeder.errors import FixedPointError, InstrumentError, RestError
 from feeder.market.instrument import TradingStatus, instrument_id
@@ -66,13 +66,20 @@ async def rest(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rest]:
     await runner.cleanup()
 
 
+async def load(instruments: InstrumentTable, wanted: dict[str, list[str] | None]) -> None:
+    """Load tables of which none may fail."""
+    failures = await instruments.load(wanted)
+    if failures:
+        raise gravest(failures.values())
+
+
 def table(url: str, directory: Path | None = None, **options: Any) -> InstrumentTable:
     return InstrumentTable(url, clock=ManualClock(), random=Random(1), cache_directory=directory, **options)
 
 
 async def test_every_page_is_read_and_scales_are_the_digits_written(rest: Rest) -> None:
     instruments = table(rest.url)
-    await instruments.load({"linear": None, "spot": None, "inverse": None})
+    await load(instruments, {"linear": None, "spot": None, "inverse": None})
     bitcoin = instruments.get(("linear", "BTCUSDT"))
     assert (bitcoin.price_exponent, bitcoin.quantity_exponent) == (-2, -3)
     assert (bitcoin.tick_size, bitcoin.quantity_step) == (10, 1)
@@ -88,31 +95,31 @@ async def test_every_page_is_read_and_scales_are_the_digits_written(rest: Rest) 
 
 async def test_all_means_what_is_trading_and_prelaunch_is_known(rest: Rest) -> None:
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     assert instruments.symbols("linear") == ["BTCUSDT", "ETHUSDT", "XRPUSDT"]
     assert instruments.get(("linear", "NEWUSDT")).status is TradingStatus.PRELAUNCH
 
 
 async def test_options_are_asked_for_by_base_coin(rest: Rest) -> None:
     instruments = table(rest.url)
-    await instruments.load({"option": ["ETH-27NOV26-90000-C", "BTC-27NOV26-90000-C", "ETH-27NOV26-80000-C"]})
+    await load(instruments, {"option": ["ETH-27NOV26-90000-C", "BTC-27NOV26-90000-C", "ETH-27NOV26-80000-C"]})
     assert [query["baseCoin"] for query in rest.queries] == ["BTC", "ETH"]
     assert instruments.get(("option", "ETH-27NOV26-90000-C")).quantity_exponent == -2
     rest.queries.clear()
-    await instruments.load({"option": None})
+    await load(instruments, {"option": None})
     assert [query["baseCoin"] for query in rest.queries] == ["BTC", "ETH", "SOL", "XRP", "DOGE", "MNT"]
 
 
 async def test_unknown_symbol_is_an_error_that_names_it(rest: Rest) -> None:
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     with pytest.raises(InstrumentError, match="linear instrument 'NOPEUSDT'"):
         instruments.get(("linear", "NOPEUSDT"))
 
 
 async def test_two_wanted_instruments_with_one_id_are_an_error_naming_both(rest: Rest) -> None:
     instruments = table(rest.url, ids={("linear", "BTCUSDT"): 7, ("linear", "ETHUSDT"): 7})
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     assert instruments.claim(("linear", "BTCUSDT")).id == 7
     assert instruments.claim(("linear", "BTCUSDT")).id == 7
     with pytest.raises(InstrumentError, match=r"linear:ETHUSDT and linear:BTCUSDT"):
@@ -124,7 +131,7 @@ async def test_two_wanted_instruments_with_one_id_are_an_error_naming_both(rest:
 async def test_exponents_only_get_finer_and_every_change_is_a_version(rest: Rest) -> None:
     key = ("linear", "BTCUSDT")
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     finer = instruments.make_finer(key, -4, -1)
     assert (finer.price_exponent, finer.quantity_exponent, finer.definition_version) == (-4, -3, 2)
     assert (finer.tick_size, finer.quantity_step) == (1000, 1)
@@ -142,7 +149,7 @@ async def test_trouble_that_may_pass_is_asked_again(rest: Rest) -> None:
         web.Response(status=429),
     ]
     instruments = table(rest.url)
-    await instruments.load({"spot": None})
+    await load(instruments, {"spot": None})
     assert instruments.symbols("spot") == ["BTCUSDT"]
     assert len(rest.queries) == 4
 
@@ -160,7 +167,7 @@ async def test_trouble_that_may_pass_is_asked_again(rest: Rest) -> None:
 async def test_trouble_that_will_not_pass_is_not_asked_again(rest: Rest, failure: dict[str, Any]) -> None:
     rest.failures = [web.Response(**failure)]
     with pytest.raises(RestError, match="instruments-info"):
-        await table(rest.url).load({"spot": None})
+        await load(table(rest.url), {"spot": None})
     assert len(rest.queries) == 1
 
 
@@ -171,7 +178,7 @@ async def test_start_without_a_table_may_be_tried_again_only_if_that_may_help(
     for directory in (None, tmp_path):  # no copy is kept; there is none yet
         rest.failures = [web.Response(status=status) for _ in range(4)]
         with pytest.raises(RestError) as caught:
-            await table(rest.url, directory).load({"spot": None})
+            await load(table(rest.url, directory), {"spot": None})
         assert caught.value.retriable is retriable
         assert caught.value.retry_after_seconds == (600 if status == 403 else 0)
 
@@ -179,7 +186,7 @@ async def test_start_without_a_table_may_be_tried_again_only_if_that_may_help(
 async def test_address_limit_silences_every_question_for_ten_minutes(rest: Rest) -> None:
     clock = ManualClock()
     instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     rest.queries.clear()
     rest.failures = [web.Response(status=403)]
     with pytest.raises(RestError, match="HTTP 403, too many requests"):
@@ -190,11 +197,11 @@ async def test_address_limit_silences_every_question_for_ten_minutes(rest: Rest)
             await instruments.refresh(("linear", "ETHUSDT"))
         assert (caught.value.retriable, caught.value.retry_after_seconds) == (True, 500)
         with pytest.raises(RestError, match="not sent") as caught:
-            await instruments.load({"spot": None, "inverse": None})
+            await load(instruments, {"spot": None, "inverse": None})
         assert caught.value.retry_after_seconds == 500
     assert len(rest.queries) == 1
     clock.advance(500)
-    await instruments.load({"spot": None})
+    await load(instruments, {"spot": None})
     assert len(rest.queries) == 2
 
 
@@ -203,7 +210,7 @@ async def test_address_limit_ends_the_other_categories_of_the_same_load(rest: Re
     rest.failures = [web.Response(status=403) for _ in range(3)]
     instruments = table(rest.url)
     with pytest.raises(RestError) as caught:
-        await instruments.load({"option": None, "linear": None, "spot": None})
+        await load(instruments, {"option": None, "linear": None, "spot": None})
     assert caught.value.retry_after_seconds == 600
     assert len(rest.queries) <= 3
 
@@ -214,7 +221,7 @@ async def test_of_several_failures_the_one_that_keeps_us_silent_is_told(rest: Re
 
     rest.respond = answer
     with pytest.raises(RestError) as caught:
-        await table(rest.url).load({"linear": None, "spot": None, "inverse": None})
+        await load(table(rest.url), {"linear": None, "spot": None, "inverse": None})
     assert caught.value.retry_after_seconds == 600
 
 
@@ -225,7 +232,7 @@ async def test_failure_of_one_category_waits_for_the_others_to_end(rest: Rest, t
     rest.respond = answer
     instruments = table(rest.url, tmp_path)
     with pytest.raises(RestError):
-        await instruments.load({"linear": None, "spot": None})
+        await load(instruments, {"linear": None, "spot": None})
     assert instruments.symbols("spot") == ["BTCUSDT"]
 
 
@@ -237,7 +244,7 @@ async def test_symbols_that_could_not_be_published_are_skipped_and_counted(rest:
     rest.override = json.dumps(page).encode()
     instruments = table(rest.url)
     with capture_logs() as logs:
-        await instruments.load({"linear": None})
+        await load(instruments, {"linear": None})
     (line,) = [line for line in logs if line["event"] == "symbols skipped"]
     assert (line["category"], line["count"], line["symbols"][:2]) == ("linear", 5, ["\u5e01USDT", "btcusdt"])
     assert instruments.skipped_symbols == 5
@@ -246,7 +253,7 @@ async def test_symbols_that_could_not_be_published_are_skipped_and_counted(rest:
 
 async def test_instrument_the_venue_lists_no_longer_is_closed(rest: Rest) -> None:
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     key = ("linear", "ETHUSDT")
     rest.override = json.dumps({"retCode": 0, "retMsg": "OK", "result": {"list": []}}).encode()
     gone = await instruments.refresh(key)
@@ -270,7 +277,7 @@ async def test_instrument_the_venue_lists_no_longer_is_closed(rest: Rest) -> Non
 )
 async def test_venue_that_fails_does_not_close_an_instrument(rest: Rest, answer: dict[str, Any]) -> None:
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     rest.override = json.dumps(answer).encode()
     with pytest.raises(RestError):
         await instruments.refresh(("linear", "BTCUSDT"))
@@ -280,14 +287,14 @@ async def test_venue_that_fails_does_not_close_an_instrument(rest: Rest, answer:
 @pytest.mark.parametrize("entry", ["nonsense", {"symbol": "BTCUSDT"}, None])
 async def test_entry_that_makes_no_sense_does_not_close_an_instrument(rest: Rest, entry: Any) -> None:
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     rest.override = json.dumps({"retCode": 0, "result": {"list": [entry]}}).encode()
     assert (await instruments.refresh(("linear", "BTCUSDT"))).status is TradingStatus.TRADING
 
 
 async def test_scale_is_made_six_digits_finer_than_the_venue_s_own_and_no_more_however_often(rest: Rest) -> None:
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     key = ("linear", "BTCUSDT")
     assert instruments.make_finer(key, -8, -9).price_exponent == -8
     for exponents in ((-9, -3), (-2, -10), (-14, -3)):
@@ -306,7 +313,7 @@ async def test_scale_at_which_the_step_would_leave_64_bits_is_refused(rest: Rest
         .replace(b'"nextPageCursor":"first%3DETHUSDT"', b'"nextPageCursor":""')
     )
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     key = ("linear", "BTCUSDT")
     before = instruments.get(key)
     assert before.quantity_step == 9 * 10**18
@@ -323,7 +330,7 @@ async def test_scale_at_which_the_step_would_leave_64_bits_is_refused(rest: Rest
 async def test_questions_about_single_instruments_are_paced(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = ManualClock()
     instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
-    await instruments.load({"spot": None})
+    await load(instruments, {"spot": None})
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -349,16 +356,16 @@ async def test_odd_instrument_costs_nobody_else_their_table(rest: Rest) -> None:
     ]
     rest.override = json.dumps(page).encode()
     instruments = table(rest.url)
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     assert instruments.symbols("linear") == ["BTCUSDT", "ETHUSDT"]
 
 
 async def test_start_without_rest_uses_the_last_good_copy(rest: Rest, tmp_path: Path) -> None:
-    await table(rest.url, tmp_path / "cache").load({"linear": None})
+    await load(table(rest.url, tmp_path / "cache"), {"linear": None})
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["instruments-linear.json"]
     rest.failures = [web.Response(status=403)]
     instruments = table(rest.url, tmp_path / "cache")
-    await instruments.load({"linear": None})
+    await load(instruments, {"linear": None})
     assert instruments.symbols("linear") == ["BTCUSDT", "ETHUSDT", "XRPUSDT"]
     assert instruments.get(("linear", "BTCUSDT")).price_exponent == -2
 
@@ -366,27 +373,27 @@ async def test_start_without_rest_uses_the_last_good_copy(rest: Rest, tmp_path: 
 async def test_neither_rest_nor_copy_is_an_error_with_address_and_remedy(tmp_path: Path, rest: Rest) -> None:
     rest.failures = [web.Response(status=403) for _ in range(3)]
     with pytest.raises(RestError, match=rf"{rest.url}.*check exchange.rest_url"):
-        await table(rest.url, tmp_path).load({"linear": None})
+        await load(table(rest.url, tmp_path), {"linear": None})
     (tmp_path / "instruments-linear.json").write_text("{")
     with pytest.raises(RestError, match="unreadable"):
-        await table(rest.url, tmp_path).load({"linear": None})
+        await load(table(rest.url, tmp_path), {"linear": None})
     other = {"rest_url": "http://elsewhere", "fetched_at_ns": 1, "instruments": []}
     (tmp_path / "instruments-linear.json").write_text(json.dumps(other))
     with pytest.raises(RestError, match="is of http://elsewhere"):
-        await table(rest.url, tmp_path).load({"linear": None})
+        await load(table(rest.url, tmp_path), {"linear": None})
 
 
 async def test_copy_that_cannot_be_written_does_not_stop_the_start(rest: Rest, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     instruments = table(rest.url, tmp_path / "file")
-    await instruments.load({"spot": None})
+    await load(instruments, {"spot": None})
     assert instruments.symbols("spot") == ["BTCUSDT"]
 
 
 async def test_refused_connection_names_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_RETRY_FIRST", 0.001)
     with pytest.raises(RestError, match=r"http://127.0.0.1:9/v5"):
-        await table("http://127.0.0.1:9").load({"spot": None})
+        await load(table("http://127.0.0.1:9"), {"spot": None})
 
 
 # The venue's time
@@ -425,5 +432,5 @@ async def test_time_is_not_asked_for_while_the_venue_wants_silence(rest: Rest) -
         await instruments.times()
     assert caught.value.retry_after_seconds == pytest.approx(600)
     with pytest.raises(RestError, match="not sent"):
-        await instruments.load({"linear": None})
+        await load(instruments, {"linear": None})
     assert len(rest.queries) == 1
