@@ -3,7 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from feeder.histogram import Buckets
 from feeder.market.status import StatusReason
+
+PONG_BOUNDS_US = (
+    *(1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000),
+    *(1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000),
+)
+"""Upper bounds of the pongs' buckets, microseconds: from a host beside the exchange to where no pong is waited for."""
 
 
 @dataclass(slots=True)
@@ -33,3 +40,5 @@ class Counters:
     scale_changes: int = 0
     delisted: int = 0  # books given up because the venue has closed the instrument
     resyncs: Counter[StatusReason] = field(default_factory=Counter)  # by reason
+    # Nanoseconds from a ping to its pong; where a second ping went out before, from the first one.
+    pongs: Buckets = field(default_factory=lambda: Buckets([bound * 1000 for bound in PONG_BOUNDS_US]))

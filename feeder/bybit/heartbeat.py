@@ -21,6 +21,7 @@ class Heartbeat:
         """The connection is new."""
         self._ping_at = now + self._interval
         self._pong_by = math.inf  # of the oldest ping without a pong
+        self._pinged_at: float | None = None  # that ping
         self.heard_at = now
         self._answer_by = math.inf  # of a probe: a pong, or anything else
 
@@ -29,9 +30,11 @@ class Heartbeat:
         self.heard_at = now
         self._answer_by = math.inf
 
-    def on_pong(self) -> None:
-        """A pong came."""
+    def on_pong(self, now: float) -> float | None:
+        """A pong came; seconds since the oldest ping without one, None if there is none."""
         self._pong_by = math.inf
+        pinged_at, self._pinged_at = self._pinged_at, None
+        return None if pinged_at is None else now - pinged_at
 
     def excuse(self, seconds: float) -> None:
         """We did not listen for so long: what came meanwhile is still to be read."""
@@ -52,7 +55,7 @@ class Heartbeat:
         if now < self._ping_at:
             return False
         self._ping_at = now + self._interval
-        self._pong_by = min(self._pong_by, now + self._patience)
+        self._ping(now)
         return True
 
     def probes(self, now: float) -> bool:
@@ -60,10 +63,15 @@ class Heartbeat:
         if self._answer_by < math.inf or now < self.heard_at + self._silence:
             return False
         self._answer_by = now + self._probe_patience
-        self._pong_by = min(self._pong_by, now + self._patience)
+        self._ping(now)
         return True
 
     def soonest(self) -> float:
         """When any of it is due next."""
         probe_at = self.heard_at + self._silence if self._answer_by == math.inf else math.inf
         return min(self._ping_at, self._pong_by, self._answer_by, probe_at)
+
+    def _ping(self, now: float) -> None:
+        if self._pinged_at is None:
+            self._pinged_at = now
+        self._pong_by = min(self._pong_by, now + self._patience)

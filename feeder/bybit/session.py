@@ -21,6 +21,7 @@ from random import Random
 
 import msgspec
 
+from feeder.clock import SECOND_NS
 from feeder.market.status import StatusReason
 
 from .actions import Action, Phase, Reconnect, Refused, Reset, Send, Topic
@@ -149,7 +150,9 @@ class Session:
         """An ack, a failure or a pong."""
         self._heartbeat.heard(now)
         if message.is_pong:
-            self._heartbeat.on_pong()
+            seconds = self._heartbeat.on_pong(now)
+            if seconds is not None:
+                self._counters.pongs.record(int(seconds * SECOND_NS))
             return []
         actions: list[Action] = []
         request = self._answered(message)

@@ -5,7 +5,8 @@ microseconds. With more than 3,200 things to visit the round simply takes longer
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from operator import add, attrgetter, sub
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from feeder.multicast.rotation import Rotation
 from feeder.pipeline.router import Router
 from feeder.pipeline.worker import Worker
 from feeder.telemetry.counters import CountersWriter
+from feeder.telemetry.garbage import Garbage
 from feeder.telemetry.metrics import LOOP_LAG_BOUNDS_US, METRICS_OF, Of, field_count
 from feeder.wire.messages import RejectReason
 
@@ -36,15 +38,24 @@ def _reader(of: Of) -> Callable[[Any], tuple[int, ...]]:
     sources = [metric.source for metric in METRICS_OF[of]]
     if of is Of.BOOK:
         sources.pop()  # the last update, which there may not be
+    if len(sources) == 1:
+        read_one = attrgetter(sources[0])
+        return lambda source: (read_one(source),)
     return attrgetter(*sources)
 
 
-_PLAIN = (Of.FEEDER, Of.BOOKS, Of.BOOK, Of.CONNECTION, Of.CHANNEL, Of.LINE, Of.RING, Of.RETRANSMIT)
+_PLAIN = (
+    *(Of.FEEDER, Of.BOOKS, Of.BOOK, Of.CONNECTION, Of.CHANNEL, Of.LINE, Of.RING, Of.RETRANSMIT),
+    *(Of.SNAPSHOTS, Of.GARBAGE),
+)
 _READERS = {of: _reader(of) for of in _PLAIN}
 
 
 class Plant:
-    """What is counted: the parts of one feeder. `lines` are its senders, each with the channel it serves."""
+    """What is counted: the parts of one feeder. `lines` are its senders, each with the channel it serves.
+
+    What no part of it knows, its owner sets here: how the configuration and the universe fare, and which `shard` it is.
+    """
 
     def __init__(
         self, pool: BybitPool, router: Router, publisher: Publisher, lines: Iterable[tuple[Channel, LineSender]]
@@ -54,11 +65,29 @@ class Plant:
         self.publisher = publisher
         self.lines = list(lines)
         self.failures = 0  # copies that failed
+        self.shard = "0/1"  # which of how many processes that share the feed
+        # Set by the owner, about its configuration and its books.
+        self.config_generation = 1
+        self.config_good = True  # the last one that was read could be used
+        self.config_reloads: Counter[str] = Counter()  # by result
+        self.config_restart_needed = 0  # keys whose new value waits for a restart
+        self.universe_refreshes: Counter[str] = Counter()  # by result
+        self.shard = "0/1"
+        self.config_generation = 1  # of the configuration in use
+        self.config_good = True  # the one read last was not refused
+        self.config_restart_needed = 0  # keys
+        self.config_reloads = Counter(changed=0, unchanged=0, refused=0)
+        self.universe_refreshes = Counter(ok=0, failed=0)
 
     @property
     def followed(self) -> int:
         """How many books there are."""
         return len(self.router.workers)
+
+    @property
+    def partitions_served(self) -> int:
+        """How many partitions are this process's."""
+        return len(self.publisher.partitions)
 
     @property
     def clock_offset_ns(self) -> int:
@@ -91,6 +120,7 @@ class Copier:
         self._clock = clock
         self._round = Rotation(ROUND_PERIOD)
         self._last_tick: float | None = None
+        self._garbage = Garbage(clock)
         self._sums = _Sums(counters)
         self._books: dict[InstrumentKey, _Book] = {}
         self._new: deque[InstrumentKey] = deque()  # books that have no record yet
@@ -99,13 +129,23 @@ class Copier:
         self._targets: list[_Target] = [
             _Plain(counters, Of.FEEDER, "", plant),
             self._sums,
-            _Resyncs(counters, plant.pool.counters.resyncs),
+            _Counted(counters, Of.RESYNCS, lambda: _by_name(plant.pool.counters.resyncs)),
+            _Counted(counters, Of.RELOADS, lambda: plant.config_reloads),
+            _Counted(counters, Of.REFRESHES, lambda: plant.universe_refreshes),
+            _Counted(counters, Of.SHARD, lambda: {plant.shard: 1}),
+            _Plain(counters, Of.GARBAGE, "", self._garbage),
+            _Counted(counters, Of.COLLECTIONS, lambda: self._garbage.collections),
             _Connections(counters, plant.pool),
             _VenueLags(counters, plant.pool),
-            _Histogram(counters, Of.LATENCY, plant.publisher.latency),
-            _Histogram(counters, Of.LOOP_LAG, self.lag),
+            _Histogram(counters, Of.PONGS, "", plant.pool.counters.pongs),
+            _Histogram(counters, Of.LATENCY, "", plant.publisher.latency),
+            _Histogram(counters, Of.STAGES, "receive_to_dequeue", plant.router.stages.receive_to_dequeue),
+            _Histogram(counters, Of.STAGES, "dequeue_to_encode", plant.router.stages.dequeue_to_encode),
+            _Histogram(counters, Of.STAGES, "encode_to_send", plant.publisher.encode_to_send),
+            _Histogram(counters, Of.LOOP_LAG, "", self.lag),
         ]
         for partition in plant.publisher.partitions:
+            self._targets.append(_Plain(counters, Of.SNAPSHOTS, str(partition.number), partition))
             for kind, channel in partition.channels.items():
                 label = f"{partition.number}|{kind.name.lower()}"
                 self._targets.append(_Plain(counters, Of.CHANNEL, label, channel))
@@ -113,10 +153,12 @@ class Copier:
                     self._targets.append(_Plain(counters, Of.RING, label, channel.ring))
             retransmits = partition.retransmit.counters
             self._targets.append(_Plain(counters, Of.RETRANSMIT, str(partition.number), retransmits))
-            self._targets.append(_Rejects(counters, partition.number, retransmits.rejects))
+            rejects = partial(_by_name, retransmits.rejects, f"{partition.number}|")
+            self._targets.append(_Counted(counters, Of.REJECTS, rejects))
         for where, sender in plant.lines:
             label = f"{where.partition}|{where.kind.name.lower()}|{sender.line}"
             self._targets.append(_Plain(counters, Of.LINE, label, sender))
+        self._garbage.install()
 
     def tick(self, now: float) -> None:
         """Say that the loop turns, and copy what is due at `now`, monotonic seconds."""
@@ -138,6 +180,7 @@ class Copier:
         """Copy everything once more, as nothing is kept waiting any longer, and say that the feeder has ended."""
         for target in reversed(self._targets):  # the sums after the books that make them
             self._visit(target)
+        self._garbage.remove()
         self._counters.close()
 
     def _look_around(self) -> None:
@@ -196,10 +239,10 @@ class _Plain:
 class _Histogram:
     over = False
 
-    def __init__(self, counters: CountersWriter, of: Of, buckets: Buckets) -> None:
+    def __init__(self, counters: CountersWriter, of: Of, label: str, buckets: Buckets) -> None:
         self._counters = counters
         self._buckets = buckets
-        self._record = counters.add(of, "", field_count(of))
+        self._record = counters.add(of, label, field_count(of))
 
     def copy(self) -> None:
         self._counters.store(self._record, (self._buckets.total, *self._buckets.counts))
@@ -225,29 +268,22 @@ class _Records:
             self._counters.remove(self._records.pop(label))
 
 
-class _Resyncs:
+class _Counted:
+    """Counts of one kind by label."""
+
     over = False
 
-    def __init__(self, counters: CountersWriter, resyncs: Counter[StatusReason]) -> None:
-        self._resyncs = resyncs
-        self._records = _Records(counters, Of.RESYNCS)
+    def __init__(self, counters: CountersWriter, of: Of, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+        self._records = _Records(counters, of)
 
     def copy(self) -> None:
-        for reason, count in self._resyncs.items():
-            self._records.store(reason.name, (count,))
+        for label, count in self._counts().items():
+            self._records.store(label, (count,))
 
 
-class _Rejects:
-    over = False
-
-    def __init__(self, counters: CountersWriter, partition: int, rejects: Counter[RejectReason]) -> None:
-        self._partition = partition
-        self._rejects = rejects
-        self._records = _Records(counters, Of.REJECTS)
-
-    def copy(self) -> None:
-        for reason, count in self._rejects.items():
-            self._records.store(f"{self._partition}|{reason.name}", (count,))
+def _by_name(counts: Mapping[StatusReason, int] | Mapping[RejectReason, int], before: str = "") -> dict[str, int]:
+    return {before + reason.name: count for reason, count in counts.items()}
 
 
 class _Connections:

@@ -19,7 +19,7 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from feeder import log
-from feeder.clock import Clock, SystemClock
-from feeder.telemetry.exposition import FeederCollector
+from feeder.clock import SECOND_NS, Clock, SystemClock
+from feeder.telemetry.exposition import FeederCollector, Scrapes
 from feeder.telemetry.health import EXIT_REPLACED, State, Watch, look, readiness
 
 _POLL_SECONDS = 0.5
@@ -47,8 +47,9 @@ class Exporter:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self.clock = clock
+        self._scrapes = Scrapes()
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(FeederCollector(lambda: look(path, clock)))
+        self._registry.register(FeederCollector(lambda: look(path, clock), self._scrapes))
         self._rendering = threading.Lock()  # a thousand books take a while: one after the other
 
     def answer(self, path: str, accept: str = "") -> tuple[int, str, bytes]:
@@ -56,7 +57,7 @@ class Exporter:
         if path == "/metrics":
             encode, content_type = choose_encoder(accept)
             with self._rendering:
-                return 200, content_type, encode(self._registry)
+                return 200, content_type, self._render(encode)
         if path == "/livez":
             health = look(self.path, self.clock, records=False)
             live = health.state is State.RUNNING
@@ -65,6 +66,13 @@ class Exporter:
             ready = readiness(look(self.path, self.clock))
             return _as_json(ready["ready"], ready)
         return 404, "text/plain; charset=utf-8", b"/metrics, /livez or /readyz\n"
+
+    def _render(self, encode: Callable[[CollectorRegistry], bytes]) -> bytes:
+        began = self.clock.monotonic()
+        body = encode(self._registry)
+        self._scrapes.count += 1
+        self._scrapes.latest_ns = int((self.clock.monotonic() - began) * SECOND_NS)
+        return body
 
 
 def _as_json(good: bool, body: dict[str, Any]) -> tuple[int, str, bytes]:

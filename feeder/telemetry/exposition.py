@@ -1,6 +1,8 @@
 """The declared metrics of one feeder as prometheus-client's families, from its counters file."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
@@ -19,14 +21,23 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 """Label values and a value, each."""
 
 
+@dataclass(slots=True)
+class Scrapes:
+    """What the exporter itself did so far."""
+
+    count: int = 0
+    latest_ns: int = 0
+
+
 class FeederCollector(Collector):
     """Looks at the feeder once per scrape.
 
     Of a feeder that is not there any more only its own state is told: its last counts would look like present ones.
     """
 
-    def __init__(self, look: Callable[[], Health]) -> None:
+    def __init__(self, look: Callable[[], Health], scrapes: Scrapes) -> None:
         self._look = look
+        self._scrapes = scrapes
 
     def collect(self) -> Iterator[Family]:
         """Every declared metric that there is something to say of, in the order of declaration."""
@@ -40,9 +51,10 @@ class FeederCollector(Collector):
                 samples = _SEEN[metric.name](health)
                 if samples is not None:
                     yield _family(metric, samples)
-            elif metric.type is Type.HISTOGRAM:
-                for _, record in records.get(metric.of, ()):
-                    yield _histogram(metric, record.values)
+            elif metric.of is Of.SCRAPE:
+                yield _family(metric, [((), getattr(self._scrapes, metric.source) / metric.per)])
+            elif metric.type is Type.HISTOGRAM and metric.of in records:
+                yield _histograms(metric, records[metric.of])
             elif metric.of in records:
                 index = METRICS_OF[metric.of].index(metric)
                 per, labels = metric.per, metric.labels
@@ -60,16 +72,14 @@ def _family(metric: Metric, samples: Samples) -> Family:
     return family
 
 
-def _histogram(metric: Metric, values: list[int]) -> Family:
-    total, *counts = values
-    buckets = []
-    cumulated = 0
+def _histograms(metric: Metric, records: Iterable[tuple[tuple[str, ...], Record]]) -> Family:
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
     bounds = [str(bound / _MICROSECONDS) for bound in BOUNDS[metric.of]]
-    for bound, count in zip([*bounds, "+Inf"], counts, strict=True):
-        cumulated += count
-        buckets.append((bound, cumulated))
-    family = HistogramMetricFamily(metric.name, metric.help)
-    family.add_metric((), buckets, total / SECOND_NS)
+    for labels, record in records:
+        total, *counts = record.values
+        cumulated = accumulate(counts)
+        buckets = list(zip([*bounds, "+Inf"], cumulated, strict=True))
+        family.add_metric(labels if metric.labels else (), buckets, total / SECOND_NS)
     return family
 
 

@@ -15,8 +15,8 @@ from feeder.telemetry.counters import Counters
 from feeder.telemetry.metrics import CONNECTION_STATES, METRICS_OF, SCHEMA, Of
 from feeder.telemetry.process import Process
 
-FRESH_SECONDS = 2.0
-"""A feeder whose event loop has not turned for longer hangs."""
+FRESH_SECONDS = 1.5
+"""A feeder whose event loop has not turned for longer hangs: one that is stopped is told as such within 2 seconds."""
 
 READY_PERCENT = 99
 """Of the books that can be LIVE, how many must be: some book is always being begun anew among a thousand."""

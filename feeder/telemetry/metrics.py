@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from feeder.bybit.counters import PONG_BOUNDS_US
 from feeder.clock import SECOND_NS
+from feeder.histogram import STAGE_BOUNDS_US
 from feeder.multicast.publisher import LATENCY_BOUNDS_US
 
 SERIES_PER_BOOK = 8
@@ -50,6 +52,15 @@ class Of(enum.IntEnum):
     RING = 12  # feeder.multicast.ring.Ring
     RETRANSMIT = 13  # feeder.multicast.retransmit.RetransmitCounters
     REJECTS = 14  # feeder.multicast.retransmit.RetransmitCounters
+    STAGES = 15  # feeder.pipeline.stages.Stages and feeder.multicast.publisher.Publisher
+    PONGS = 16  # feeder.bybit.counters.Counters
+    SNAPSHOTS = 17  # feeder.multicast.publisher.Partition
+    GARBAGE = 18  # feeder.telemetry.garbage.Garbage; one record
+    COLLECTIONS = 19  # feeder.telemetry.garbage.Garbage
+    RELOADS = 20  # feeder.telemetry.copier.Plant
+    REFRESHES = 21  # feeder.telemetry.copier.Plant
+    SHARD = 22  # feeder.telemetry.copier.Plant; one record
+    SCRAPE = 23  # no record: feeder.telemetry.exposition.Scrapes, of the exporter itself
 
 
 LABELS: Final[dict[Of, tuple[str, ...]]] = {
@@ -63,10 +74,21 @@ LABELS: Final[dict[Of, tuple[str, ...]]] = {
     Of.RING: ("partition", "channel"),
     Of.RETRANSMIT: ("partition",),
     Of.REJECTS: ("partition", "reason"),
+    Of.STAGES: ("stage",),
+    Of.SNAPSHOTS: ("partition",),
+    Of.COLLECTIONS: ("generation",),
+    Of.RELOADS: ("result",),
+    Of.REFRESHES: ("result",),
+    Of.SHARD: ("shard",),
 }
 """The labels of a kind's metrics; the label of its record holds their values, parted by `|`."""
 
-BOUNDS: Final[dict[Of, tuple[int, ...]]] = {Of.LATENCY: LATENCY_BOUNDS_US, Of.LOOP_LAG: LOOP_LAG_BOUNDS_US}
+BOUNDS: Final[dict[Of, tuple[int, ...]]] = {
+    Of.LATENCY: LATENCY_BOUNDS_US,
+    Of.LOOP_LAG: LOOP_LAG_BOUNDS_US,
+    Of.STAGES: STAGE_BOUNDS_US,
+    Of.PONGS: PONG_BOUNDS_US,
+}
 """Histograms: their record holds the sum in nanoseconds, a count per bound (microseconds), and that of all above."""
 
 
@@ -153,6 +175,16 @@ METRICS: Final[Sequence[Metric]] = (
         "Connections to the exchange by state",
         own_labels=("state",),
     ),
+    # The exporter itself
+    Metric("feeder_exporter_scrapes_total", Type.COUNTER, Of.SCRAPE, "count", "Answers to /metrics before this one"),
+    Metric(
+        "feeder_exporter_scrape_seconds",
+        Type.GAUGE,
+        Of.SCRAPE,
+        "latest_ns",
+        "How long the exporter worked on the answer before this one; 0 in the first",
+        SECOND_NS,
+    ),
     # The process, as it sees itself
     *_gauges(
         Of.FEEDER,
@@ -160,8 +192,60 @@ METRICS: Final[Sequence[Metric]] = (
         "",
         ("instruments_loaded", "publisher.complete", "1 once the instruments are known and every book is followed"),
         ("books_followed", "followed", "Books that are followed"),
+        ("partitions_served", "partitions_served", "Multicast partitions that this process serves"),
         ("pending_updates", "router.budget.used", "Updates and trades that wait for their book, of all books"),
         ("pending_updates_limit", "router.budget.total", "How many may wait before pending updates are folded"),
+        (
+            "config_generation",
+            "config_generation",
+            "Configurations that were in use: 1, and 1 for each that changed it",
+        ),
+        ("config_restart_needed", "config_restart_needed", "Configuration keys whose new value waits for a restart"),
+        ("config_last_reload_success", "config_good", "1 unless the configuration read last was refused"),
+    ),
+    Metric(
+        "feeder_config_reloads_total",
+        Type.COUNTER,
+        Of.RELOADS,
+        "config_reloads",
+        "Times that the configuration was read again, by what came of it: changed, unchanged, refused",
+    ),
+    Metric(
+        "feeder_universe_refreshes_total",
+        Type.COUNTER,
+        Of.REFRESHES,
+        "universe_refreshes",
+        "Times that the exchange was asked which instruments there are, by what came of it: ok, failed",
+    ),
+    Metric(
+        "feeder_shard_info",
+        Type.GAUGE,
+        Of.SHARD,
+        "shard",
+        "1; which shard of how many this process is: k/n serves the partitions p with p mod n = k",
+    ),
+    Metric(
+        "feeder_gc_collections_total",
+        Type.COUNTER,
+        Of.COLLECTIONS,
+        "collections",
+        "Runs of Python's cycle collector, by generation",
+    ),
+    Metric(
+        "feeder_gc_pause_seconds_total",
+        Type.COUNTER,
+        Of.GARBAGE,
+        "pause_ns",
+        "Time that the process stood still for the cycle collector",
+        SECOND_NS,
+    ),
+    Metric(
+        "feeder_gc_longest_pause_seconds",
+        Type.GAUGE,
+        Of.GARBAGE,
+        "longest_pause_ns",
+        "The longest of these pauses in the last one to two minutes",
+        SECOND_NS,
     ),
     *_gauges(
         Of.FEEDER,
@@ -292,6 +376,13 @@ METRICS: Final[Sequence[Metric]] = (
         ("most_seconds", "most", "The greatest age in the last second"),
         per=SECOND_NS,
     ),
+    Metric(
+        "feeder_venue_pong_seconds",
+        Type.HISTOGRAM,
+        Of.PONGS,
+        "pool.counters.pongs",
+        "From a ping to the exchange to its pong, over all connections",
+    ),
     # Multicast
     *_counters(
         Of.CHANNEL,
@@ -308,6 +399,14 @@ METRICS: Final[Sequence[Metric]] = (
         ("bytes", "bytes", "Bytes of UDP payload sent on this line"),
         ("refused_packets", "refused", "Packets lost on this line because the send buffer was full"),
         ("errors", "errors", "Packets lost on this line for another reason"),
+    ),
+    Metric(
+        "feeder_snapshot_cycle_seconds",
+        Type.GAUGE,
+        Of.SNAPSHOTS,
+        "snapshot_cycle_ns",
+        "How long the last whole round of snapshots of a partition took; 0 before the end of the first",
+        SECOND_NS,
     ),
     # Retransmission
     *_gauges(
@@ -345,6 +444,13 @@ METRICS: Final[Sequence[Metric]] = (
         Of.LATENCY,
         "publisher.latency",
         "Of each flush of a channel with book updates: from the oldest one's receipt to the last packet's departure",
+    ),
+    Metric(
+        "feeder_stage_seconds",
+        Type.HISTOGRAM,
+        Of.STAGES,
+        "router.stages and publisher.encode_to_send",
+        "Stages of that way: receive_to_dequeue and dequeue_to_encode of one update in 64, encode_to_send of a flush",
     ),
     Metric(
         "feeder_loop_lag_seconds",

@@ -38,7 +38,7 @@ def test_quiet_connection_that_answers_is_probed_again_and_again_and_lives() -> 
         assert heartbeat.probes(now)
         now += 1.9
         heartbeat.heard(now)
-        heartbeat.on_pong()
+        heartbeat.on_pong(now)
         assert not heartbeat.is_dead(now + 2.9)
 
 
@@ -61,7 +61,7 @@ def test_connection_that_talks_is_not_probed_and_pinged_every_twenty_seconds() -
         assert not heartbeat.probes(now)
         if heartbeat.beats(now):
             pings.append(now)
-            heartbeat.on_pong()
+            heartbeat.on_pong(now)
     assert pings == [120, 140, 160]
 
 
@@ -84,10 +84,24 @@ def test_time_in_which_we_did_not_listen_is_not_counted_against_the_venue() -> N
     assert heartbeat.is_dead(135)
 
 
+def test_a_pong_tells_how_long_the_oldest_ping_without_one_waited() -> None:
+    heartbeat = heart()
+    assert heartbeat.on_pong(101) is None, "nobody had asked"
+    assert heartbeat.probes(103)
+    assert heartbeat.on_pong(103.25) == 0.25
+    heartbeat.heard(119)
+    assert heartbeat.beats(120)
+    heartbeat.heard(121)
+    assert heartbeat.probes(124)
+    assert heartbeat.on_pong(124.5) == 4.5
+    assert heartbeat.on_pong(124.6) is None, "it was of the second ping, whose time nobody kept"
+
+
 def test_new_connection_starts_from_nothing() -> None:
     heartbeat = heart()
     assert heartbeat.probes(103)
     heartbeat.start(200)
+    assert heartbeat.on_pong(201) is None
     assert not heartbeat.is_dead(202)
     assert heartbeat.soonest() == 203
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from feeder.bybit.actions import Action, Phase, Reconnect, Refused, Reset, Send, Topic
+from feeder.bybit.counters import PONG_BOUNDS_US
 from feeder.bybit.messages import Message, decode, decode_command_response
 from feeder.bybit.pacing import Timing
 from feeder.bybit.session import PING, Session
@@ -538,6 +539,9 @@ def test_ping_every_twenty_seconds_while_pongs_come() -> None:
             pings.append(when - NOW)
             session.on_response(decode(payload("linear-pong")), when + 0.1)
     assert pings == [20, 40, 60]
+    pongs = session._counters.pongs
+    assert pongs.counts[PONG_BOUNDS_US.index(100_000)] == sum(pongs.counts) == 3
+    assert pongs.total == pytest.approx(0.3e9, abs=10)
 
 
 @pytest.mark.parametrize("shape", ["spot-pong", "linear-pong", "option-pong"])

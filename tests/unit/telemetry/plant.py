@@ -82,6 +82,11 @@ class TestPlant:
             self.clock.advance(TICK_INTERVAL)
         return most
 
+    async def aclose(self) -> None:
+        await self.router.aclose()
+        if not self.read().ended:
+            self.copier.close()
+
     def read(self) -> Counters:
         return read(self.path, SCHEMA)
 

@@ -1,6 +1,7 @@
 """Plain attributes reach the file within a second, in slices, and no sum ever falls."""
 
 import asyncio
+import gc
 
 import pytest
 import structlog
@@ -18,7 +19,7 @@ from .plant import TestPlant
 async def plant(tmp_path):
     plant = TestPlant(tmp_path / "counters.dat")
     yield plant
-    await plant.router.aclose()
+    await plant.aclose()
 
 
 async def turns() -> None:
@@ -78,6 +79,55 @@ async def test_what_is_kept_and_sent_again_is_in_the_file(plant):
     assert plant.value("feeder_retransmit_requests_total", "1") == 7
     assert plant.value("feeder_retransmit_dropped_packets_total", "1") == 2
     assert plant.value("feeder_retransmit_rejects_total", "1|RATE") == 3
+
+
+async def test_each_stage_of_an_updates_way_has_its_histogram(plant):
+    plant.router.stages.record(1_000_000_000, 1_000_300_000, 1_000_308_000)
+    plant.publisher.encode_to_send.record(40_000)
+    plant.pool.counters.pongs.record(70_000_000)
+    plant.ticks(120)
+    stages = {record.label: record.values[0] for record in plant.read().records if record.kind == Of.STAGES}
+    assert stages == {"receive_to_dequeue": 300_000, "dequeue_to_encode": 8_000, "encode_to_send": 40_000}
+    (pongs,) = [record.values for record in plant.read().records if record.kind == Of.PONGS]
+    assert (pongs[0], sum(pongs[1:])) == (70_000_000, 1)
+
+
+async def test_how_long_a_round_of_snapshots_takes_is_told_of_each_partition(plant):
+    plant.ticks(120)
+    assert plant.value("feeder_snapshot_cycle_seconds", "1") == 0
+    for _ in range(120):
+        plant.clock.advance(0.01)
+        plant.publisher.tick(plant.clock.monotonic())
+    plant.ticks(120)
+    assert plant.value("feeder_snapshot_cycle_seconds", "1") == pytest.approx(1e9, rel=0.1)
+    assert plant.value("feeder_partitions_served") == 2
+
+
+async def test_what_only_the_owner_knows_is_in_the_file(plant):
+    plant.ticks(120)
+    assert plant.value("feeder_config_generation") == 1
+    assert plant.value("feeder_config_last_reload_success") == 1
+    assert [plant.value("feeder_config_reloads_total", result) for result in ("changed", "refused")] == [0, 0]
+    assert plant.value("feeder_universe_refreshes_total", "failed") == 0, "there before it first happens"
+    assert plant.value("feeder_shard_info", "0/1") == 1
+    plant.plant.config_generation, plant.plant.config_good, plant.plant.config_restart_needed = 3, False, 2
+    plant.plant.config_reloads["refused"] += 1
+    plant.plant.universe_refreshes["ok"] += 4
+    plant.ticks(120)
+    assert plant.value("feeder_config_generation") == 3
+    assert plant.value("feeder_config_last_reload_success") == 0
+    assert plant.value("feeder_config_restart_needed") == 2
+    assert plant.value("feeder_config_reloads_total", "refused") == 1
+    assert plant.value("feeder_universe_refreshes_total", "ok") == 4
+
+
+async def test_collections_are_counted_until_the_copier_is_closed(plant):
+    before = len(gc.callbacks)
+    gc.collect(1)
+    plant.ticks(120)
+    assert plant.value("feeder_gc_collections_total", "1") >= 1
+    plant.copier.close()
+    assert len(gc.callbacks) == before - 1
 
 
 async def test_the_age_of_the_data_is_there_while_a_connection_is_up(plant, monkeypatch):

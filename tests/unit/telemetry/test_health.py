@@ -50,10 +50,10 @@ LIVE, STALE, DELISTED = 2, 3, 4
 
 
 def test_a_feeder_whose_loop_turns_is_running(feeder):
-    feeder.clock.advance(1.9)
+    feeder.clock.advance(1.4)
     health = feeder.look()
     assert (health.state, health.reason) == (State.RUNNING, "")
-    assert health.age_seconds == pytest.approx(1.9)
+    assert health.age_seconds == pytest.approx(1.4)
 
 
 def test_one_whose_loop_does_not_turn_hangs(feeder):

@@ -1,7 +1,9 @@
 """Every metric is declared once, exported, and explained; nothing else is exported; nothing is counted unseen."""
 
+import asyncio
 import dataclasses
 import re
+import subprocess
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,16 +17,17 @@ from feeder.bybit.stream import StreamState
 from feeder.market.status import StatusReason
 from feeder.multicast.retransmit import RetransmitCounters
 from feeder.telemetry import process
-from feeder.telemetry.exposition import FeederCollector
+from feeder.telemetry.exposition import FeederCollector, Scrapes
 from feeder.telemetry.health import Health, State, look
 from feeder.telemetry.metrics import CONNECTION_STATES, METRICS, METRICS_OF, SERIES_PER_BOOK, Of, Type
+from tests.helpers.require import require
 
 from .plant import TestPlant
 
 
 def collected(health: Health) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FeederCollector(lambda: health))
+    registry.register(FeederCollector(lambda: health, Scrapes(5, 30_000_000)))
     return registry
 
 
@@ -43,7 +46,7 @@ async def health(tmp_path):
     plant.writer.store(lag, [40_000_000, 30_000_000, 50_000_000])
     plant.ticks(220)
     yield look(plant.path, plant.clock, find=process.find)
-    await plant.router.aclose()
+    await plant.aclose()
 
 
 def test_names_follow_the_conventions():
@@ -52,7 +55,7 @@ def test_names_follow_the_conventions():
         assert re.fullmatch(r"feeder(_[a-z]+)+", metric.name), metric.name
         assert metric.name.endswith("_total") == (metric.type is Type.COUNTER), metric.name
         if metric.per != 1 or metric.type is Type.HISTOGRAM:
-            assert metric.name.endswith("_seconds"), metric.name
+            assert metric.name.removesuffix("_total").endswith("_seconds"), metric.name
         assert not re.search(r"_(ms|us|ns|mb|kb)\b", metric.name), metric.name
         assert metric.help[0].isupper() or metric.help[0].isdigit()
         assert not metric.help.endswith(".")
@@ -80,6 +83,21 @@ async def test_the_newer_format_is_valid_too(health):
     assert len(list(parse_openmetrics(text))) == len(METRICS)
 
 
+@pytest.mark.parametrize("state", State)
+async def test_prometheus_own_linter_has_nothing_to_say(health, state):
+    text = generate_latest(collected(dataclasses.replace(health, state=state)))
+    command = [require("promtool"), "check", "metrics"]
+    said = await asyncio.to_thread(subprocess.run, command, input=text, capture_output=True, check=False)
+    assert (said.returncode, said.stdout + said.stderr) == (0, b"")
+
+
+async def test_the_stages_are_one_histogram_told_apart_by_a_label(health):
+    text = generate_latest(collected(health)).decode()
+    (stages,) = [f for f in text_string_to_metric_families(text) if f.name == "feeder_stage_seconds"]
+    counts = [sample.labels["stage"] for sample in stages.samples if sample.name.endswith("_count")]
+    assert counts == ["receive_to_dequeue", "dequeue_to_encode", "encode_to_send"]
+
+
 async def test_histograms_are_cumulated_and_end_in_their_count(health):
     text = generate_latest(collected(health)).decode()
     (lag,) = [f for f in text_string_to_metric_families(text) if f.name == "feeder_loop_lag_seconds"]
@@ -95,12 +113,16 @@ async def test_histograms_are_cumulated_and_end_in_their_count(health):
 async def test_of_a_feeder_that_is_gone_no_counts_are_told(health, state):
     gone = dataclasses.replace(health, state=state, process=None)
     names = [family.name for family in text_string_to_metric_families(generate_latest(collected(gone)).decode())]
-    assert names == ["feeder_up", "feeder_heartbeat_age_seconds", "feeder_start_time_seconds", "feeder_build_info"]
+    assert names == [
+        *("feeder_up", "feeder_heartbeat_age_seconds", "feeder_start_time_seconds", "feeder_build_info"),
+        *("feeder_exporter_scrapes", "feeder_exporter_scrape_seconds"),
+    ]
 
 
 def test_without_a_counters_file_the_feeder_is_not_up():
     text = generate_latest(collected(Health(State.UNKNOWN, "no file"))).decode()
-    assert [(f.name, f.samples[0].value) for f in text_string_to_metric_families(text)] == [("feeder_up", 0.0)]
+    values = {family.name: family.samples[0].value for family in text_string_to_metric_families(text)}
+    assert values == {"feeder_up": 0, "feeder_exporter_scrapes": 5, "feeder_exporter_scrape_seconds": 0.03}
 
 
 async def test_whatever_the_feeder_counts_is_exported(tmp_path):
@@ -111,7 +133,7 @@ async def test_whatever_the_feeder_counts_is_exported(tmp_path):
     plant = TestPlant(tmp_path / "counters.dat")
     plant.add("BTCUSDT")
     assert set(plant.router.totals()) <= sources
-    await plant.router.aclose()
+    await plant.aclose()
 
 
 def test_the_states_of_connections_are_those_there_are():
