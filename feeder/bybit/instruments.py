@@ -5,6 +5,7 @@ are padded likewise), never a multiple of the tick: old or odd prices off the ti
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -384,6 +385,8 @@ class InstrumentTable:
             beside.replace(path)
         except OSError as error:
             _log.warning("instruments not kept", category=category, error=str(error))
+            with contextlib.suppress(OSError):
+                beside.unlink()
 
     def _read_copy(self, category: str, failure: RestError) -> list[InstrumentInfo]:
         """The last good copy, if it is of the same venue; otherwise the failure that made us look."""

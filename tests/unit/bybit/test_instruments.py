@@ -1,7 +1,6 @@
 """The instrument table: pages, scales, ids, versions, and a start without REST."""
 
 import json
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,70 +10,13 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from feeder.bybit import instruments_info as module
-from feeder.bybit.instruments import InstrumentTable, gravest
+from feeder.bybit.instruments import InstrumentTable
 from feeder.clock import ManualClock
 from feeder.errors import FixedPointError, InstrumentError, RestError
 from feeder.market.instrument import TradingStatus, instrument_id
 
+from .rest import Rest, load, table
 from .support import payload
-
-Handler = Callable[[web.Request], web.StreamResponse]
-
-
-class Rest:
-    """A venue that answers instruments-info from canonical pages, or as it is told to."""
-
-    def __init__(self) -> None:
-        self.queries: list[dict[str, str]] = []
-        self.failures: list[web.Response] = []
-        self.override: bytes | None = None
-        self.respond = self.canned
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.queries.append(dict(request.query))
-        return await self.respond(request)
-
-    async def canned(self, request: web.Request) -> web.Response:
-        query = dict(request.query)
-        if self.failures:
-            return self.failures.pop(0)
-        if self.override is not None:
-            return web.Response(body=self.override)
-        name = f"instruments-{query['category']}"
-        if query["category"] == "linear":
-            name += "-page-2" if query.get("cursor") == "first%3DETHUSDT" else "-page-1"
-        if query["category"] == "option":
-            coin = query.get("baseCoin", "BTC")
-            return web.Response(body=payload(f"{name}-BTC").replace(b"BTC", coin.encode()))
-        return web.Response(body=payload(name))
-
-
-@pytest.fixture
-async def rest(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rest]:
-    monkeypatch.setattr(module, "_RETRY_FIRST", 0.001)
-    rest = Rest()
-    app = web.Application()
-    app.router.add_get("/v5/market/instruments-info", rest.answer)
-    app.router.add_get("/v5/market/time", rest.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    rest.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield rest
-    await runner.cleanup()
-
-
-async def load(instruments: InstrumentTable, wanted: dict[str, list[str] | None]) -> None:
-    """Load tables of which none may fail."""
-    failures = await instruments.load(wanted)
-    if failures:
-        raise gravest(failures.values())
-
-
-def table(url: str, directory: Path | None = None, **options: Any) -> InstrumentTable:
-    return InstrumentTable(url, clock=ManualClock(), random=Random(1), cache_directory=directory, **options)
 
 
 async def test_every_page_is_read_and_scales_are_the_digits_written(rest: Rest) -> None:
