@@ -5,17 +5,19 @@ the instruments, the books and their tasks, the connections. Order of end: conne
 """
 
 import asyncio
-import gc
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
+from feeder import log
 from feeder.bybit.instruments import InstrumentTable
-from feeder.bybit.pacing import Timing, backoff_delay
-from feeder.bybit.pool import BybitPool, Subscription
+from feeder.bybit.pacing import Timing
+from feeder.bybit.pool import BybitPool
+from feeder.bybit.stream import StreamState
 from feeder.clock import Clock, SystemClock
-from feeder.config import Config
-from feeder.errors import ConfigError, CountersError, FeederError, InstrumentError, RestError
+from feeder.errors import ConfigError, ControlError, CountersError, MachineError
+from feeder.following import Following
 from feeder.log import logger
 from feeder.market.instrument import InstrumentKey
 from feeder.market.status import BookStatus, StatusReason
@@ -24,84 +26,92 @@ from feeder.multicast.plan import Channel
 from feeder.multicast.publisher import TICK_INTERVAL, Publisher
 from feeder.multicast.retransmit_socket import RetransmitSockets
 from feeder.multicast.sockets import open_sender
+from feeder.operations import Operator
 from feeder.pipeline.router import Router
 from feeder.pipeline.symbol_queue import QueueBudget
+from feeder.reload import Settings
+from feeder.roster import Changes, Roster
 from feeder.telemetry import child
+from feeder.telemetry.control import ControlServer
 from feeder.telemetry.copier import Copier, Plant
 from feeder.telemetry.counters import CountersWriter
 from feeder.telemetry.metrics import SCHEMA
+from feeder.telemetry.notify import Notifier
 
 _log = logger("service")
 
 _FAREWELL_INTERVAL = 0.250  # seconds between end-of-session packets
-_RETRY_FIRST, _RETRY_CAP = 0.5, 5.0  # seconds between attempts to load the instruments at start
 _DRAIN_SECONDS = 1.0
 _STOOD_STILL_SECONDS = 1.0  # by then consumers have taken the feeder for lost
-# Objects more than before until the collector looks for cycles: what an update makes goes by itself, so there are few.
-_COLLECT_AFTER = 50_000
+_STATUS_SECONDS = 1.0  # between two looks at what the service manager is told
 
 
 class Service:
     """One feeder process. `run` returns after `stop` is called, or raises what makes going on pointless."""
 
-    def __init__(self, config: Config, clock: Clock | None = None, random: Random | None = None) -> None:
-        self._config = config
+    def __init__(
+        self,
+        settings: Settings,
+        notifier: Notifier,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self._config = settings.config  # as it was at the start: what is not applied at once stays so
+        self._notifier = notifier
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
-        self._stopping = asyncio.Event()
+        self._stop = asyncio.Event()
         self._senders: list[tuple[Channel, LineSender]] = []
         self._requests: RetransmitSockets | None = None
         self._copier: Copier | None = None
+        self._control: ControlServer | None = None
+        self._reloading = asyncio.Lock()
+        self._reload_wanted = asyncio.Event()
 
     def stop(self) -> None:
         """End: drain what is pending, say end of session, return from `run`."""
-        self._stopping.set()
+        self._stop.set()
+
+    def reload_soon(self) -> None:
+        """Read the configuration again; what comes of it is logged."""
+        self._reload_wanted.set()
 
     async def run(self) -> None:
-        """Serve until `stop`. Raises ConfigError for addresses that cannot be opened, or no book at all."""
-        config, clock = self._config, self._clock
-        loop = asyncio.get_running_loop()
+        """Serve until `stop`.
+
+        Raises ConfigError for a configuration that cannot work or follows no book at all, MachineError for addresses
+        that cannot be opened now.
+        """
+        config = self._config
         try:
-            self.publisher = Publisher(
-                config.multicast.plan,
-                self._open_senders,
-                clock,
-                loop.call_soon,
-                test_data=config.exchange.environment == "testnet",
-            )
-            self._requests = self._serve_retransmits()
-            websocket_url, rest_url = config.exchange.addresses
-            directory = config.state.directory
-            self.instruments = InstrumentTable(
-                rest_url,
-                clock=clock,
-                random=self._random,
-                cache_directory=None if directory is None else Path(directory),
-                ids=config.ids,
-            )
-            self.router = Router(config.queue.capacity, QueueBudget(config.queue.total), self._request_resync, clock)
-            self.pool = BybitPool(
-                websocket_url,
-                self.instruments,
-                self.router,
-                clock=clock,
-                random=self._random,
-                timing=Timing(silence=config.freshness.silence_seconds),
-                max_lag_seconds=config.freshness.max_lag_seconds,
-            )
-            self._copier = self._open_counters()
+            self._build()
+            await self._listen()
             async with asyncio.TaskGroup() as tasks:
-                starting = tasks.create_task(self._start(), name="start")
-                serving = [
-                    tasks.create_task(self._tick(), name="multicast rounds"),
-                    tasks.create_task(self.router.run(), name="workers"),
-                ]
+
+                def begin(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+                    return tasks.create_task(work, name=name)
+
+                following = begin(self.following.run(), "following")
+                changing = [begin(self._reload_when_asked(), "reload")]
+                serving = [begin(self._tick(), "multicast rounds"), begin(self.router.run(), "workers")]
                 if self._copier is not None and config.telemetry.listen is not None:
-                    serving.append(tasks.create_task(self._export(config.telemetry.listen), name="exporter"))
-                _log.info("feeder started", address=websocket_url, count=config.multicast.partitions)
-                await self._stopping.wait()
-                starting.cancel()
-                await asyncio.wait([starting])
+                    serving.append(begin(self._export(config.telemetry.listen), "exporter"))
+                self._notifier.ready("starting")
+                _log.info(
+                    "feeder started",
+                    address=config.exchange.addresses[0],
+                    partitions=len(self.publisher.partitions),
+                    shard=str(self.settings.shard) if self.settings.shard is not None else None,
+                )
+                await self._stop.wait()
+                self._notifier.stopping()
+                _log.info("feeder stops", followed=len(self.roster.followed))
+                for task in (following, *changing):
+                    task.cancel()
+                await asyncio.wait([following, *changing])
+                if self._control is not None:
+                    await self._control.aclose()
                 await self._drain()
                 for task in serving:
                     task.cancel()
@@ -113,11 +123,102 @@ class Service:
                 self._requests.close()
             for _, sender in self._senders:
                 sender.close()
+            if self._control is not None:
+                await self._control.aclose()
             if self._copier is not None:
                 self._copier.close()
         _log.info("feeder stopped", statuses=_named(self.router.transitions()), counters=dict(self.router.totals()))
 
-    # -----------------------------------------------------------------------------------------------------------------
+    async def reload(self) -> tuple[list[str], Changes]:
+        """Read the configuration again and apply what needs no restart: the keys that changed, and what came of it.
+
+        Raises ConfigError when it cannot be used; then everything goes on as before.
+        """
+        async with self._reloading:
+            self._notifier.reloading()
+            settings, plant = self.settings, self.plant
+            try:
+                # Beside the event loop: to read a file that names a thousand symbols takes a while.
+                new = await asyncio.to_thread(settings.read)
+                changes = self.following.change(new)
+            except ConfigError as error:
+                settings.error = str(error)
+                plant.config_good = False
+                plant.config_reloads["refused"] += 1
+                _log.error("configuration refused; everything goes on as it was", error=str(error))
+                raise
+            finally:
+                self._notifier.ready(self._status())
+            keys = settings.take(new)
+            log.set_level(settings.config.log.level)
+            plant.config_good = True
+            plant.config_reloads["changed" if keys else "unchanged"] += 1
+            plant.config_generation = settings.generation
+            plant.config_restart_needed = len(settings.restart_needed)
+            _log.info("configuration read", generation=settings.generation, applied=keys)
+            if settings.restart_needed:
+                _log.warning("keys changed that need a restart", keys=settings.restart_needed)
+            return keys, changes
+
+    # Composition -----------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        """Everything there is, with its sockets; nothing of it runs yet."""
+        config, clock, shard = self._config, self._clock, self.settings.shard
+        plan = config.multicast.plan
+        self.publisher = Publisher(
+            plan,
+            self._open_senders,
+            clock,
+            asyncio.get_running_loop().call_soon,
+            serves=None if shard is None else shard.partitions(plan.partitions),
+            test_data=config.exchange.environment == "testnet",
+        )
+        self._requests = self._serve_retransmits()
+        websocket_url, rest_url = config.exchange.addresses
+        directory = config.state.directory
+        share = 1 if shard is None else shard.count
+        self.instruments = InstrumentTable(
+            rest_url,
+            clock=clock,
+            random=self._random,
+            cache_directory=None if directory is None else Path(directory),
+            ids=config.ids,
+            share=share,
+        )
+        self.router = Router(config.queue.capacity, QueueBudget(config.queue.total), self._request_resync, clock)
+        self.pool = BybitPool(
+            websocket_url,
+            self.instruments,
+            self.router,
+            clock=clock,
+            random=self._random,
+            timing=Timing(silence=config.freshness.silence_seconds),
+            max_lag_seconds=config.freshness.max_lag_seconds,
+            share=share,
+        )
+        self.roster = Roster(self.instruments, self.pool, self.router, self.publisher)
+        self.following = Following(
+            config, self.instruments, self.pool, self.publisher, self.roster, clock, self._random
+        )
+        self.plant = Plant(self.pool, self.router, self.publisher, self._senders)
+        self.plant.universe_refreshes = self.following.refreshes
+        if shard is not None:
+            self.plant.shard = str(shard)
+        self._copier = self._open_counters()
+
+    async def _listen(self) -> None:
+        """The control socket. Without one there is no `feeder ctl`, which is no reason to have no books."""
+        socket = self._config.control.socket
+        if socket is None:
+            return
+        control = ControlServer(Path(socket), Operator(self.settings, self.following, self.reload, self._clock))
+        try:
+            await control.start()
+        except ControlError as error:
+            _log.error("control socket not made", error=str(error))
+        else:
+            self._control = control
 
     def _open_senders(self, channel: Channel) -> Sequence[LineSender]:
         multicast = self._config.multicast
@@ -137,13 +238,14 @@ class Service:
                 channel = self.publisher.plan.retransmit(partition.number, addresses)
                 requests.open(partition.retransmit, channel)
                 partition.describe(channel)
-        except ConfigError:
+        except MachineError:
             requests.close()
             raise
         return requests
 
     async def _tick(self) -> None:
         last = self._clock.monotonic()
+        status_at = last
         while True:
             now = self._clock.monotonic()
             if now - last > _STOOD_STILL_SECONDS:
@@ -152,7 +254,27 @@ class Service:
             self.publisher.tick(now)
             if self._copier is not None:
                 self._copier.tick(now)
+            self._notifier.watchdog(now)
+            if now >= status_at:
+                status_at = now + _STATUS_SECONDS
+                self._notifier.status(self._status())
+                log.flush_suppressed(now)
             await asyncio.sleep(TICK_INTERVAL)
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            try:
+                await self.reload()
+            except ConfigError:
+                continue  # said and counted
+
+    def _status(self) -> str:
+        """How the feeder is, in a line for the service manager."""
+        statuses = self.router.statuses()
+        up = sum(connection.state is StreamState.CONNECTED for connection in self.pool.connections())
+        return f"{statuses[BookStatus.LIVE]} of {statuses.total()} books LIVE, {up} connections up"
 
     def _open_counters(self) -> Copier | None:
         """The counters file of this session. Without one there are no metrics, which is no reason to have no books."""
@@ -160,7 +282,7 @@ class Service:
         session = self.publisher.session_id
         try:
             counters = CountersWriter(path, schema=SCHEMA, session_id=session, start_ns=session)
-            return Copier(counters, Plant(self.pool, self.router, self.publisher, self._senders), self._clock)
+            return Copier(counters, self.plant, self._clock)
         except OSError as error:
             why = f"{path}: {error.strerror}; there are no metrics until telemetry.counters names a place to write to"
         except CountersError as error:
@@ -172,77 +294,6 @@ class Service:
         telemetry, log = self._config.telemetry, self._config.log
         command = child.command(Path(telemetry.counters), listen, self.publisher.session_id, log.format)
         await child.keep_running(command, self._clock, self._random)
-
-    async def _start(self) -> None:
-        """From instruments to connections; tried until the exchange answers or a copy on disk will do."""
-        wanted: dict[str, list[str] | None] = {}
-        for entry in self._config.subscriptions:
-            if isinstance(entry.symbols, list):
-                wanted[entry.category] = [*(wanted.get(entry.category) or ()), *entry.symbols]
-            else:
-                wanted[entry.category] = None
-        await self._load_instruments(wanted)
-        subscriptions = [
-            Subscription(entry.category, symbol, entry.depth, entry.trades)
-            for entry in self._config.subscriptions
-            for symbol in (
-                entry.symbols if isinstance(entry.symbols, list) else self.instruments.symbols(entry.category)
-            )
-        ]
-        self._check_ids(subscriptions)
-        followed = 0
-        errors: list[FeederError] = []
-        for subscription in subscriptions:
-            problems = self.pool.subscribe([subscription])
-            errors += problems
-            if not problems:
-                self._follow(subscription.key, subscription.depth)
-                followed += 1
-        if not followed:
-            raise ConfigError("subscriptions", "none of them can be followed", str(errors[0] if errors else "add one"))
-        self.publisher.complete = True
-        await self.pool.start()
-        # What exists now lives as long as the process; the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER, 20, 100)
-        _log.info("books followed", count=followed, refused=len(errors))
-
-    def _check_ids(self, subscriptions: Sequence[Subscription]) -> None:
-        """Two instruments of one id would be one book to every consumer: not to be started with."""
-        taken: dict[int, InstrumentKey] = {}
-        for subscription in subscriptions:
-            try:
-                number = self.instruments.get(subscription.key).id
-            except InstrumentError:
-                continue  # it is named when it is subscribed
-            other = taken.setdefault(number, subscription.key)
-            if other != subscription.key:
-                raise ConfigError(
-                    f"instrument_ids.{':'.join(subscription.key)}",
-                    f"its id {number} is that of {':'.join(other)}",
-                    "give one of them another id here",
-                )
-
-    def _follow(self, key: InstrumentKey, depth: int) -> None:
-        instrument = self.instruments.get(key)
-        self.router.add(instrument, depth, self.publisher.add(instrument, depth))
-
-    async def _load_instruments(self, wanted: dict[str, list[str] | None]) -> None:
-        attempt = 0
-        while True:
-            try:
-                await self.instruments.load(wanted)
-            except RestError as error:
-                if not error.retriable:
-                    raise
-                attempt += 1
-                delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
-                delay = max(delay, error.retry_after_seconds)
-                _log.error("instruments not loaded", attempt=attempt, delay_seconds=round(delay, 1), error=str(error))
-                await asyncio.sleep(delay)
-            else:
-                return
 
     def _request_resync(self, key: InstrumentKey, reason: StatusReason, generation: int) -> None:
         self.pool.resync(key, reason, generation)

@@ -66,8 +66,8 @@ class BookPublisher:
         self.depth = depth
         self.state = BookStatus.SYNCING
         self.reason = StatusReason.SUBSCRIBED
-        self.sequence = before.sequence if before is not None else 0  # instrumentSequence of the last message written
-        self.trade_sequence = before.trade_sequence if before is not None else 0
+        self.sequence: int = 0 if before is None else before.sequence  # instrumentSequence of the last message written
+        self.trade_sequence: int = 0 if before is None else before.trade_sequence
         self.update = BookUpdate(True, [], [], 0, 0, 0, 0, 0, 0)  # the last one published, for its ids and times
         self._book: OrderBook | None = None
         self._channels = channels

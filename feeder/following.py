@@ -1,0 +1,289 @@
+"""What is followed: by the configuration, by the exchange's listings and turnover, and by hand; kept up to date.
+
+Rules are settled against what is known at once: no book that stays waits for one that comes. What has to be asked of
+the exchange first (a category's instruments, its turnover) is asked in the background, again until it answers; until
+then the books of that category stay as they are.
+"""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+
+from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.pacing import backoff_delay
+from feeder.bybit.pool import BybitPool, Subscription
+from feeder.bybit.universe import Rule, Turnover, wanted
+from feeder.clock import Clock
+from feeder.config import Config, Subscribed, Top
+from feeder.errors import ConfigError, InstrumentError, RestError
+from feeder.log import logger
+from feeder.market.instrument import InstrumentKey, instrument_id
+from feeder.multicast.publisher import Publisher
+from feeder.roster import Changes, Roster
+
+_RETRY_FIRST, _RETRY_CAP = 0.5, 5.0  # seconds between attempts to learn what is missing
+_JITTER = 0.1  # of the time between two refreshes: shards and feeders do not all ask at once
+# Objects more than before until the collector looks for cycles: what an update makes goes by itself, so there are few.
+_COLLECT_AFTER = 50_000
+
+_log = logger("following")
+
+
+class Following:
+    """Decides what the roster follows. `run` learns what has to be learned; all else happens at once.
+
+    `by_hand` has what an operator asked for beside the configuration: a subscription, or None for a book that is not
+    wanted. It stands until the feeder ends or the operator says otherwise. `refreshes` counts them by result.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        instruments: InstrumentTable,
+        pool: BybitPool,
+        publisher: Publisher,
+        roster: Roster,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self.roster = roster
+        self.by_hand: dict[InstrumentKey, Subscription | None] = {}
+        self.refreshes: Counter[str] = Counter()
+        self._instruments = instruments
+        self._pool = pool
+        self._publisher = publisher
+        self._clock = clock
+        self._random = random
+        self._ids = config.ids
+        self._loaded: set[str] = set()  # categories whose instruments are known
+        self._turnover: dict[str, Turnover] = {}
+        self._connecting = False
+        self._started = False
+        self._news = asyncio.Event()  # something else is wanted
+        self._asked_again = True  # about what was refused: it may have been listed since the table was loaded
+        self._rules: list[Rule] = []
+        self._refresh_seconds: float | None = None
+        self._take(config)
+
+    def change(self, config: Config) -> Changes:
+        """Follow what another configuration says. Raises ConfigError, and changes nothing, if none of it can be."""
+        before = self._rules, self._refresh_seconds
+        self._take(config)
+        known = self._wanted()
+        if self._started and not self._missing() and not any(map(self._is_known, known)):
+            self._rules, self._refresh_seconds = before
+            raise _nothing_to_follow(next(iter(known), None))
+        return self._settle_news()
+
+    def subscribe(self, keys: Sequence[InstrumentKey], depth: int | None, *, trades: bool) -> Changes:
+        """Follow these as well, until the feeder ends; depth None: as is usual for the category."""
+        for category, symbol in keys:
+            entry = Subscribed(category=category, symbols=[symbol], depth=depth or 0, trades=trades)  # type: ignore[arg-type]
+            self.by_hand[category, symbol] = Subscription(category, symbol, entry.depth, trades)
+        return self._settle_news()
+
+    def unsubscribe(self, keys: Sequence[InstrumentKey]) -> Changes:
+        """Follow these no longer, whatever the configuration says, until the feeder ends."""
+        self.by_hand.update(dict.fromkeys(keys))
+        return self._settle_news()
+
+    async def run(self) -> None:
+        """Learn what is missing, start, and refresh what is known, for ever.
+
+        Raises ConfigError when there is nothing to follow at the start, RestError when it is no use to ask again.
+        """
+        attempt = 0
+        while True:
+            missing = self._missing()
+            if missing:
+                delay = await self._learn(missing, attempt + 1)
+                attempt = attempt + 1 if delay else 0
+                if delay:
+                    await asyncio.sleep(delay)
+                continue
+            if not self._started:
+                self._start()
+            if self._asked_again:
+                self._news.clear()
+                try:
+                    async with asyncio.timeout(self._until_refresh()):
+                        await self._news.wait()
+                    continue
+                except TimeoutError:
+                    pass
+            self._asked_again = True
+            await self.refresh()
+
+    # Rules -----------------------------------------------------------------------------------------------------------
+
+    def _take(self, config: Config) -> None:
+        self._refresh_seconds = config.universe.refresh_seconds
+        self._rules = [
+            Rule(
+                entry.category,
+                entry.depth,
+                entry.trades,
+                tuple(entry.symbols) if isinstance(entry.symbols, list) else None,
+                entry.symbols.top if isinstance(entry.symbols, Top) else None,
+            )
+            for entry in config.subscriptions
+        ]
+
+    def _wanted(self) -> dict[InstrumentKey, Subscription]:
+        """By rules and by hand, as far as this process serves it and what it needs is known."""
+        missing = self._missing()
+        rules = [rule for rule in self._rules if rule.category not in missing]
+        trading = {rule.category: self._instruments.symbols(rule.category) for rule in rules}
+        followed = self.roster.followed
+        result = {key: subscription for key, subscription in followed.items() if key[0] in missing}
+        result |= wanted(rules, trading, self._turnover, followed)
+        for key, subscription in self.by_hand.items():
+            if subscription is None:
+                result.pop(key, None)
+            elif key[0] not in missing:
+                result[key] = subscription
+        return {key: subscription for key, subscription in result.items() if self._publisher.serves(self.id_of(key))}
+
+    def _settle(self) -> Changes:
+        """Have the roster follow what is wanted now."""
+        changes = self.roster.follow(self._wanted())
+        self._publisher.complete = not self._missing()
+        if self._started and (changes.subscribed or changes.unsubscribed):
+            _log.info(
+                "books followed",
+                count=len(self.roster.followed),
+                subscribed=len(changes.subscribed),
+                unsubscribed=len(changes.unsubscribed),
+                refused=len(changes.refused),
+            )
+        return changes
+
+    def _settle_news(self) -> Changes:
+        """Something else is wanted: follow it as far as it is known, and have `run` learn the rest."""
+        before = self.roster.refused.keys()
+        changes = self._settle()
+        self._asked_again &= changes.refused.keys() <= before
+        self._news.set()
+        return changes
+
+    def id_of(self, key: InstrumentKey) -> int:
+        """The instrument id, whether or not the exchange lists it."""
+        return self._ids[key] if key in self._ids else instrument_id(*key)
+
+    def _is_known(self, key: InstrumentKey) -> bool:
+        try:
+            self._instruments.get(key)
+        except InstrumentError:
+            return False
+        return True
+
+    # What the exchange is asked --------------------------------------------------------------------------------------
+
+    def _missing(self) -> set[str]:
+        """The categories of which too little is known to settle their rules."""
+        needed = {rule.category for rule in self._rules} | {key[0] for key, by_hand in self.by_hand.items() if by_hand}
+        ranked = {rule.category for rule in self._rules if rule.top is not None}
+        return (needed - self._loaded) | (ranked - self._turnover.keys())
+
+    def _symbols(self, category: str) -> list[str] | None:
+        """Those wanted by name; None for all. Options are listed per base coin, so that it matters."""
+        listed: list[str] = [symbol for (of, symbol), by_hand in self.by_hand.items() if of == category and by_hand]
+        for rule in self._rules:
+            if rule.category == category:
+                if rule.symbols is None:
+                    return None
+                listed += rule.symbols
+        return listed
+
+    async def _learn(self, missing: set[str], attempt: int) -> float:
+        """Ask for what is missing and follow what can be; seconds until the next attempt, 0 if none is needed."""
+        unknown = {category: self._symbols(category) for category in sorted(missing - self._loaded)}
+        failures = await self._instruments.load(unknown)
+        self._loaded |= unknown.keys() - failures.keys()
+        failures |= await self._rank(missing - failures.keys())
+        if not self._started:
+            for error in failures.values():
+                if not error.retriable:
+                    raise error
+        self._check_ids()
+        self._settle()
+        if not self._connecting and len(failures) < len(missing):
+            self._connecting = True
+            await self._pool.start()
+        if not failures:
+            return 0.0
+        delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
+        delay = max(delay, *(error.retry_after_seconds for error in failures.values()))
+        for category, error in failures.items():
+            _log.error(
+                "instruments not loaded",
+                category=category,
+                attempt=attempt,
+                delay_seconds=round(delay, 1),
+                error=str(error),
+            )
+        return delay
+
+    async def _rank(self, categories: set[str]) -> dict[str, RestError]:
+        """Ask for the turnover of those categories whose symbols go by it; what failed."""
+        failures: dict[str, RestError] = {}
+        for category in sorted({rule.category for rule in self._rules if rule.top is not None} & categories):
+            try:
+                self._turnover[category] = await self._instruments.turnover(category)
+            except RestError as error:
+                failures[category] = error
+        return failures
+
+    def _start(self) -> None:
+        """Everything wanted is known."""
+        if not self.roster.followed and self.roster.refused:
+            raise _nothing_to_follow(next(iter(self.roster.refused)))
+        self._started = True
+        # What exists now lives as long as the process; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER, 20, 100)
+        _log.info("books followed", count=len(self.roster.followed), refused=len(self.roster.refused))
+
+    def _check_ids(self) -> None:
+        """Two instruments of one id would be one book to every consumer: not to be started with."""
+        if self._started:
+            return
+        taken: dict[int, InstrumentKey] = {}
+        for key in self._wanted():
+            if self._is_known(key):  # otherwise it is named when it is subscribed
+                other = taken.setdefault(self.id_of(key), key)
+                if other != key:
+                    raise ConfigError(
+                        f"instrument_ids.{':'.join(key)}",
+                        f"its id {self.id_of(key)} is that of {':'.join(other)}",
+                        "give one of them another id here",
+                    )
+
+    def _until_refresh(self) -> float | None:
+        seconds = self._refresh_seconds
+        return None if seconds is None else seconds * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+
+    async def refresh(self) -> None:
+        """Ask the exchange anew; when it does not answer, everything stays as it is until the next time."""
+        categories = sorted({rule.category for rule in self._rules} | {key[0] for key in self.roster.followed})
+        try:
+            await self._pool.refresh({category: self._symbols(category) for category in categories})
+            failures = await self._rank(set(categories))
+            if failures:
+                raise next(iter(failures.values()))
+        except RestError as error:
+            self.refreshes["failed"] += 1
+            _log.warning("universe not refreshed", error=str(error))
+        else:
+            self.refreshes["ok"] += 1
+            self._settle()
+
+
+def _nothing_to_follow(example: InstrumentKey | None) -> ConfigError:
+    if example is None:
+        return ConfigError("subscriptions", "nothing to follow", "name symbols, or ask for all of a category")
+    name = ":".join(example)
+    return ConfigError("subscriptions", f"the exchange lists none of them, such as {name}", "correct the symbols")

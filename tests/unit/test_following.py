@@ -1,0 +1,228 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from feeder.errors import ConfigError, RestError
+from feeder.market.status import BookStatus, StatusReason
+from tests.unit.following_scene import Exchange, Scene, config
+
+LISTED = ["ADAUSDT", "BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
+
+
+@asynccontextmanager
+async def running(scene: Scene) -> AsyncIterator[Scene]:
+    """The scene with its `run`, from the moment when everything wanted is known."""
+    task = asyncio.create_task(scene.following.run())
+    try:
+        async with asyncio.timeout(5):
+            while not scene.publisher.complete and not task.done():  # noqa: ASYNC110 - turns of the loop, no time
+                await asyncio.sleep(0)
+        if task.done():
+            await task
+        for _ in range(5):
+            await asyncio.sleep(0)
+        yield scene
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await scene.aclose()
+
+
+async def test_listed_books_are_asked_for_in_one_go_and_then_connected():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT", "ETHUSDT"], "depth": 200})) as scene:
+        assert exchange.calls == [("load", "linear"), ("subscribe", "BTCUSDT.200+", "ETHUSDT.200+")]
+        assert exchange.connected
+        assert scene.followed == {"BTCUSDT", "ETHUSDT"}
+
+
+async def test_a_reload_touches_only_what_came_and_what_went():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT", "ETHUSDT", "ADAUSDT"]})) as scene:
+        stays = scene.router.workers["linear", "BTCUSDT"]
+        exchange.calls.clear()
+        changes = scene.following.change(config({"symbols": ["BTCUSDT", "SOLUSDT", "ADAUSDT"]}))
+        assert exchange.calls == [("unsubscribe", "ETHUSDT"), ("subscribe", "SOLUSDT.50+")]
+        assert (changes.subscribed, changes.unsubscribed) == ([("linear", "SOLUSDT")], [("linear", "ETHUSDT")])
+        assert scene.router.workers["linear", "BTCUSDT"] is stays
+        assert scene.followed == {"BTCUSDT", "SOLUSDT", "ADAUSDT"}
+
+
+async def test_another_depth_is_a_new_book_and_other_trades_are_not():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]}, {"symbols": ["ETHUSDT"]})) as scene:
+        exchange.calls.clear()
+        eth = scene.router.workers["linear", "ETHUSDT"]
+        scene.following.change(
+            config({"symbols": ["BTCUSDT"], "depth": 200}, {"symbols": ["ETHUSDT"], "trades": False})
+        )
+        assert exchange.calls == [
+            ("unsubscribe", "BTCUSDT"),
+            ("subscribe", "ETHUSDT.50"),
+            ("subscribe", "BTCUSDT.200+"),
+        ]
+        assert scene.router.workers["linear", "ETHUSDT"] is eth
+
+
+async def test_a_misspelt_symbol_is_refused_by_name_and_asked_about_once_more():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        changes = scene.following.change(config({"symbols": ["BTCUSDT", "BTCUSD"]}))
+        assert list(changes.refused) == [("linear", "BTCUSD")]
+        assert scene.followed == {"BTCUSDT"}
+        await scene.until("refresh", "linear")
+        assert exchange.calls.count(("refresh", "linear")) == 1
+
+
+async def test_a_symbol_listed_since_the_start_is_followed_when_it_is_asked_for():
+    exchange = Exchange(linear=list(LISTED))
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        exchange.listed["linear"].append("NEWUSDT")
+        assert scene.following.subscribe([("linear", "NEWUSDT")], None, trades=True).refused
+        await scene.until("subscribe", "NEWUSDT.50+")
+        assert scene.followed == {"BTCUSDT", "NEWUSDT"}
+        assert not scene.roster.refused
+
+
+async def test_a_configuration_of_which_nothing_can_be_followed_changes_nothing():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        with pytest.raises(ConfigError, match="linear:NOPEUSDT"):
+            scene.following.change(config({"symbols": ["NOPEUSDT"]}))
+        assert scene.followed == {"BTCUSDT"}
+        assert not scene.following.change(config({"symbols": ["BTCUSDT"]})).subscribed
+
+
+async def test_a_start_with_nothing_to_follow_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="subscriptions"):
+        async with running(Scene(Exchange(linear=LISTED), {"symbols": ["NOPEUSDT"]})):
+            pass
+
+
+async def test_what_was_asked_for_by_hand_outlives_a_reload():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT", "ETHUSDT"]})) as scene:
+        scene.following.subscribe([("linear", "SOLUSDT")], 200, trades=False)
+        scene.following.unsubscribe([("linear", "ETHUSDT")])
+        assert scene.followed == {"BTCUSDT", "SOLUSDT"}
+        scene.following.change(config({"symbols": ["BTCUSDT", "ETHUSDT", "XRPUSDT"]}))
+        assert scene.followed == {"BTCUSDT", "SOLUSDT", "XRPUSDT"}
+        assert scene.roster.followed["linear", "SOLUSDT"].depth == 200
+        scene.following.unsubscribe([("linear", "SOLUSDT")])
+        scene.following.subscribe([("linear", "ETHUSDT")], None, trades=True)
+        assert scene.followed == {"BTCUSDT", "ETHUSDT", "XRPUSDT"}
+
+
+async def test_all_of_a_category_is_what_it_lists_at_each_refresh():
+    exchange = Exchange(linear=["BTCUSDT", "ETHUSDT"])
+    scene = Scene(exchange, {"symbols": "all"})
+    async with running(scene):
+        exchange.listed["linear"] = ["BTCUSDT", "NEWUSDT"]
+        await scene.following.refresh()
+        assert scene.followed == {"BTCUSDT", "NEWUSDT"}
+        assert scene.following.refreshes == {"ok": 1}
+
+
+async def test_a_refresh_that_fails_leaves_everything_as_it_is():
+    exchange = Exchange(linear=["BTCUSDT", "ETHUSDT"])
+    scene = Scene(exchange, {"symbols": "all"})
+    async with running(scene):
+        exchange.listed["linear"] = ["NEWUSDT"]
+        exchange.silent = {"linear"}
+        await scene.following.refresh()
+        assert scene.followed == {"BTCUSDT", "ETHUSDT"}
+        assert scene.following.refreshes == {"failed": 1}
+
+
+async def test_the_most_traded_are_followed_and_replaced_as_the_ranking_changes():
+    exchange = Exchange(linear=LISTED)
+    exchange.traded["linear"] = {"BTCUSDT": 900, "ETHUSDT": 800, "SOLUSDT": 10, "XRPUSDT": 9}
+    scene = Scene(exchange, {"symbols": {"top": 2}})
+    async with running(scene):
+        assert scene.followed == {"BTCUSDT", "ETHUSDT"}
+        exchange.traded["linear"] = {"BTCUSDT": 900, "SOLUSDT": 850, "XRPUSDT": 820, "ETHUSDT": 1}
+        await scene.following.refresh()
+        assert scene.followed == {"BTCUSDT", "SOLUSDT"}
+
+
+async def test_a_category_that_does_not_answer_keeps_no_other_waiting():
+    exchange = Exchange(linear=LISTED, spot=["BTCUSDT"])
+    exchange.silent = {"spot"}
+    scene = Scene(exchange, {"symbols": ["BTCUSDT"]}, {"category": "spot", "symbols": ["BTCUSDT"]})
+    task = asyncio.create_task(scene.following.run())
+    await scene.until("subscribe", "BTCUSDT.50+")
+    assert exchange.connected
+    assert set(scene.roster.followed) == {("linear", "BTCUSDT")}
+    assert not scene.publisher.complete
+    exchange.silent = set()
+    async with asyncio.timeout(10):  # the first attempt again is half a second away
+        while not scene.publisher.complete:  # noqa: ASYNC110 - it is the only news
+            await asyncio.sleep(0.01)
+    assert set(scene.roster.followed) == {("linear", "BTCUSDT"), ("spot", "BTCUSDT")}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await scene.aclose()
+
+
+async def test_a_category_that_comes_with_a_reload_is_learned_while_the_others_go_on():
+    exchange = Exchange(linear=LISTED, spot=["BTCUSDT"])
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        more = config({"symbols": ["BTCUSDT", "ETHUSDT"]}, {"category": "spot", "symbols": "all"})
+        assert scene.following.change(more).subscribed == [("linear", "ETHUSDT")]
+        assert not scene.publisher.complete
+        await scene.until("load", "spot")
+        assert ("spot", "BTCUSDT") in scene.roster.followed
+        assert scene.publisher.complete
+
+
+async def test_books_that_another_shard_serves_are_left_to_it():
+    exchange = Exchange(linear=LISTED)
+    everywhere: set[str] = set()
+    for serves in ([0, 2], [1, 3]):
+        async with running(Scene(exchange, {"symbols": "all"}, serves=serves)) as scene:
+            ids = [worker.instrument.id for worker in scene.router.workers.values()]
+            assert {number % 4 for number in ids} <= set(serves)
+            assert not everywhere & scene.followed
+            everywhere |= scene.followed
+            for key in list(scene.roster.followed):
+                scene.exchange.unsubscribe([key])
+    assert everywhere == set(LISTED)
+
+
+async def test_two_instruments_of_one_id_are_not_started_with_but_refused_later():
+    exchange = Exchange(linear=LISTED)
+    exchange.ids = {("linear", "ETHUSDT"): 7, ("linear", "BTCUSDT"): 7}
+    with pytest.raises(ConfigError, match=r"instrument_ids\.linear:ETHUSDT: its id 7"):
+        async with running(Scene(exchange, {"symbols": ["BTCUSDT", "ETHUSDT"]}, ids=exchange.ids)):
+            pass
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]}, ids=exchange.ids)) as scene:
+        changes = scene.following.change(config({"symbols": ["BTCUSDT", "ETHUSDT"]}))
+        assert list(changes.refused) == [("linear", "ETHUSDT")]
+        assert scene.followed == {"BTCUSDT"}
+
+
+async def test_an_answer_that_will_not_change_ends_a_feeder_that_follows_nothing_yet():
+    exchange = Exchange(linear=LISTED)
+
+    async def refused(_: object) -> dict[str, RestError]:
+        return {"linear": RestError("no such path", retriable=False)}
+
+    exchange.load = refused  # type: ignore[method-assign]
+    with pytest.raises(RestError, match="no such path"):
+        async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})):
+            pass
+
+
+async def test_a_book_that_was_closed_is_begun_anew_when_the_exchange_lists_it_again():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT", "ETHUSDT"]})) as scene:
+        scene.router.on_reset(("linear", "ETHUSDT"), 1, StatusReason.DELISTED)
+        await scene.router.drain()
+        closed = scene.router.workers["linear", "ETHUSDT"]
+        assert closed.status is BookStatus.DELISTED
+        exchange.calls.clear()
+        await scene.following.refresh()
+        assert ("subscribe", "ETHUSDT.50+") in exchange.calls
+        assert scene.router.workers["linear", "ETHUSDT"] is not closed
