@@ -98,6 +98,7 @@ class InstrumentTable:
         self._told: set[str] = set()  # categories that REST has told us, as against those from a copy
         self._instruments: dict[InstrumentKey, Instrument] = {}
         self._said: dict[InstrumentKey, tuple[int, int]] = {}  # price and quantity exponents, as the venue's own last
+        self._taken: dict[InstrumentKey, InstrumentInfo] = {}  # what the instrument was made of: most never change
         self._claimed: dict[int, InstrumentKey] = {}
         self._published: set[InstrumentKey] = set()  # claimed at some time
 
@@ -212,6 +213,7 @@ class InstrumentTable:
         else:
             del self._instruments[key]
             self._said.pop(key, None)
+            self._taken.pop(key, None)
             self._published.discard(key)
 
     async def _fetch(
@@ -325,6 +327,8 @@ class InstrumentTable:
     def _take_one(self, category: str, info: InstrumentInfo, errors: list[str]) -> None:
         """Add or update one instrument, or say in `errors` why not."""
         key = (category, info.symbol)
+        if self._taken.get(key) == info:
+            return
         try:
             identity = self._ids[key] if key in self._ids else instrument_id(category, info.symbol)
             new = parse_instrument(category, info, identity)
@@ -338,9 +342,11 @@ class InstrumentTable:
             errors.append(f"{info.symbol}: {error}")
         else:
             self._said[key] = (new.price_exponent, new.quantity_exponent)
+            self._taken[key] = info
 
     def _close(self, instrument: Instrument) -> Instrument:
         """The venue lists it no longer."""
+        self._taken.pop(instrument.key, None)  # so that the same, told again, is news
         closed = replace(instrument, status=TradingStatus.CLOSED)
         return self._replace(instrument, closed, instrument.price_exponent, instrument.quantity_exponent)
 
