@@ -2,21 +2,45 @@
 
 Field names: `category`, `symbol`, `topic`, `depth`, `connection`, `channel`, `line`, `status`, `reason`, `generation`,
 `update_id`, `expected_update_id`, `attempt`, `delay_seconds`, `address`, `error`, `count`. The event is a short
-lower-case phrase that never varies ("book stale"), so that it can be searched for and counted.
+lower-case phrase that never varies ("book stale"), so that it can be searched for and counted. A line with `suppressed`
+stands for as many lines of its part, event and level that were left out (`log_limit.py`).
+
+The lines of structlog's loggers (ours) and of the standard library's (the consumer library's, and others') go the same
+way: level, limit, redaction, rendering, standard error. None of it raises or waits.
 """
 
+import atexit
 import logging
+import math
+import os
+import re
+import select
 import sys
+import threading
+import time
 from collections.abc import Mapping
-from typing import Any, TextIO, cast
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NoReturn, cast
 
 import structlog
 
+from feeder import log_render
+from feeder.log_limit import Kind, RepetitionLimit, Suppressed
+from feeder.log_redact import plain
+
 Logger = structlog.typing.FilteringBoundLogger
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+"""The levels one can ask for."""
+
+# What changes from one line to the next where others put it into the event's text: addresses, ports, ids.
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+_NEWS_LENGTH = 200
 
 
 class StandardError:
-    """Standard error as a log's stream that never raises: a full disk or a reader that left must not stop a book.
+    """Standard error as a log's stream that never raises or waits: a full disk or an idle reader must not stop a book.
 
     The stream is looked up at each line; lines that could not be written are counted.
     """
@@ -27,8 +51,10 @@ class StandardError:
     def write(self, text: str) -> int:
         """Write, or count the line as lost."""
         try:
+            if self._is_full():
+                raise BlockingIOError
             return sys.stderr.write(text)
-        except (OSError, ValueError):  # ValueError: the stream is closed
+        except (OSError, ValueError, AttributeError):  # ValueError: the stream is closed; AttributeError: it never was
             self.lost_lines += text.count("\n")
             return 0
 
@@ -36,12 +62,127 @@ class StandardError:
         """Flush, if that is possible."""
         try:
             sys.stderr.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):
             self.lost_lines += 1
+
+    def _is_full(self) -> bool:
+        """Whether writing would wait for a reader. A pipe that is not full takes 4 KiB, a socket to journald more."""
+        try:
+            descriptor = sys.stderr.fileno()
+        except (AttributeError, OSError, ValueError):
+            return False
+        room = select.poll()
+        room.register(descriptor, select.POLLOUT)
+        return not room.poll(0)
 
 
 standard_error = StandardError()
 """Where everything is logged to."""
+
+
+class Output:
+    """The way of every line from its logger to standard error."""
+
+    def __init__(self) -> None:
+        self.level = "info"
+        self._number = LEVELS[self.level]
+        self._limit = RepetitionLimit()
+        self._render: log_render.Render = log_render.as_json
+        # Re-entrant: a finaliser may log while another line of the same thread is on its way.
+        self._lock = threading.RLock()
+
+    @property
+    def suppressed(self) -> int:
+        """Lines left out as repetitions."""
+        return self._limit.suppressed
+
+    def begin(self, render: log_render.Render) -> None:
+        """Lines look like this from now on, and nothing has been repeated yet."""
+        self._render = render
+        self._limit = RepetitionLimit()
+
+    def set_level(self, level: str) -> None:
+        """Leave out lines below this level, one of LEVELS."""
+        if level not in LEVELS:
+            raise ValueError(f"no log level {level!r}: it is one of {', '.join(LEVELS)}")
+        self.level = level
+        self._number = LEVELS[level]
+        others = self._number if level == "debug" else max(self._number, logging.WARNING)
+        logging.getLogger().setLevel(others)  # what libraries have to say is for whoever debugs, unless it is trouble
+        logging.getLogger("feeder").setLevel(self._number)
+
+    def flush(self, now: float) -> None:
+        """Tell what was left out until `now`."""
+        if now >= self._limit.next_end:
+            with self._lock:
+                for suppressed in self._limit.due(now):
+                    self._tell(suppressed)
+
+    def take(self, kind: Kind, event: str, facts: Mapping[str, Any]) -> None:
+        """Write a line, unless it is below the level or repeats others too often."""
+        if LEVELS.get(kind.level, logging.CRITICAL) < self._number:
+            return
+        now = time.monotonic()
+        try:
+            with self._lock:
+                self.flush(now)
+                if self._limit.admit(kind, _news(kind.level, facts), now):
+                    self._write(kind, event, facts)
+        except Exception as error:  # noqa: BLE001 - trouble with a line must not become trouble for what it speaks of
+            self._write(kind, event[:_NEWS_LENGTH], {"log_error": type(error).__name__})
+
+    def from_structlog(self, _logger: object, method: str, facts: structlog.typing.EventDict) -> NoReturn:
+        """The only processor: nothing is left to be done by structlog."""
+        event = facts.pop("event", "")
+        if not isinstance(event, str):
+            event = str(plain("", event))
+        part = str(facts.pop("part", ""))
+        level = structlog.stdlib.add_log_level(None, method, {})["level"]
+        self.take(Kind(part, event, level), event, facts)
+        raise structlog.DropEvent
+
+    def _tell(self, suppressed: Suppressed) -> None:
+        self._write(suppressed.kind, suppressed.kind.event, {"suppressed": suppressed.lines})
+
+    def _write(self, kind: Kind, event: str, facts: Mapping[str, Any]) -> None:
+        traces = structlog.processors.format_exc_info(
+            None, "", {name: facts[name] for name in ("exc_info", "stack") if facts.get(name)}
+        )
+        line = {
+            "event": plain("", event),
+            "level": kind.level,
+            "timestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "part": plain("", kind.part),
+        }
+        for name, value in facts.items():
+            if name not in line and name not in ("exc_info", "stack"):
+                line[name] = plain(name, value)
+        for name, value in traces.items():
+            line[name] = plain("", value)
+        standard_error.write(self._render(line) + "\n")
+        standard_error.flush()
+
+
+output = Output()
+"""The way of every line of this process."""
+
+
+class _FromStandardLibrary(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called for what the loggers' levels let pass."""
+        facts: dict[str, Any] = dict(_EXTRAS(cast(logging.Logger, None), "", {"_record": record}))
+        del facts["_record"]
+        facts |= {"exc_info": record.exc_info, "stack": record.stack_info}
+        try:
+            event = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - the arguments do not fit the text, or cannot be shown
+            event, facts["log_error"] = str(plain("", record.msg)), type(error).__name__
+        part = record.name.removeprefix("feeder.")
+        template = record.msg if record.args and isinstance(record.msg, str) else _NUMBER.sub("N", event)[:_NEWS_LENGTH]
+        output.take(Kind(_NUMBER.sub("N", part), template, _level_name(record.levelno)), event, facts)
+
+
+_EXTRAS = structlog.stdlib.ExtraAdder()
 
 
 def logger(name: str) -> Logger:
@@ -50,37 +191,61 @@ def logger(name: str) -> Logger:
 
 
 def configure(level: str = "info", *, as_json: bool | None = None) -> None:
-    """Write logs to standard error at `level` and above: JSON, or readable text when that is a terminal."""
-    if as_json is None:
-        as_json = not sys.stderr.isatty()
-    number = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    """Write logs to standard error at `level` and above: JSON, or readable text when that is a terminal.
+
+    Where standard error is a stream to journald, each line begins with its priority (sd-daemon(3)).
+    """
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    journal = log_render.is_journal(os.environ.get("JOURNAL_STREAM"), 2)
+    render: log_render.Render
+    if (not terminal) if as_json is None else as_json:
+        render = log_render.as_json
+    elif journal:
+        render = log_render.as_journal_text
+    else:
+        render = partial(log_render.as_text, colors=terminal)
+    output.begin(log_render.for_journal(render) if journal else render)
     structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, standard_error)),
+        processors=[output.from_structlog],
+        # Levels are compared in `take`, so that a logger bound before the level changed obeys it, too.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         cache_logger_on_first_use=False,
     )
     # The consumer library logs through the standard library, so that it needs nothing else; join both streams.
-    handler = logging.StreamHandler(standard_error)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_name_the_part, structlog.stdlib.ExtraAdder(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=number, force=True)
+    logging.basicConfig(handlers=[_FromStandardLibrary()], force=True)
+    output.set_level(level)
 
 
-def _name_the_part(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Mapping[str, Any]:
-    record = event.get("_record")
-    if record is not None:
-        event["part"] = record.name.removeprefix("feeder.")
-    return event
+def level() -> str:
+    """The level that is logged, one of LEVELS."""
+    return output.level
+
+
+def set_level(level: str) -> None:
+    """Log at this level from now on, whatever logger it comes from. Raises ValueError for one that is not in LEVELS."""
+    output.set_level(level)
+
+
+def flush_suppressed(now: float) -> None:
+    """Tell how many repetitions were left out, of those whose time is over at `now`, monotonic seconds (infinity: all).
+
+    To be called often, as it mostly compares two numbers: any later line tells the same, but there may be none.
+    """
+    output.flush(now)
+
+
+atexit.register(flush_suppressed, math.inf)
+
+
+def _level_name(number: int) -> str:
+    if number >= logging.CRITICAL:
+        return "critical"
+    return next((name for name in reversed(LEVELS) if number >= LEVELS[name]), "debug")
+
+
+def _news(level: str, facts: Mapping[str, Any]) -> str:
+    """What a line says that others of its kind may not have said: its reason and, of an error, its text."""
+    reason = str(facts.get("reason", ""))
+    if LEVELS.get(level, logging.CRITICAL) < logging.ERROR:
+        return reason[:_NEWS_LENGTH]
+    return f"{reason} {facts.get('error', '')}"[:_NEWS_LENGTH].strip()

@@ -1,0 +1,152 @@
+"""No secret gets into a line, in whatever shape it comes; what is no secret stays readable."""
+
+import json
+import time
+from enum import Enum
+
+import pytest
+
+from feeder.log_redact import plain, redacted
+
+SECRET = "hunter2"  # the word that may not be seen
+PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE hunter2\nhunter2==\n-----END RSA PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wss://user:hunter2@stream.bybit.com/v5/public/linear",
+        "cannot connect to https://hunter2@host:9443 now",
+        "https://u:p@hunter2@host/x",
+        "GET /v5/order?category=linear&api_key=hunter2&timestamp=1",
+        "api_key=x&sign=hunter2&timestamp=1",
+        "{'api_key': 'hunter2', 'x': 1}",
+        '{"secret":"a\\"hunter2","a":1}',
+        '"{\\"apiSecret\\": \\"hunter2\\", \\"b\\": 2}"',
+        json.dumps(json.dumps({"signature": "hunter2"})),
+        "X-BAPI-API-KEY: hunter2",
+        "<CIMultiDict('X-BAPI-SIGN': 'hunter2', 'Accept': '*/*')>",
+        "((b'X-BAPI-SIGN', b'hunter2'), (b'Accept', b'*/*'))",
+        "Authorization: Bearer hunter2",
+        "{'Authorization': 'Basic hunter2='}",
+        "Authorization: Digest username=x, response=hunter2",
+        "Cookie: a=b; session=hunter2",
+        "PASSWORD = hunter2",
+        "passwd:hunter2,",
+        "Client(api_key='x', secret=\"hunter2\")",
+        "access_token%3Dhunter2%26x%3D1",
+        "tokens: ['a', 'hunter2']",
+        "secret='spaces in hunter2, and a , comma'",
+        "secret='never closed hunter2",
+        "got Bearer eyJhunter2.hunter2",
+        "private_key => hunter2",
+        PEM,
+        PEM[:-20],
+        PEM.replace("\n", "\\n"),
+    ],
+)
+def test_a_secret_in_a_text_is_hidden(text):
+    shown = plain("error", text)
+    assert SECRET not in shown
+    assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', 9743)",
+        "wss://stream.bybit.com/v5/public/linear",
+        "http://127.0.0.1:9444/v5/market/instruments-info?category=linear&cursor=a@b",
+        "design=5 signal: 6 assigned=7 keyboard: 8",
+        "the token, which was the first",
+        "multicast.lines.A.group: no multicast address; give one of 239.0.0.0/8",
+        "book stale",
+    ],
+)
+def test_what_is_no_secret_stays(text):
+    assert plain("error", text) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "apiKey", "X-BAPI-SIGN", "secret", "password", "auth_token", "Authorization", "signature"]
+)
+def test_the_value_of_a_field_that_is_named_as_a_secret_is_hidden_whatever_it_is(name):
+    assert plain(name, SECRET) == "***"
+    assert plain("request", {"headers": [{name: [SECRET, b"x"]}]}) == {"headers": [{name: "***"}]}
+    assert plain("request", {b"sign": b"hunter2"}) == {"b'sign'": "***"}
+
+
+def test_where_there_is_none_that_can_be_seen():
+    assert plain("api_key", None) is None
+
+
+class TalkativeError(Exception):
+    """Its repr holds what it was given."""
+
+
+def test_a_secret_within_another_object_is_hidden():
+    shown = plain("error", TalkativeError({"secret": SECRET}))
+    assert SECRET not in shown
+    assert "TalkativeError" in shown
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+class BrokenMapping(dict[str, str]):
+    def items(self):
+        raise RuntimeError("no")
+
+
+class Side(Enum):
+    BID = 1
+
+
+def test_any_value_becomes_plain_data_of_bounded_size():
+    endless: list[object] = []
+    endless.append(endless)
+    values = [
+        Broken(),
+        BrokenMapping(),
+        float("nan"),
+        float("inf"),
+        b"\xff",
+        {1, 2},
+        Side.BID,
+        "\ud800",
+        endless,
+        object,
+    ]
+    values += [{(1, 2): 3}, 10**30, list(range(10_000)), {str(n): "x" * 100 for n in range(10_000)}, "x" * 1_000_000]
+    for value in values:
+        assert len(json.dumps(plain("value", value), allow_nan=False)) < 48_000
+    assert plain("value", (1, None, True, 2.5, "x")) == [1, None, True, 2.5, "x"]
+
+
+def test_of_a_long_text_both_ends_are_left():
+    shown = plain("exception", "Traceback" + "x" * 1_000_000 + "ValueError: the end")
+    assert shown.startswith("Traceback")
+    assert shown.endswith("ValueError: the end")
+    assert "characters" in shown
+
+
+def test_a_cut_does_not_part_a_secret_from_its_name():
+    for length in range(7900, 8100, 7):
+        assert SECRET not in plain("error", "x" * (length // 2) + f" secret='{SECRET * 20}' " + "y" * 4000)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *('"secret": "', "secret\\", "token", 'token="\\', "://a", "://", "secret ", "-----BEGIN PRIVATE KEY-----"),
+        *("authorization:\n", "bearer ", "token=[", "sign=\\'", "\\", "(", "b'", '"'),
+    ],
+)
+def test_no_text_keeps_the_event_loop_waiting(piece):
+    text = piece * (1_000_000 // len(piece))
+    began = time.perf_counter()
+    plain("error", text)
+    redacted(text[:50_000])
+    assert time.perf_counter() - began < 2  # 10 ms; a search that is quadratic takes minutes
