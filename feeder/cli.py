@@ -15,6 +15,7 @@ import uvloop
 
 from feeder import __version__, config, demo, log
 from feeder.clock import SystemClock
+from feeder.ctl import cli as ctl
 from feeder.errors import ConfigError, FeederError, MachineError
 from feeder.multicast.sockets import open_sender
 from feeder.reload import Settings
@@ -69,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(check)
     check.add_argument("--json", action="store_true", help="print the effective configuration and every channel")
     check.set_defaults(parser=check, run=_check)
+
+    control = commands.add_parser("ctl", help="ask a running feeder, and tell it what to do")
+    ctl.add_arguments(control)
+    control.set_defaults(parser=control, run=ctl.run)
 
     demonstration = commands.add_parser("demo", help="simulator, feeder and consumer for a few seconds, books compared")
     demo.add_arguments(demonstration)

@@ -1,0 +1,174 @@
+"""What `feeder ctl` prints for a person: aligned, without colours, within 80 columns as far as the texts allow."""
+
+import textwrap
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+NOTHING = "-"
+WIDTH = 80
+_LABEL = 11  # columns
+_GAP = "  "
+
+Row = Mapping[str, Any]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+    """Columns under their heads, the first `left` of them set to the left, the others to the right."""
+    cells = [heads, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    return [
+        _GAP.join(
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def labelled(label: str, text: str) -> list[str]:
+    """A text beside its label, wrapped."""
+    indent = " " * _LABEL
+    wrapped = textwrap.wrap(text, WIDTH, initial_indent=label.ljust(_LABEL), subsequent_indent=indent)
+    return wrapped or [label]
+
+
+def status(told: Row) -> list[str]:
+    """The whole of GET /status."""
+    shard = f"shard {told['shard']}, " if told["shard"] else ""
+    up = duration(told["uptime_seconds"])
+    lines = [f"feeder {told['version']}, {shard}process {told['pid']}, up {up}, session {told['session']}", ""]
+    ready = "ready" if told["ready"] else f"not ready: {'; '.join(told['reasons'])}"
+    lines += labelled("state", f"{told['state']}, {ready}")
+    counts = ", ".join(f"{count:,} {name}" for name, count in told["books"].items() if count)
+    lines += labelled("books", f"{told['followed']:,} followed{f': {counts}' if counts else ''}")
+    lines += labelled("pending", f"{plural(told['pending_updates'], 'update')}")
+    lines += _config(told["config"])
+    by_hand = told["by_hand"]
+    for kind in ("subscribed", "unsubscribed"):
+        if by_hand[kind]:
+            lines += labelled("by hand", f"{kind} {', '.join(by_hand[kind])}")
+    lines += labelled("log level", told["log_level"])
+    if told["connections"]:
+        lines += ["", *_connections(told["connections"])]
+    return [*lines, *_refused(told["refused"])]
+
+
+def _config(told: Row) -> list[str]:
+    loaded = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(told["loaded_at"]))
+    lines = labelled("config", f"{told['path']}, generation {told['generation']}, loaded {loaded}")
+    if told["restart_needed"]:
+        lines += labelled("", f"restart needed for {', '.join(told['restart_needed'])}")
+    if told["error"] is not None:
+        lines += labelled("", f"NOT USED as it is now: {told['error']}")
+    return lines
+
+
+def _connections(rows: Iterable[Row]) -> list[str]:
+    heads = ("connection", "category", "state", "topics", "active", "lag", "silent", "attempt")
+    cells = [
+        (
+            row["name"],
+            row["category"],
+            row["state"],
+            str(row["topics"]),
+            str(row["active"]),
+            lag(row["lag_seconds"]),
+            age(row["silent_seconds"]),
+            str(row["attempt"]) if row["attempt"] else NOTHING,
+        )
+        for row in rows
+    ]
+    return table(heads, cells, left=3)
+
+
+def _refused(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    lines = ["", "refused"]
+    for row in rows:
+        lines += textwrap.wrap(
+            f"{row['instrument']}: {row['error']}", WIDTH, initial_indent="  ", subsequent_indent="    "
+        )
+    return lines
+
+
+def books(rows: Sequence[Row]) -> list[str]:
+    """Rows of GET /books, by instrument."""
+    if not rows:
+        return []
+    heads = ("instrument", "status", "since", "age", "depth", "updates", "queue", "folds", "gaps", "resyncs")
+    cells = [
+        (
+            row["instrument"],
+            row["status"] if row["status"] == "LIVE" else f"{row['status']} {row['reason']}",
+            age(row["since_seconds"]),
+            age(row["age_seconds"]),
+            f"{row['depth']}{'' if row['trades'] else '*'}",
+            f"{row['updates']:,}",
+            str(row["queue_depth"]),
+            f"{row['folds']:,}",
+            str(row["gaps"]),
+            str(row["resyncs"]),
+        )
+        for row in sorted(rows, key=lambda row: str(row["instrument"]))
+    ]
+    lines = table(heads, cells, left=2)
+    return lines if all(row["trades"] for row in rows) else [*lines, "* without trades"]
+
+
+def outcomes(rows: Iterable[Row]) -> list[str]:
+    """What became of each instrument."""
+    cells = [(row["instrument"], "done" if row["done"] else "NOT DONE", row["text"]) for row in rows]
+    width = max((len(cell[0]) for cell in cells), default=0)
+    return [f"{name.ljust(width)}{_GAP}{done.ljust(8)}{_GAP}{text}".rstrip() for name, done, text in cells]
+
+
+def reload(told: Row) -> list[str]:
+    """What a reload did."""
+    if not told["changed"]:
+        lines = ["nothing has changed"]
+    else:
+        moved = f"{plural(told['subscribed'], 'book')} subscribed, {told['unsubscribed']} unsubscribed"
+        lines = [f"reloaded: {', '.join(told['applied']) or 'no key'} applied; {moved}"]
+    if told["restart_needed"]:
+        lines += labelled("", f"restart needed for {', '.join(told['restart_needed'])}")
+    return [*lines, *_refused(told["refused"])]
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 book", "2,000 books"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def age(seconds: float | None) -> str:
+    """At most four characters: "0.2s", "45s", "12m", "30h", "12d"."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f}s"
+    for limit, unit, name in ((99.5, 1, "s"), (99.5 * 60, 60, "m"), (99.5 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f}{name}"
+    return f"{seconds / 86400:.0f}d"
+
+
+def lag(seconds: float | None) -> str:
+    """Milliseconds below a second; negative when the clocks differ."""
+    if seconds is None:
+        return NOTHING
+    return f"{seconds * 1000:.0f}ms" if abs(seconds) < 0.9995 else f"{seconds:.1f}s"
+
+
+def duration(seconds: float) -> str:
+    """The two greatest units: "14 s", "3 min 2 s", "5 h 12 min", "8 d 3 h"."""
+    whole = int(seconds)
+    for unit, name, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // below} {small}"
+    return f"{whole} s"
+
+
+def rate(per_second: float) -> str:
+    """One decimal below ten, thousands apart above."""
+    return f"{per_second:.1f}" if 0 < per_second < 9.95 else f"{per_second:,.0f}"
