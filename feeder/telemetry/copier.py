@@ -30,6 +30,9 @@ from feeder.wire.messages import RejectReason
 ROUND_PERIOD = 1.0  # seconds
 VISITS_PER_TICK = 32
 
+RELOAD_RESULTS = ("changed", "unchanged", "refused")
+REFRESH_RESULTS = ("ok", "failed")
+
 _log = logger("telemetry.copier")
 
 
@@ -65,19 +68,12 @@ class Plant:
         self.publisher = publisher
         self.lines = list(lines)
         self.failures = 0  # copies that failed
-        self.shard = "0/1"  # which of how many processes that share the feed
-        # Set by the owner, about its configuration and its books.
-        self.config_generation = 1
-        self.config_good = True  # the last one that was read could be used
-        self.config_reloads: Counter[str] = Counter()  # by result
-        self.config_restart_needed = 0  # keys whose new value waits for a restart
-        self.universe_refreshes: Counter[str] = Counter()  # by result
         self.shard = "0/1"
         self.config_generation = 1  # of the configuration in use
         self.config_good = True  # the one read last was not refused
-        self.config_restart_needed = 0  # keys
-        self.config_reloads = Counter(changed=0, unchanged=0, refused=0)
-        self.universe_refreshes = Counter(ok=0, failed=0)
+        self.config_restart_needed = 0  # keys whose new value waits for a restart
+        self.config_reloads: Counter[str] = Counter()  # by result, one of RELOAD_RESULTS
+        self.universe_refreshes: Counter[str] = Counter()  # by result, one of REFRESH_RESULTS
 
     @property
     def followed(self) -> int:
@@ -130,8 +126,8 @@ class Copier:
             _Plain(counters, Of.FEEDER, "", plant),
             self._sums,
             _Counted(counters, Of.RESYNCS, lambda: _by_name(plant.pool.counters.resyncs)),
-            _Counted(counters, Of.RELOADS, lambda: plant.config_reloads),
-            _Counted(counters, Of.REFRESHES, lambda: plant.universe_refreshes),
+            _Counted(counters, Of.RELOADS, lambda: _from_zero(RELOAD_RESULTS, plant.config_reloads)),
+            _Counted(counters, Of.REFRESHES, lambda: _from_zero(REFRESH_RESULTS, plant.universe_refreshes)),
             _Counted(counters, Of.SHARD, lambda: {plant.shard: 1}),
             _Plain(counters, Of.GARBAGE, "", self._garbage),
             _Counted(counters, Of.COLLECTIONS, lambda: self._garbage.collections),
@@ -280,6 +276,11 @@ class _Counted:
     def copy(self) -> None:
         for label, count in self._counts().items():
             self._records.store(label, (count,))
+
+
+def _from_zero(labels: Iterable[str], counts: Mapping[str, int]) -> dict[str, int]:
+    """These counts, and 0 of what has not happened yet: Prometheus sees no increase in a series that begins at 1."""
+    return {**dict.fromkeys(labels, 0), **counts}
 
 
 def _by_name(counts: Mapping[StatusReason, int] | Mapping[RejectReason, int], before: str = "") -> dict[str, int]:

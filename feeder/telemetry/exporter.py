@@ -7,7 +7,8 @@
     /readyz    200 while its books can be relied on, 503 and the reasons otherwise (feeder.telemetry.health.readiness)
 
 `feeder run` starts one with --session, its own session's id: that one ends with its feeder or, if the feeder was
-killed, when the next one has made its counters file, or after ten minutes. Without --session it serves for ever.
+killed, when the next one has made its counters file, or after ten minutes; and it makes way for its feeder, see
+`make_way`. Without --session it serves for ever.
 """
 
 import argparse
@@ -37,6 +38,7 @@ _POLL_SECONDS = 0.5
 _PATIENCE = 5  # attempts
 _CLIENT_SECONDS = 5.0  # without a byte from a client, or without it taking one
 _MOST_CLIENTS = 32  # at once; those beyond are closed
+_NICE = 10
 
 _log = log.logger("telemetry.exporter")
 
@@ -187,6 +189,20 @@ def serve(path: Path, listen: str, session_id: int | None, stop: threading.Event
             return 0
 
 
+def make_way() -> None:
+    """Leave the processor to the feeder that started this one: give up priority, and share no core if it has its own.
+
+    Has its own: it is bound to some of the machine's processors. This one inherited that, and goes to the others.
+    """
+    os.nice(_NICE)
+    others = set(range(os.sysconf("SC_NPROCESSORS_CONF"))) - os.sched_getaffinity(0)
+    if others:
+        try:
+            os.sched_setaffinity(0, others)
+        except OSError as error:  # a container, or AllowedCPUs of the unit
+            _log.debug("exporter stays on the feeder's processors", error=str(error))
+
+
 def _let_go_of_output() -> None:
     """Whoever reads what the feeder wrote is to see its end, not to wait for ours."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -204,6 +220,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-format", choices=["auto", "json", "text"], default="auto", help="as log.format")
     args = parser.parse_args(argv)
     log.configure("info", as_json=None if args.log_format == "auto" else args.log_format == "json")
+    if args.session is not None:
+        make_way()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -9,8 +9,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,12 +20,17 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from feeder.client import Subscriber
 from feeder.clock import SystemClock
+from feeder.multicast.plan import Line
 from feeder.telemetry import child
+from feeder.telemetry.counters import CountersWriter
 from feeder.telemetry.exporter import Exporter, Server
 from feeder.telemetry.health import EXIT_REPLACED
-from feeder.telemetry.metrics import METRICS
+from feeder.telemetry.metrics import METRICS, SCHEMA, Of, field_count
+from tests.helpers.compare import differences
 from tests.helpers.processes import Addresses, Program, children, feeder, multicast_section, simulator, until
+from tests.helpers.require import require
 
 Labels = frozenset[tuple[str, str]]
 
@@ -121,12 +127,12 @@ def settings(folder: Path, addresses: Addresses, port: int, **more: Any) -> dict
 
 @asynccontextmanager
 async def watched(
-    folder: Path, *arguments: str, port: int | None = None
+    folder: Path, *arguments: str, port: int | None = None, within: Sequence[str] = (), **more: Any
 ) -> AsyncIterator[tuple[Watched, Program, dict[str, Any]]]:
     port = port or free_port()
     async with simulator(*(arguments or ("--symbols=5", "--updates-per-second=100"))) as (sim, addresses):
-        given = settings(folder, addresses, port)
-        async with feeder(folder, given) as program:
+        given = settings(folder, addresses, port, **more)
+        async with feeder(folder, given, within=within) as program:
             found = Watched(program, f"http://127.0.0.1:{port}")
             try:
                 yield found, sim, given
@@ -231,21 +237,69 @@ async def test_a_scrape_of_800_symbols_while_they_move(tmp_path):
         series = sum(len(family.samples) for family in scrapes[-1].families.values())
         assert len(scrapes[-1].families["feeder_book_status"].samples) == 800
         assert -1 < scrapes[-1]("feeder_venue_lag_seconds", category="linear") < 5
-        assert 8 * 800 < series < 8 * 800 + 500
+        assert 8 * 800 < series < 8 * 800 + 600
         counts = [scrape.sum("feeder_book_updates_total") for scrape in scrapes]
         assert counts == sorted(counts)
         assert json.loads(await feeder.answers("/livez", 200))["heartbeat_age_seconds"] < 2
 
 
+async def test_scrapes_ten_times_a_second_are_answered_and_cost_no_book_while_more_comes_than_queues_hold(tmp_path):
+    script = tmp_path / "faults.yaml"
+    script.write_text("".join(f"- {{at: {at}, fault: bursty, category: linear, seconds: 1}}\n" for at in (2, 4, 6)))
+    arguments = ("--symbols=10", "--updates-per-second=6000", f"--faults={script}")  # 6,000 wait, then come at once
+    async with watched(tmp_path, *arguments, queue={"capacity": 10, "total": 40}) as (feeder, _, given):
+        section = given["multicast"]
+        lines = [Line(name, line["group"], line["interface"]) for name, line in section["lines"].items()]
+        await feeder.answers("/livez", 200)
+        async with Subscriber(lines=lines, port=section["port"]) as consumer:
+            await until(lambda: sum(view.is_live for view in consumer.books.values()) == 10, 30, "every book LIVE")
+            scrapes = [await feeder.scrape()]
+            end = time.monotonic() + 9
+            while time.monotonic() < end:
+                await asyncio.sleep(0.1)
+                scrapes.append(await feeder.scrape())
+            addresses = Addresses("", given["exchange"]["rest_url"])
+            assert await differences(list(consumer.books.values()), addresses) == []
+    folds = [scrape.sum("feeder_book_folds_total") for scrape in scrapes]
+    assert folds[-1] > folds[0], "it was no overload"
+    assert {scrape("feeder_up") for scrape in scrapes} == {1}
+    assert [scrape("feeder_exporter_scrapes_total") for scrape in scrapes] == list(range(len(scrapes)))
+    assert scrapes[-1]("feeder_exporter_scrape_seconds") > 0
+    waited = scrapes[-1].sum("feeder_stage_seconds_count", stage="receive_to_dequeue")
+    assert 0 < waited < scrapes[-1]("feeder_venue_book_updates_total") / 8, "a sample"
+    assert waited == scrapes[-1].sum("feeder_stage_seconds_count", stage="dequeue_to_encode")
+    assert scrapes[-1].sum("feeder_stage_seconds_count", stage="encode_to_send") > 0
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor")
+async def test_the_exporter_leaves_the_feeder_its_priority_and_its_core(tmp_path):
+    core = min(os.sched_getaffinity(0))
+    async with watched(tmp_path, within=(require("taskset"), "-c", str(core))) as (feeder, _, _):
+        await feeder.answers("/livez", 200)
+        (exporter,) = feeder.exporters()
+        own = feeder.program.process.pid
+        assert os.sched_getaffinity(own) == {core}
+        assert os.sched_getaffinity(exporter).isdisjoint({core})
+        assert os.getpriority(os.PRIO_PROCESS, exporter) == min(os.getpriority(os.PRIO_PROCESS, own) + 10, 19)
+
+
 # When the feeder fails ------------------------------------------------------------------------------------------------
 
 
-async def test_a_feeder_that_hangs_is_told_while_it_hangs_and_no_longer(tmp_path):
+async def test_a_feeder_that_is_stopped_is_told_within_two_seconds_and_no_longer_than_it_is(tmp_path):
     async with watched(tmp_path) as (feeder, _, _):
         await feeder.answers("/readyz", 200)
         feeder.program.process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
         try:
-            reason = json.loads(await feeder.answers("/livez", 503))["reason"]
+            while (asked := time.monotonic()) - stopped < 10:
+                status, body = await feeder.get("/livez")
+                if status == 503:
+                    break
+                assert status == 200
+                await asyncio.sleep(0.02)
+            assert asked - stopped < 2, "the issue's limit"
+            reason = json.loads(body)["reason"]
             hanging = await feeder.scrape()
             status, ready = await feeder.get("/readyz")
         finally:
@@ -255,7 +309,7 @@ async def test_a_feeder_that_hangs_is_told_while_it_hangs_and_no_longer(tmp_path
         assert "has not turned" in reason
         assert (status, json.loads(ready)["ready"]) == (503, False)
         assert hanging("feeder_up") == 0
-        assert hanging("feeder_heartbeat_age_seconds") > 2
+        assert hanging("feeder_heartbeat_age_seconds") > 1.5
         assert hanging("feeder_books", status="LIVE") == 5, "what it knew last"
         await feeder.answers("/livez", 200)
         assert (await feeder.scrape())("feeder_up") == 1
@@ -283,6 +337,8 @@ async def test_a_feeder_that_was_killed_is_told_until_the_next_one_takes_over_it
             "feeder_heartbeat_age_seconds",
             "feeder_start_time_seconds",
             "feeder_build_info",
+            "feeder_exporter_scrapes",
+            "feeder_exporter_scrape_seconds",
         }
         assert alive(exporter)
         await until(lambda: not _outputs(exporter), 10, "the exporter to let go of the feeder's output")
@@ -365,6 +421,72 @@ async def test_an_exporter_that_finds_another_feeders_file_is_explained():
     assert [entry["log_level"] for entry in logs[:2]] == ["error", "debug"]
 
 
+# What else the file may be --------------------------------------------------------------------------------------------
+
+
+def _of_another_layout(path: Path) -> None:
+    _change_word(path, 1)
+
+
+def _of_another_feeder(path: Path) -> None:
+    _change_word(path, 2)
+
+
+def _change_word(path: Path, index: int) -> None:
+    data = bytearray(path.read_bytes())
+    memoryview(data).cast("q")[index] += 1
+    path.write_bytes(data)
+
+
+def _cut_short(path: Path) -> None:
+    os.truncate(path, 300)
+
+
+def _empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _unreadable(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)  # nobody can open it, not even root
+
+
+@pytest.mark.parametrize(
+    ("harm", "remedy"),
+    [
+        (_of_another_layout, "made by another version of feeder; use that version's exporter"),
+        (_of_another_feeder, "made by another version of feeder; use that version's exporter"),
+        (_cut_short, "cut short; feeder makes a new one at its start"),
+        (_empty, "cut short; feeder makes a new one at its start"),
+        (_unreadable, "is a feeder with this telemetry.counters running?"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_said_and_a_good_one_is_served_again(server, harm, remedy):
+    path = server.exporter.path
+    clock = SystemClock()
+
+    def make() -> None:
+        file = CountersWriter(path, schema=SCHEMA, session_id=1, start_ns=clock.wall_ns())
+        file.add(Of.FEEDER, "", field_count(Of.FEEDER))
+        file.beat(int(clock.monotonic() * 1e9) + 60 * 10**9, clock.wall_ns())
+
+    make()
+    assert (await ask(server, "/livez"))[0] == 200
+    harm(path)
+    status, body = await ask(server, "/livez")
+    assert status == 503
+    assert remedy in json.loads(body)["reason"]
+    assert (await ask(server, "/readyz"))[0] == 503
+    status, body = await ask(server, "/metrics")
+    assert status == 200
+    scrape = Scrape(body)
+    assert scrape("feeder_up") == 0
+    assert set(scrape.families) == {"feeder_up", "feeder_exporter_scrapes", "feeder_exporter_scrape_seconds"}
+    make()
+    assert (await ask(server, "/livez"))[0] == 200
+    assert Scrape((await ask(server, "/metrics"))[1])("feeder_up") == 1
+
+
 # Its clients ----------------------------------------------------------------------------------------------------------
 
 
@@ -372,14 +494,18 @@ async def test_an_exporter_that_finds_another_feeders_file_is_explained():
 async def server(tmp_path):
     server = Server("127.0.0.1:0", Exporter(tmp_path / "nothing", SystemClock()))
     serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, 0.05))
-    yield f"127.0.0.1:{server.server_port}"
+    yield server
     await asyncio.to_thread(server.shutdown)
     await serving
     server.server_close()
 
 
-async def raw(address: str, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection(*address.split(":"))
+async def ask(server: Server, path: str) -> tuple[int, str]:
+    return await asyncio.to_thread(fetch, f"http://127.0.0.1:{server.server_port}{path}")
+
+
+async def raw(server: Server, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.server_port)
     writer.write(request)
     try:
         return await asyncio.wait_for(reader.read(), 20)
@@ -389,10 +515,10 @@ async def raw(address: str, request: bytes) -> bytes:
 
 
 async def test_paths_and_methods(server):
-    get = lambda path: asyncio.to_thread(fetch, f"http://{server}{path}")  # noqa: E731
+    get = partial(ask, server)
     assert (await get("/"))[0] == (await get("/metrics/x"))[0] == 404
-    assert (await get("/metrics?name[]=x")) == (200, (await get("/metrics"))[1])
-    assert Scrape((await get("/metrics"))[1])("feeder_up") == 0
+    status, text = await get("/metrics?name[]=x")
+    assert (status, Scrape(text)("feeder_up")) == (200, 0)
     status, body = await get("/livez")
     assert (status, json.loads(body)["live"]) == (503, False)
     assert "is a feeder with this telemetry.counters running?" in body
@@ -404,10 +530,10 @@ async def test_paths_and_methods(server):
 
 
 async def test_clients_that_say_nothing_keep_nobody_out_for_long(server):
-    silent = [await asyncio.open_connection(*server.split(":")) for _ in range(40)]
+    silent = [await asyncio.open_connection("127.0.0.1", server.server_port) for _ in range(40)]
     try:
         end = time.monotonic() + 20
-        while (await asyncio.to_thread(fetch, f"http://{server}/livez"))[0] != 503:
+        while (await ask(server, "/livez"))[0] != 503:
             assert time.monotonic() < end
             await asyncio.sleep(0.2)
     finally:
