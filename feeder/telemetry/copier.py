@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from feeder.bybit.pool import BybitPool
 from feeder.clock import SECOND_NS, Clock
 from feeder.histogram import Buckets
-from feeder.log import logger, standard_error
+from feeder.log import logger, output, standard_error
 from feeder.market.instrument import InstrumentKey
 from feeder.market.status import BookStatus, StatusReason
 from feeder.multicast.channel import LineSender
@@ -94,6 +94,11 @@ class Plant:
     def log_lines_lost(self) -> int:
         """Log lines that could not be written."""
         return standard_error.lost_lines
+
+    @property
+    def log_lines_suppressed(self) -> int:
+        """Log lines left out because they only repeated others."""
+        return output.suppressed
 
 
 class _Target(Protocol):

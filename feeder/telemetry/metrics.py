@@ -264,6 +264,7 @@ METRICS: Final[Sequence[Metric]] = (
         ("unknown_others", "router.unknown_others", "Resets and definitions of a symbol without a book"),
         ("telemetry_failures", "failures", "Copies into the counters file that failed"),
         ("log_lines_lost", "log_lines_lost", "Log lines that could not be written"),
+        ("log_suppressed_lines", "log_lines_suppressed", "Log lines left out as repetitions"),
     ),
     *_counters(
         Of.FEEDER,
