@@ -241,6 +241,7 @@ def _settings(
         "state": {"directory": str(folder / "state")},
         "freshness": {"max_lag_seconds": None} if recorded else {},
         "telemetry": {"listen": None, "counters": str(folder / "counters.dat")},
+        "control": {"socket": str(folder / "control.sock")},
         "log": {"format": "json"},
     }
 

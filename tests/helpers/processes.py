@@ -129,15 +129,19 @@ async def simulator(*arguments: str, within: Sequence[str] = ()) -> AsyncIterato
 
 
 @asynccontextmanager
-async def feeder(folder: Path, settings: dict[str, Any], *, within: Sequence[str] = ()) -> AsyncIterator[Program]:
+async def feeder(
+    folder: Path, settings: dict[str, Any], *, within: Sequence[str] = (), shard: str | None = None
+) -> AsyncIterator[Program]:
     """`feeder run` on these settings; its files go into the folder, and metrics are served only if they say so."""
     path = folder / "feeder.yaml"
     own = {
         "state": {"directory": str(folder / "state")},
         "telemetry": {"listen": None, "counters": str(folder / "counters.dat")},
+        "control": {"socket": str(folder / "control.sock")},
     }
     path.write_text(yaml.safe_dump({**own, **settings}), "utf-8")
-    async with program("run", f"--config={path}", within=within) as running:
+    own_part = () if shard is None else ("--shard", shard)
+    async with program("run", f"--config={path}", *own_part, within=within) as running:
         yield running
 
 

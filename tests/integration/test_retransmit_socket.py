@@ -239,6 +239,7 @@ def test_a_port_in_use_is_exit_1_as_it_may_be_free_again(tmp_path: Path, capsys:
             "multicast": multicast_section(port),
             "state": {"directory": None},
             "telemetry": {"listen": None, "counters": str(tmp_path / "counters.dat")},
+            "control": {"socket": None},
         }),
         "utf-8",
     )  # fmt: skip
