@@ -13,6 +13,8 @@ from feeder.simulator.faults import Faults, Mishap, OldTimes, crossed, spoiled
 from feeder.simulator.session import Session
 from feeder.simulator.source import BookState, Publication, Source
 from feeder.simulator.topic_book import price_of
+from feeder.simulator.turnover import Turnovers
+from feeder.simulator.universe import Listing
 from feeder.simulator.venue import BookTopic, TradeTopic, parse_topic
 
 _DATA_BEFORE_ACK = 0.35  # share of subscribe requests whose ack comes after some of their first data
@@ -41,6 +43,7 @@ class Exchange:
     def __init__(self, source: Source, seed: int, clock: Clock) -> None:
         self.source = source
         self.faults = Faults()
+        self.turnovers = Turnovers(seed, clock)
         self.clients: dict[Client, None] = {}
         self.delisted: dict[tuple[str, str], str] = {}  # (category, symbol) to the status REST tells
         self.first_subscribed_at: float | None = None  # on the clock's monotonic hand
@@ -155,6 +158,14 @@ class Exchange:
         """Close a symbol: nothing of it is sent any more, and REST tells `status`; the topics that fell silent."""
         self.delisted[category, symbol] = status
         return self.subscribed(category, symbol)
+
+    def enlist(self, listing: Listing) -> None:
+        """List a symbol: one that was delisted again as it was, or a new one. FeederError if it is listed already."""
+        key = listing.category, listing.symbol
+        if key in self.delisted:
+            del self.delisted[key]
+        else:
+            self.source.enlist(listing)
 
     def age_times(self, category: str, old: OldTimes) -> None:
         """Write other times into all that a category sends."""

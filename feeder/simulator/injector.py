@@ -1,5 +1,7 @@
 """Carries faults out, and keeps what it did."""
 
+from collections.abc import Container
+from decimal import Decimal
 from typing import NamedTuple
 
 from feeder.clock import Clock
@@ -17,6 +19,7 @@ from feeder.simulator.script import (
     Delist,
     Disconnect,
     Duplicate,
+    Enlist,
     Gap,
     HalfOpen,
     Malformed,
@@ -31,7 +34,9 @@ from feeder.simulator.script import (
     StuckTimes,
     Surge,
     TickChange,
+    Turnover,
 )
+from feeder.simulator.universe import new_listing
 from feeder.simulator.venue import CATEGORIES
 from feeder.simulator.websocket import WebSocketServer
 
@@ -56,14 +61,16 @@ class Injector:
         self._rest = rest
         self._clock = clock
 
-    def check(self, fault: AnyFault) -> None:
-        """FeederError if this market can never have this fault."""
+    def check(self, fault: AnyFault, to_come: Container[tuple[str, str]] = ()) -> None:
+        """FeederError if this market can never have this fault; `to_come` are symbols that will be listed."""
         source = self._exchange.source
         if isinstance(source, ReplaySource) and isinstance(fault, Restart | TickChange | Surge):
             raise FeederError("ids, numbers and pace of a replay are recorded; stage it in a seeded market")
         if isinstance(fault, BookFault):
             listings = source.listings(fault.category)
             listing = next((each for each in listings if each.symbol == fault.symbol), None)
+            if listing is None and (fault.category, fault.symbol) in to_come:
+                return
             if listing is None:
                 raise FeederError(f"`symbol`: no {fault.category} {fault.symbol} is listed here; name one that is")
             if isinstance(fault, TickChange):
@@ -97,6 +104,12 @@ class Injector:
             case TickChange():
                 exchange.source.change_tick(fault.category, fault.symbol, fault.tick, fault.step)
                 return exchange.resend_snapshot(fault.category, fault.symbol, restart=True)
+            case Turnover():
+                exchange.turnovers.fix(fault.category, fault.symbol, Decimal(fault.turnover))
+                return [fault.symbol]
+            case Enlist():
+                exchange.enlist(new_listing(fault.category, fault.symbol, fault.tick, fault.step, fault.price))
+                return [fault.symbol]
             case Raw():
                 exchange.send_raw(fault.category, fault.text)
                 return websocket.names(fault.category)

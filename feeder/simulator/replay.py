@@ -15,10 +15,8 @@ from feeder.simulator.messages import BookFacts, levels_message
 from feeder.simulator.recording import Message, Recording
 from feeder.simulator.source import BookState, Publication
 from feeder.simulator.topic_book import TopicBook
-from feeder.simulator.universe import Listing
+from feeder.simulator.universe import Listing, new_listing
 from feeder.simulator.venue import CATEGORIES, BookTopic, parse_topic
-
-_QUOTES = ("USDT", "USDC", "PERP", "USD", "BTC", "ETH", "EUR")
 
 
 class _PlayedBook:
@@ -184,6 +182,10 @@ class ReplaySource:
         """Not of a recording."""
         raise FeederError(f"{symbol} is a replay, its numbers are recorded; change the tick in a seeded market")
 
+    def enlist(self, listing: Listing) -> None:
+        """Not in a recording."""
+        raise FeederError(f"{listing.symbol} is not in the replay; list it in a seeded market")
+
     def surge(self, times: float, until: float) -> None:
         """Not of a recording."""
         raise FeederError("a replay has one speed; give it with --speed, or let a seeded market surge")
@@ -216,24 +218,5 @@ class ReplaySource:
 
 
 def _listing(category: str, symbol: str, price_digits: int, size_digits: int) -> Listing:
-    if category == "option":
-        base, quote, settle = symbol.split("-")[0], "USDC", "USDC"
-        contract = "Put" if "-P" in symbol else "Call"
-    else:
-        quote = next((text for text in _QUOTES if symbol.endswith(text) and symbol != text), "")
-        base = symbol.removesuffix(quote)
-        quote = {"PERP": "USDC", "": "USDT"}.get(quote, quote)
-        settle = {"linear": quote, "inverse": base}.get(category, "")
-        contract = {"linear": "LinearPerpetual", "inverse": "InversePerpetual"}.get(category, "")
     finest = {digits: "0." + "1".rjust(digits, "0") if digits else "1" for digits in (price_digits, size_digits)}
-    return Listing(
-        category=category,
-        symbol=symbol,
-        base=base,
-        quote=quote,
-        settle=settle,
-        contract=contract,
-        tick=finest[price_digits],
-        step=finest[size_digits],
-        price=finest[price_digits],
-    )
+    return new_listing(category, symbol, finest[price_digits], finest[size_digits], finest[price_digits])

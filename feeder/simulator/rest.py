@@ -12,6 +12,7 @@ from feeder.clock import Clock
 from feeder.simulator.control import Control
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.rest_faults import RestFaults
+from feeder.simulator.turnover import ticker
 from feeder.simulator.universe import Listing
 from feeder.simulator.venue import CATEGORIES, Category, is_number
 
@@ -41,6 +42,7 @@ class RestServer:
         app.router.add_get("/v5/market/time", self._time)
         app.router.add_get("/v5/market/instruments-info", self._instruments)
         app.router.add_get("/v5/market/orderbook", self._orderbook)
+        app.router.add_get("/v5/market/tickers", self._tickers)
         control.add_routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
 
@@ -86,6 +88,26 @@ class RestServer:
             for listing in found
         ]
         return self._envelope(result)
+
+    async def _tickers(self, request: web.Request) -> web.Response:
+        query = request.query
+        try:
+            category = _category(query)
+        except _ParameterError as error:
+            return self._envelope({}, _PARAMETER_ERROR, str(error))
+        if category.name == "option" and not (query.get("symbol") or query.get("baseCoin")):
+            return self._envelope({}, _PARAMETER_ERROR, "params error: symbol or baseCoin is required")
+        exchange = self._exchange
+        rows = [
+            ticker(listing, exchange.turnovers.of(listing, rank))
+            for rank, listing in enumerate(exchange.source.listings(category.name))
+            if (listing.category, listing.symbol) not in exchange.delisted
+            and query.get("symbol") in (None, "", listing.symbol)
+            and (category.name != "option" or query.get("baseCoin") in (None, "", listing.base))
+        ]
+        if query.get("symbol") and not rows:
+            return self._envelope({}, _PARAMETER_ERROR, "params error: symbol invalid")
+        return self._envelope({"category": category.name, "list": rows})
 
     async def _orderbook(self, request: web.Request) -> web.Response:
         try:

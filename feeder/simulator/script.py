@@ -8,8 +8,10 @@ takes to start; an entry without `at` is in force before anybody connects (none 
     - {at: 8.5, fault: half_open, category: linear, seconds: 20}
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -23,6 +25,7 @@ Category = Literal["spot", "linear", "inverse", "option"]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 Span = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Symbol = Annotated[str, msgspec.Meta(pattern="^[A-Z0-9][A-Z0-9-]{0,31}$")]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
@@ -95,6 +98,32 @@ class TickChange(BookFault, frozen=True, kw_only=True, tag="tick_change"):
         for text in (self.tick, self.step):
             if text is not None and not to_units(text, digits_of(text)):
                 raise ValueError(f"a tick or step of {text!r} is none")
+
+
+class Turnover(BookFault, frozen=True, kw_only=True, tag="turnover"):
+    """Tickers tell this turnover of the last 24 hours from now on, in dollars."""
+
+    turnover: str
+
+    def __post_init__(self) -> None:
+        _number(self.turnover)
+
+
+class Enlist(Fault, frozen=True, kw_only=True, tag="list"):
+    """A symbol is listed: one that was delisted again as it was, or a new one that trades about `price`."""
+
+    category: Category
+    symbol: Symbol
+    tick: str = "0.01"
+    step: str = "0.01"
+    price: str = "100"
+
+    def __post_init__(self) -> None:
+        tick, step, price = (_number(text) for text in (self.tick, self.step, self.price))
+        if not tick or not step:
+            raise ValueError("its `tick` or `step` is 0")
+        if not 20 * tick <= price < 1_000_000_000:
+            raise ValueError(f"its `price` {self.price} is not between 20 ticks and 1000000000")
 
 
 class Raw(Fault, frozen=True, kw_only=True, tag="raw"):
@@ -199,6 +228,8 @@ AnyFault = (
     | Refuse
     | Delist
     | TickChange
+    | Turnover
+    | Enlist
     | Raw
     | Disconnect
     | HalfOpen
@@ -278,6 +309,13 @@ class Script:
 
 def _is_due(fault: AnyFault, elapsed: float | None) -> bool:
     return fault.at is None or (elapsed is not None and fault.at <= elapsed)
+
+
+def _number(text: str) -> Decimal:
+    """A plain number of at most 18 digits, and 8 behind the point. ValueError if it is none."""
+    if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,8})?", text):
+        raise ValueError(f"{text[:60]!r} is no plain number, such as 12.5")
+    return Decimal(text)
 
 
 def _problem(error: msgspec.ValidationError) -> str:

@@ -132,10 +132,9 @@ class SeededSource:
         self._symbols: dict[tuple[str, str], _Symbol] = {}
         self._trades: dict[tuple[str, str], list[_Symbol]] = {}
         rates = spread_rate(updates_per_second, len(listings))
+        self._usual_rate = sum(rates) / len(rates)
         for rank, (listing, rate) in enumerate(zip(listings, rates, strict=True)):
-            symbol = self._list(listing, rank, rate)
-            name = listing.base if listing.category == "option" else listing.symbol
-            self._trades.setdefault((listing.category, f"publicTrade.{name}"), []).append(symbol)
+            self._list(listing, rank, rate)
 
     def listings(self, category: str) -> list[Listing]:
         """What the category lists."""
@@ -219,6 +218,12 @@ class SeededSource:
         old = found.listing
         found.relist(old.with_steps(tick or old.tick, step or old.step))
 
+    def enlist(self, listing: Listing) -> None:
+        """List one symbol more, as busy as the others are on average. FeederError if there is one of that name."""
+        if (listing.category, listing.symbol) in self._symbols:
+            raise FeederError(f"{listing.category} {listing.symbol} is listed here already; name another")
+        self._list(listing, len(self._symbols), self._usual_rate)
+
     def surge(self, times: float, until: float) -> None:
         """Let every symbol move `times` as often until then; symbols at rest are woken at their next event."""
         self._surge = (times, until)
@@ -240,7 +245,7 @@ class SeededSource:
         """The book whose `u` the REST order book tells."""
         return self.book(category, symbol, CATEGORIES[category].rest_book_depth)
 
-    def _list(self, listing: Listing, rank: int, rate: float) -> _Symbol:
+    def _list(self, listing: Listing, rank: int, rate: float) -> None:
         name = f"{self._seed}:{listing.category}:{listing.symbol}"
         # The busiest symbols are deep enough for the 1000-level topic; the quiet ones are as thin as they really are.
         levels = max(120, 1100 // (1 + rank // 8))
@@ -252,7 +257,12 @@ class SeededSource:
             random.Random(f"times:{name}"),  # noqa: S311 - no secret
         )
         self._symbols[listing.category, listing.symbol] = symbol
-        return symbol
+        topic = f"publicTrade.{listing.base if listing.category == 'option' else listing.symbol}"
+        sharers = self._trades.setdefault((listing.category, topic), [])
+        symbol.trades_wanted = any(sharer.trades_wanted for sharer in sharers)
+        sharers.append(symbol)
+        if symbol.trades_wanted:
+            self._move(symbol, self._clock.monotonic())
 
     def _book(self, symbol: _Symbol, depth: int) -> _Book:
         book = symbol.books.get(depth)

@@ -18,7 +18,7 @@ from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
 from feeder.simulator.rest import RestServer
 from feeder.simulator.rest_faults import RestFaults
-from feeder.simulator.script import AnyFault, Script, check_moment
+from feeder.simulator.script import AnyFault, Enlist, Script, check_moment
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
 from feeder.simulator.universe import universe
@@ -180,10 +180,11 @@ class Simulator:
 
 def _script(config: SimulatorConfig, injector: Injector) -> Script:
     mistakes = []
+    to_come = {(fault.category, fault.symbol) for fault in config.faults if isinstance(fault, Enlist)}
     for number, fault in enumerate(config.faults, 1):
         try:
             check_moment(fault)
-            injector.check(fault)
+            injector.check(fault, to_come)
         except FeederError as error:
             mistakes.append(f"entry {number}: {fault.name}: {error}")
     if mistakes:

@@ -78,6 +78,10 @@ class Source(Protocol):
         """Give a symbol a finer tick or step from now on. FeederError if it is not finer, or cannot be changed."""
         ...
 
+    def enlist(self, listing: Listing) -> None:
+        """List one symbol more. FeederError if it is there already, or cannot be."""
+        ...
+
     def surge(self, times: float, until: float) -> None:
         """Let every symbol move `times` as often until then. FeederError if that cannot be."""
         ...

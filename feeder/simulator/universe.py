@@ -14,6 +14,8 @@ from feeder.errors import FeederError
 from feeder.simulator.decimals import Scale, digits_of, to_units
 from feeder.simulator.venue import CATEGORIES
 
+_QUOTES = ("USDT", "USDC", "PERP", "USD", "BTC", "ETH", "EUR")
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -83,6 +85,19 @@ def universe(categories: Sequence[str], count: int) -> list[Listing]:
         raise FeederError(f"a category is named twice in {', '.join(categories)}; name each once")
     sources = itertools.cycle([listings(name) for name in categories])
     return [next(source) for source in itertools.islice(sources, count)]
+
+
+def new_listing(category: str, symbol: str, tick: str, step: str, price: str) -> Listing:
+    """A symbol by name; its coins are read from it as the exchange writes them."""
+    if category == "option":
+        contract = "Put" if "-P" in symbol else "Call"
+        return Listing(category, symbol, symbol.split("-")[0], "USDC", "USDC", contract, tick, step, price)
+    quote = next((coin for coin in _QUOTES if symbol.endswith(coin) and symbol != coin), "")
+    base = symbol.removesuffix(quote)
+    quote = {"PERP": "USDC", "": "USDT"}.get(quote, quote)
+    settle = {"linear": quote, "inverse": base}.get(category, "")
+    contract = {"linear": "LinearPerpetual", "inverse": "InversePerpetual"}.get(category, "")
+    return Listing(category, symbol, base, quote, settle, contract, tick, step, price)
 
 
 def listings(category: str) -> Iterator[Listing]:

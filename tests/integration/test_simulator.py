@@ -382,3 +382,52 @@ async def test_the_command_says_when_it_is_ready_and_stops_cleanly_when_cancelle
     assert rest_of_output == b"stopped\n"
     assert process.returncode == 0
     assert b"Traceback" not in errors
+
+
+async def test_tickers_tell_of_a_whole_category_one_symbol_or_one_coins_options(http: aiohttp.ClientSession) -> None:
+    config = SimulatorConfig(symbols=80, categories=("linear", "spot", "inverse", "option"))
+    async with Simulator(config) as simulator:
+
+        async def rows(query: str) -> Any:
+            body = await _get(http, simulator, f"/v5/market/tickers?{query}")
+            return body["result"]["list"] if body["retCode"] == 0 else body["retCode"]
+
+        for category in ("linear", "spot", "inverse"):
+            every = await rows(f"category={category}")
+            assert len(every) == 20
+            amounts = [float(row["volume24h" if category == "inverse" else "turnover24h"]) for row in every]
+            assert amounts[0] == max(amounts)
+            (alone,) = await rows(f"category={category}&symbol={every[3]['symbol']}")
+            assert alone["symbol"] == every[3]["symbol"]
+        assert {row["symbol"].split("-")[0] for row in await rows("category=option&baseCoin=BTC")} == {"BTC"}
+        assert len(await rows("category=option&symbol=BTC-25DEC26-100000-C")) == 1
+        for refused in ("category=option", "category=futures", "category=linear&symbol=NOPE", ""):
+            assert await rows(refused) == 10001
+
+
+async def test_listings_ticks_and_turnovers_change_on_request(http: aiohttp.ClientSession) -> None:
+    async with Simulator(SimulatorConfig(symbols=3)) as simulator:
+
+        async def fault(**entry: Any) -> int:
+            async with http.post(simulator.rest_url + "/simulator/faults", json=entry) as response:
+                return response.status
+
+        async def told(path: str, symbol: str) -> Any:
+            rows = (await _get(http, simulator, f"/v5/market/{path}?category=linear"))["result"]["list"]
+            return next((row for row in rows if row["symbol"] == symbol), None)
+
+        new = {"category": "linear", "symbol": "NEWUSDT"}
+        assert await told("tickers", "NEWUSDT") is None
+        assert await fault(fault="turnover", **new, turnover="1") == 400
+        assert await fault(fault="list", **new, tick="0.05", step="0.1", price="25") == 200
+        assert (await told("instruments-info", "NEWUSDT"))["priceFilter"]["tickSize"] == "0.05"
+        assert await fault(fault="turnover", **new, turnover="123456789.5") == 200
+        assert (await told("tickers", "NEWUSDT"))["turnover24h"] == "123456789.50000000"
+        assert await fault(fault="tick_change", **new, tick="0.005") == 200
+        assert (await told("instruments-info", "NEWUSDT"))["priceFilter"]["tickSize"] == "0.005"
+        assert await fault(fault="list", **new) == 400
+        assert await fault(fault="delist", **new, status="gone") == 200
+        assert [await told(path, "NEWUSDT") for path in ("tickers", "instruments-info")] == [None, None]
+        assert await fault(fault="list", **new) == 200
+        assert (await told("instruments-info", "NEWUSDT"))["priceFilter"]["tickSize"] == "0.005"
+        assert (await told("tickers", "NEWUSDT"))["turnover24h"] == "123456789.50000000"

@@ -3,10 +3,11 @@ import json
 import pytest
 
 from feeder.clock import ManualClock
+from feeder.errors import FeederError
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.faults import Mishap
 from feeder.simulator.seeded import SeededSource
-from feeder.simulator.universe import universe
+from feeder.simulator.universe import new_listing, universe
 from tests.unit.simulator.clients import NaiveBook, SpyClient, pass_time
 
 BOOK = "orderbook.50.BTCUSDT"
@@ -178,3 +179,61 @@ def test_subscribed_books_are_those_somebody_listens_to(exchange: Exchange) -> N
     client.subscribe(BOOK, "publicTrade.BTCUSDT", "orderbook.1.ETHUSDT")
     client.unsubscribe("orderbook.1.ETHUSDT")
     assert [(state.symbol, state.book.depth) for state in exchange.subscribed_books()] == [("BTCUSDT", 50)]
+
+
+def test_a_new_symbol_can_be_subscribed_from_its_listing_on(exchange: Exchange, clock: ManualClock) -> None:
+    topics = ("orderbook.50.NEWUSDT", "publicTrade.NEWUSDT")
+    client = SpyClient(exchange)
+    client.subscribe(*topics)
+    assert not client.take()[0]["success"]
+    exchange.enlist(new_listing("linear", "NEWUSDT", "0.01", "0.1", "25"))
+    client.subscribe(*topics)
+    pass_time(exchange, clock, 5)
+    book, messages = NaiveBook(), client.take_data()
+    for message in messages:
+        if message["topic"] == topics[0]:
+            book.apply(message)
+    assert book.u > 10
+    assert 20 < float(book.sides()[0][0][0]) < 30
+    assert any(message["topic"] == topics[1] for message in messages)
+    with pytest.raises(FeederError, match="linear NEWUSDT is listed here already"):
+        exchange.enlist(new_listing("linear", "NEWUSDT", "0.01", "0.1", "25"))
+
+
+def test_a_symbol_listed_again_is_as_it_was(exchange: Exchange, clock: ManualClock) -> None:
+    client = SpyClient(exchange)
+    exchange.delist("linear", "BTCUSDT", "gone")
+    client.subscribe(BOOK)
+    assert not client.take()[0]["success"]
+    exchange.enlist(new_listing("linear", "BTCUSDT", "1", "1", "100"))
+    client.subscribe(BOOK)
+    pass_time(exchange, clock, 1)
+    book = NaiveBook()
+    for message in client.take_data():
+        book.apply(message)
+    assert float(book.sides()[0][0][0]) > 10_000
+
+
+def test_trades_of_a_new_option_come_to_those_who_follow_its_coin(clock: ManualClock) -> None:
+    exchange = Exchange(SeededSource(universe(["option"], 2), 1, 80, clock), 1, clock)
+    client = SpyClient(exchange, "option")
+    client.subscribe("publicTrade.BTC")
+    exchange.enlist(new_listing("option", "BTC-25DEC27-90000-P", "5", "0.01", "2000"))
+    pass_time(exchange, clock, 20)
+    traded = {trade["s"] for message in client.take_data() for trade in message["data"]}
+    assert "BTC-25DEC27-90000-P" in traded
+
+
+@pytest.mark.parametrize(
+    ("category", "symbol", "coins"),
+    [
+        ("linear", "NEWUSDT", ("NEW", "USDT", "USDT")),
+        ("linear", "NEWPERP", ("NEW", "USDC", "USDC")),
+        ("inverse", "NEWUSD", ("NEW", "USD", "NEW")),
+        ("spot", "NEWBTC", ("NEW", "BTC", "")),
+        ("option", "NEW-25DEC27-90000-P", ("NEW", "USDC", "USDC")),
+    ],
+)
+def test_coins_of_a_new_symbol_are_read_from_its_name(category: str, symbol: str, coins: tuple[str, ...]) -> None:
+    listing = new_listing(category, symbol, "0.1", "0.1", "10")
+    assert (listing.base, listing.quote, listing.settle) == coins

@@ -81,6 +81,13 @@ def test_every_wrong_entry_is_named_with_its_key_and_what_the_fault_takes(tmp_pa
         ({"fault": "tick_change", **BOOK}, "`tick`"),
         ({"fault": "tick_change", **BOOK, "tick": "1e-3"}, "1e-3"),
         ({"fault": "tick_change", **BOOK, "step": "0.0"}, "0.0"),
+        ({"fault": "turnover", **BOOK, "turnover": "1e6"}, "1e6"),
+        ({"fault": "turnover", **BOOK, "turnover": "-1"}, "-1"),
+        ({"fault": "turnover", **BOOK, "turnover": 5}, "`turnover`"),
+        ({"fault": "list", "category": "linear", "symbol": "new usdt"}, "`symbol`"),
+        ({"fault": "list", **BOOK, "tick": "0"}, "`tick`"),
+        ({"fault": "list", **BOOK, "step": "0.000000001"}, "0.000000001"),
+        ({"fault": "list", **BOOK, "price": "0.19"}, "`price`"),
         ({"fault": "raw", "category": "linear", "text": "\ud800"}, "`text`"),
         ({"fault": "surge", "seconds": 1, "times": 1}, "`times`"),
         ({"fault": "rest", "how": 403}, "`seconds`"),
@@ -130,6 +137,12 @@ async def test_a_script_that_does_not_fit_the_market_stops_the_simulator_before_
     coarse = parse_fault({"fault": "tick_change", **BOOK, "tick": "0.3"})
     with pytest.raises(FeederError, match=r"entry 1: tick_change: .* multiples of 0\.10"):
         Simulator(SimulatorConfig(symbols=2, faults=[coarse]))
+
+
+async def test_a_script_may_name_a_symbol_that_it_lists_itself() -> None:
+    new = {"category": "linear", "symbol": "NEWUSDT"}
+    faults = [parse_fault({"at": at, **fault, **new}) for at, fault in enumerate(({"fault": "list"}, {"fault": "gap"}))]
+    Simulator(SimulatorConfig(symbols=2, faults=faults))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""What tickers tell of each symbol's last 24 hours: seeded, the busiest first as they are listed, and slowly changing.
+
+The ranking moves as a real one does: neighbours change places within hours, not within a test of a minute.
+"""
+
+import math
+import random
+from decimal import Decimal
+
+from feeder.clock import Clock
+from feeder.simulator.universe import Listing
+
+_BUSIEST = 9e9  # dollars a day, as BTCUSDT has on linear
+_ZIPF_EXPONENT = 1.1
+_SWING = 0.2  # of the usual turnover, up and down
+_PERIODS = (6 * 3600.0, 30 * 3600.0)  # seconds from one high to the next
+
+
+class Turnovers:
+    """Turnover of the last 24 hours in dollars, by symbol; `fix` gives one another."""
+
+    def __init__(self, seed: int, clock: Clock) -> None:
+        self._seed = seed
+        self._clock = clock
+        self._fixed: dict[tuple[str, str], Decimal] = {}
+
+    def fix(self, category: str, symbol: str, turnover: Decimal) -> None:
+        """From now on it is this and does not change."""
+        self._fixed[category, symbol] = turnover
+
+    def of(self, listing: Listing, rank: int) -> Decimal:
+        """Now; `rank` is the symbol's place among those listed, from 0."""
+        fixed = self._fixed.get((listing.category, listing.symbol))
+        if fixed is not None:
+            return fixed
+        rng = random.Random(f"turnover:{self._seed}:{listing.category}:{listing.symbol}")  # noqa: S311 - no secret
+        turn = self._clock.wall_ns() / 1e9 / rng.uniform(*_PERIODS) + rng.random()
+        usual = _BUSIEST * (rank + 1) ** -_ZIPF_EXPONENT
+        return Decimal(round(usual * (1 + _SWING * math.sin(2 * math.pi * turn)) * 100)) / 100
+
+
+def ticker(listing: Listing, turnover: Decimal) -> dict[str, str]:
+    """One row of tickers, as far as the simulator has a fact for it.
+
+    The venue counts turnover in the coin that is paid with: for inverse contracts of a dollar that is the base coin.
+    """
+    price = Decimal(listing.price)
+    volume, paid = (turnover, turnover / price) if listing.category == "inverse" else (turnover / price, turnover)
+    row = {
+        "symbol": listing.symbol,
+        "lastPrice": listing.price,
+        "volume24h": f"{volume:.4f}",
+        "turnover24h": f"{paid:.8f}",
+    }
+    return row | {"usdIndexPrice": listing.price} if listing.category == "spot" else row
