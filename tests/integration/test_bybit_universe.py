@@ -221,7 +221,7 @@ async def test_processes_that_share_an_address_share_its_budget_of_connections(m
     for share, connections in ((1, 6), (4, 2), (16, 1)):
         async with feeding(SimulatorConfig(symbols=6), LINEAR, topics_per_connection=1, share=share) as feed:
             feed.subscribe([("linear", symbol) for symbol in feed.table.symbols("linear")])
-            await feed.until(lambda: feed.pool.counters.connects, "the first connection")  # noqa: B023
+            await feed.until(lambda: feed.pool.counters.connects, "the first connection")
             # Each took its token, or began to wait for one, before any was connected.
             trying = sum(status.attempt for status in feed.pool.connections())
             assert trying + feed.pool.counters.connects == connections
@@ -306,6 +306,7 @@ async def test_refresh_that_fails_changes_nothing_and_says_so(tmp_path: Path) ->
         feed.subscribe([BTC, ("spot", "BTCUSDT")])
         await feed.live([BTC, ("spot", "BTCUSDT")])
         feed.fault("delist", category="linear", symbol="BTCUSDT", status="gone")
+        assert (await feed.table.refresh(BTC)).status is TradingStatus.CLOSED  # of that the pool was not told
         for how in (500, 404, "html", "wrong_json", "truncated"):
             feed.fault("rest", how=how, seconds=600)
             with pytest.raises(RestError):
@@ -313,7 +314,7 @@ async def test_refresh_that_fails_changes_nothing_and_says_so(tmp_path: Path) ->
             feed.simulator._injector._rest._active.clear()
             assert feed.sink.of("reset") + feed.sink.of("definition") == []
         await feed.pool.refresh(tables)
-        assert feed.sink.of("reset", BTC)[0][3] is StatusReason.DELISTED
+        assert [event[1:2] + event[3:] for event in feed.sink.of("reset")] == [(BTC, StatusReason.DELISTED)]
 
 
 async def test_categories_that_answer_are_refreshed_when_another_fails() -> None:
