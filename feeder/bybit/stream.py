@@ -15,6 +15,7 @@ from picows.url import WSParsedURL
 
 from feeder.clock import Clock
 from feeder.log import logger
+from feeder.log_outage import Outage
 from feeder.market.status import StatusReason
 
 from .actions import Send
@@ -123,6 +124,7 @@ class Stream:
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ever_tried = False
+        self._outage = Outage()
         self._down_reason = ""
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -187,8 +189,15 @@ class Stream:
         if self._ever_tried:
             self._counters.reconnects += 1
         self._ever_tried = True
-        _log.info("connected", connection=self.connection.name, address=self.url, attempt=self.attempt)
+        _log.info(
+            "connected",
+            connection=self.connection.name,
+            address=self.url,
+            attempt=self.attempt,
+            outage_seconds=round(self._outage.seconds(self.clock.monotonic()), 1),
+        )
         self.attempt = 0
+        self._outage.over()
         self.perform(self.connection.on_connected())
 
     def on_down(self, reason: str, status: StatusReason = StatusReason.DISCONNECTED) -> None:
@@ -228,13 +237,15 @@ class Stream:
             )
         else:
             self._counters.connect_failures += 1
-            # One outage is one line, however many attempts it takes; the counter and `attempt` tell the rest.
-            log = _log.warning if self.attempt == 1 else _log.debug
+            # Not each attempt is a line, but an outage is spoken of for as long as it lasts.
+            now = self.clock.monotonic()
+            log = _log.warning if self._outage.failed(now) else _log.debug
             log(
                 "connection failed",
                 connection=self.connection.name,
                 address=self.url,
                 attempt=self.attempt,
+                outage_seconds=round(self._outage.seconds(now), 1),
                 error=reason,
                 delay_seconds=round(delay, 3),
             )
