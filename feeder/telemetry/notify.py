@@ -40,6 +40,7 @@ class Notifier:
         self._interval = None if watchdog_seconds is None else watchdog_seconds / 2
         self._due = float("-inf")
         self._status: str | None = None
+        self._stopping = False  # from then on no reload begins or ends: its READY=1 would take the stop back
         self._waiting: deque[str] = deque(maxlen=_MOST_WAITING)
         self._socket: socket.socket | None = None
         self._address = ""
@@ -66,7 +67,8 @@ class Notifier:
     def ready(self, status: str) -> None:
         """Started, or done with a reload."""
         self._status = status
-        self._send(f"READY=1\n{_STATUS}{_line(status)}")
+        if not self._stopping:
+            self._send(f"READY=1\n{_STATUS}{_line(status)}")
 
     def status(self, text: str) -> None:
         """How things are, in a line; sent when it is another than before."""
@@ -76,10 +78,12 @@ class Notifier:
 
     def reloading(self) -> None:
         """A reload has begun; `ready` ends it."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={round(self._clock.monotonic() * 1_000_000)}")
+        if not self._stopping:
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={round(self._clock.monotonic() * 1_000_000)}")
 
     def stopping(self) -> None:
         """The end has begun."""
+        self._stopping = True
         self._send("STOPPING=1")
 
     def watchdog(self, now: float) -> None:

@@ -74,6 +74,15 @@ def test_the_life_of_a_service_in_order(notifier, manager):
     ]
 
 
+def test_a_reload_that_the_end_cut_short_does_not_take_the_end_back(notifier, manager):
+    notifier.reloading()
+    notifier.stopping()
+    notifier.ready("5 of 5 books LIVE")
+    notifier.reloading()
+    notifier.status("0 of 5 books LIVE")
+    assert manager.heard()[1:] == ["STOPPING=1", "STATUS=0 of 5 books LIVE"]
+
+
 def test_a_status_is_sent_when_it_changed_only(notifier, manager):
     notifier.ready("a")
     for text in ("a", "b", "b", "a"):
