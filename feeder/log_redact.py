@@ -17,10 +17,14 @@ _MOST_READ = 50_000  # characters that are searched for secrets: 5 ms
 _MOST_ITEMS = 100
 _DEEPEST = 5
 
-_NAMES = r"api[-_ ]?key|secret|passw(?:or)?d|passphrase|pwd|token|signature|credential|private[-_ ]?key"
-_SIGN = r"(?<![a-z])sign(?![a-z])"
-_HEADERS = r"authorization|cookie"
-_SECRET_NAME = re.compile(f"{_NAMES}|{_SIGN}|{_HEADERS}", re.IGNORECASE)
+# Coins are called so, too: COOKIEUSDT, SIGNUSDT and TOKENUSDT are symbols.
+_ALONE = r"(?![a-z0-9])"
+_NAMES = (
+    rf"(?:(?:api|private|secret)[-_ ]?key|passw(?:or)?d|passphrase|signature|credential|(?:secret|token|pwd)s?{_ALONE}"
+    rf"|(?<![a-z])sign{_ALONE}(?!-type))"
+)
+_HEADERS = rf"(?:authorization|(?:set-)?cookies?{_ALONE})"
+_SECRET_NAME = re.compile(f"{_NAMES}|{_HEADERS}", re.IGNORECASE)
 
 # Every repetition is bounded, or takes what nothing after it could want: no text makes this slower than its length.
 _GIVEN = r"""(?:(?:\\{0,8}["'])?\s{0,8}(?:[:=]>?|%3[ad])\s{0,8}|\\{0,8}["']\s{0,8},\s{0,8}(?=b?\\{0,8}["']))"""
@@ -33,8 +37,8 @@ _BARE = r"""(?:(?:bearer|basic|digest)\s{1,8})?[^\s,;&"'()\[\]{}<>|]+"""
 _SECRET = re.compile(
     rf"""
       (?P<scheme>://)[^/?\#\s"'<>]{{1,512}}@
-    | (?P<header>(?:{_HEADERS})[\w-]{{0,32}}{_GIVEN})(?:{_QUOTED}|[^\r\n]+)
-    | (?P<name>(?:(?:{_NAMES})[\w-]{{0,32}}|{_SIGN}){_GIVEN})(?:{_QUOTED}|{_NESTED}|{_BARE})
+    | (?P<header>{_HEADERS}[\w-]{{0,32}}{_GIVEN})(?:{_QUOTED}|[^\r\n]+)
+    | (?P<name>{_NAMES}[\w-]{{0,32}}{_GIVEN})(?:{_QUOTED}|{_NESTED}|{_BARE})
     | (?P<bearer>\bbearer\s{{1,8}})[\w.~+/=-]{{8,}}
     | (?P<pem>-----BEGIN[ ][A-Z ]{{0,32}}PRIVATE[ ]KEY-----).*?(?:-----END|\Z)
     """,

@@ -61,6 +61,7 @@ def test_a_secret_in_a_text_is_hidden(text):
         "the token, which was the first",
         "multicast.lines.A.group: no multicast address; give one of 239.0.0.0/8",
         "book stale",
+        "linear:COOKIEUSDT: not listed; spot:TOKENUSDT: not listed; SIGNUSDT=5, 'SECRETUSDT': 1, X-BAPI-SIGN-TYPE: 2",
     ],
 )
 def test_what_is_no_secret_stays(text):
@@ -68,12 +69,32 @@ def test_what_is_no_secret_stays(text):
 
 
 @pytest.mark.parametrize(
-    "name", ["api_key", "apiKey", "X-BAPI-SIGN", "secret", "password", "auth_token", "Authorization", "signature"]
+    "name",
+    [
+        "api_key",
+        "apiKey",
+        "X-BAPI-SIGN",
+        "secret",
+        "password",
+        "auth_token",
+        "apiSecret",
+        "secret_key",
+        "tokens",
+        "sign",
+        "Set-Cookie",
+        "Authorization",
+        "signature",
+    ],
 )
 def test_the_value_of_a_field_that_is_named_as_a_secret_is_hidden_whatever_it_is(name):
     assert plain(name, SECRET) == "***"
     assert plain("request", {"headers": [{name: [SECRET, b"x"]}]}) == {"headers": [{name: "***"}]}
     assert plain("request", {b"sign": b"hunter2"}) == {"b'sign'": "***"}
+
+
+def test_symbols_that_sound_like_secrets_are_none():
+    counts = {"COOKIEUSDT": 1, "SIGNUSDT": 2, "linear:TOKENUSDT": 3}
+    assert plain("counts", counts) == counts
 
 
 def test_where_there_is_none_that_can_be_seen():
