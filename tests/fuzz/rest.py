@@ -2,9 +2,9 @@
 
 An input is a run of parts, each behind a line `%%`: a reply as it comes over the socket, if it begins with `HTTP/`,
 otherwise the body of a plain one. The last is given again to whoever asks more. A part that begins with a line `!copy`
-is the copy on disk. The table is loaded, one instrument asked for again, and the time; each ends well, or in a
-RestError or InstrumentError of bounded length, after few requests and few lines of log; and every scale is exactly what
-a reply said.
+is the copy on disk. The table is loaded, one instrument asked for again, the time, the table once more and the
+turnover; each ends well, or in a RestError or InstrumentError of bounded length, after few requests and few lines of
+log; and every scale is exactly what a reply said.
 """
 
 import asyncio
@@ -89,6 +89,9 @@ async def play(data: bytes, directory: Path) -> tuple[InstrumentTable, list[Exce
             await _asked(loaded(table), server, errors, logged)
             await _asked(table.refresh(KEY), server, errors, logged)
             await _asked(table.times(), server, errors, logged)
+            later: list[Exception] = []  # what is asked while running: the same replies over again
+            await _asked(reloaded(table), server, later, logged)
+            await _asked(ranked(table), server, later, logged)
         known = list(table._instruments.values())
         if known:
             said = _said([*server.replies, *copies])
@@ -105,6 +108,20 @@ async def loaded(table: InstrumentTable) -> None:
     """Load the table. Raises RestError."""
     for failure in (await table.load({"linear": None})).values():
         raise failure
+
+
+async def reloaded(table: InstrumentTable) -> None:
+    """Load the table anew. Raises RestError."""
+    for failure in (await table.reload({"linear": None})).values():
+        raise failure
+
+
+async def ranked(table: InstrumentTable) -> None:
+    """Ask for turnover in each way it is counted. Raises RestError."""
+    for category in ("linear", "inverse", "spot"):
+        for amount in (await table.turnover(category)).values():
+            assert amount.is_finite(), f"a turnover of {amount}"
+            assert amount >= 0, f"a turnover of {amount}"
 
 
 async def _asked(question: Awaitable[object], server: Server, errors: list[Exception], logged: list[str]) -> None:

@@ -62,6 +62,18 @@ def test_reply_that_is_none_is_an_error_that_says_so(tmp_path, name, said):
     assert re.search(said, errors[0])
 
 
+def test_table_that_lacks_more_than_half_when_it_is_loaded_anew_is_not_believed(tmp_path):
+    table, _, _ = played("table-that-shrinks", tmp_path)
+    assert table.symbols("linear") == ["BTCUSDT", "ETHUSDT", "XRPUSDT"]
+    assert table.refused_tables == 1
+
+
+def test_turnovers_that_are_none_are_said_once_a_reply(tmp_path):
+    table, _, logged = played("turnovers-of-no-kind", tmp_path)
+    assert logged.count("turnover not understood") == 3
+    assert table.odd_turnovers >= 12
+
+
 @contextlib.asynccontextmanager
 async def table_of(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[InstrumentTable]:
     """A table whose exchange answers like this."""
