@@ -3,7 +3,7 @@
 from feeder.histogram import STAGE_BOUNDS_US, Buckets
 
 UNSAMPLED = 63
-"""An update is measured if its receive time has none of these bits: 1 in 64, or more where the clock is coarser."""
+"""An update is measured if its id has none of these bits: 1 in 64 of each book, whatever else happens at the time."""
 
 
 class Stages:

@@ -120,7 +120,7 @@ class Worker:
     def handle(self, item: Item) -> None:
         """Take one item: apply it, and write what came of it to the sink."""
         if type(item) is BookUpdate:
-            taken_ns = 0 if item.receive_time_ns & UNSAMPLED else self._clock.wall_ns()
+            taken_ns = 0 if item.update_id & UNSAMPLED else self._clock.wall_ns()
             verdict = self._sync.on_update(item)
             if verdict is _DELTA and self.status is _LIVE:
                 self._apply(item, item.bids, item.asks)
