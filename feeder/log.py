@@ -21,6 +21,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from types import TracebackType
 from typing import Any, NoReturn, cast
 
 import structlog
@@ -193,7 +194,8 @@ def logger(name: str) -> Logger:
 def configure(level: str = "info", *, as_json: bool | None = None) -> None:
     """Write logs to standard error at `level` and above: JSON, or readable text when that is a terminal.
 
-    Where standard error is a stream to journald, each line begins with its priority (sd-daemon(3)).
+    Where standard error is a stream to journald, each line begins with its priority (sd-daemon(3)). An exception that
+    nobody catches is logged, too.
     """
     terminal = sys.stderr is not None and sys.stderr.isatty()
     journal = log_render.is_journal(os.environ.get("JOURNAL_STREAM"), 2)
@@ -214,6 +216,7 @@ def configure(level: str = "info", *, as_json: bool | None = None) -> None:
     # The consumer library logs through the standard library, so that it needs nothing else; join both streams.
     logging.basicConfig(handlers=[_FromStandardLibrary()], force=True)
     output.set_level(level)
+    sys.excepthook = _on_uncaught
 
 
 def level() -> str:
@@ -235,6 +238,14 @@ def flush_suppressed(now: float) -> None:
 
 
 atexit.register(flush_suppressed, math.inf)
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends the program is a line like any other."""
+    if issubclass(kind, Exception):
+        logger("program").critical("unexpected error", error=repr(error), exc_info=(kind, error, trace))
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _level_name(number: int) -> str:
