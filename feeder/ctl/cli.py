@@ -7,6 +7,7 @@ be used, be it ours or the one that the feeder was to reload.
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -56,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live = command("top", _top, "the busiest and the sickest books, live, also of a feeder that hangs")
     live.add_argument("--counters", type=Path, metavar="FILE", help="above telemetry.counters of the configuration")
     live.add_argument(
-        "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between two pictures (default %(default)g)"
+        "--interval",
+        type=_interval,
+        metavar="SECONDS",
+        help=f"between two pictures: {top.LIVE_SECONDS:g} on a terminal, {top.SMOOTH_SECONDS:g} elsewhere",
     )
     live.add_argument("--once", action="store_true", help="one picture after one interval")
 
@@ -126,9 +130,9 @@ def _books(args: argparse.Namespace) -> int:
     absent = sorted(set(names) - {row["instrument"] for row in told["books"]})
     if args.not_live:
         told["books"] = [row for row in told["books"] if row["status"] != "LIVE"]
-    _print(args, told, lambda: tables.books(told["books"]))
+    _print(args, told, lambda: tables.books(told["books"], _width()))
     if absent:
-        _complain(f"not followed: {', '.join(absent)}; feeder ctl subscribe makes them be")
+        _complain(f"not followed: {', '.join(absent)}; `feeder ctl subscribe` would follow them")
     return 1 if absent else 0
 
 
@@ -182,6 +186,11 @@ def _print(args: argparse.Namespace, told: dict[str, Any], lines: Callable[[], I
         return
     for line in lines():
         print(line)
+
+
+def _width() -> int | None:
+    """Of the terminal, if there is one."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _complain(text: str) -> None:

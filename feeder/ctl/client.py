@@ -41,7 +41,7 @@ class ControlClient:
             connection.request(method, path, body)
             self._wait(connection.sock)
             reply = connection.getresponse()
-            answer = json.loads(reply.read())
+            answer = _object(reply.read())
         except TimeoutError as error:
             raise self._silent(connection.peer) from error
         except (HTTPException, ConnectionResetError, BrokenPipeError) as error:
@@ -54,12 +54,11 @@ class ControlClient:
             raise ControlError(f"{self._path}: what answers there is no feeder; is control.socket right?") from error
         finally:
             connection.close()
-        if reply.status == 200 and isinstance(answer, dict):
+        if reply.status == 200:
             return answer
         if reply.status == 422:
             raise ConfigError(answer["path"], answer["problem"], answer["remedy"])
-        told = answer.get("error") if isinstance(answer, dict) else None
-        raise ControlError(f"{self._path}: {told or f'status {reply.status}'}")
+        raise ControlError(f"{self._path}: {answer.get('error', f'status {reply.status}')}")
 
     def _wait(self, sock: socket.socket) -> None:
         """Until the answer begins: a reload may wait for the exchange, but the feeder must be there meanwhile."""
@@ -121,6 +120,14 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(str(self._path))
         found = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         self.peer = _PEER.unpack(found)[0] or None  # 0: in a container whose processes are not seen from here
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """Raises ValueError for what no feeder answers."""
+    answer = json.loads(text)
+    if not isinstance(answer, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - as what is no JSON at all
+    return answer
 
 
 def _who_may(path: Path) -> str:

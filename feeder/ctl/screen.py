@@ -1,5 +1,6 @@
 """The picture that `feeder ctl top` shows: lines of text for a width and a height, with colours if they are wanted."""
 
+import textwrap
 import time
 from collections.abc import Sequence
 
@@ -10,9 +11,11 @@ from feeder.telemetry.health import State
 
 BOLD, DIM, RED, YELLOW = "1", "2", "31", "33"
 _TONES = {"STALE": RED, "SYNCING": YELLOW, "DELISTED": DIM}
-_HEADS = ("instrument", "status", "upd/s", "folds/s", "queue", "peak", "age", "gaps", "resyncs", "folds")
+_HEADS = ("instrument", "status", "upd/s", "age", "gaps", "resyncs", "folds", "queue", "peak")
 _LEFT = 2  # columns set to the left
 _GAP = "  "
+_LABEL = 12  # columns
+_OWN_AGE = 2.0  # seconds
 
 _Toned = tuple[str, str]
 """A line and its colour."""
@@ -35,7 +38,7 @@ def paint(activity: Activity, wall_ns: int, width: int, height: int, *, colours:
 
 def message(text: str, width: int, *, colours: bool) -> list[str]:
     """When there is nothing to show but why."""
-    return [_toned(text[at : at + width], RED if colours else "") for at in range(0, len(text), width)]
+    return [_toned(line, RED if colours else "") for line in textwrap.wrap(text, width)]
 
 
 def _head(activity: Activity, wall_ns: int, width: int) -> list[_Toned]:
@@ -47,27 +50,24 @@ def _head(activity: Activity, wall_ns: int, width: int) -> list[_Toned]:
         first = first.ljust(width - len(clock)) + clock
     lines = [(first, BOLD if running else f"{BOLD};{RED}")]
     if not running:
-        lines.append((f"{activity.reason}; the numbers are its last", RED))
+        lines += [(text, RED) for text in textwrap.wrap(f"{activity.reason}; the numbers are its last", width)]
     statuses = [f"{count:,} {name}" for name, count in activity.books.items() if count or name == "LIVE"]
     up, connections = activity.connections["CONNECTED"], sum(activity.connections.values())
-    rates = _per_second(activity)
+    exchange = [f"{up} of {connections} connections up", f"lag {lag(activity.venue_lag_seconds)}"]
     load = [
+        f"{NOTHING if activity.cpu is None or not activity.seconds else f'{activity.cpu * 100:.0f}'} % cpu",
+        f"{NOTHING if activity.resident_bytes is None else f'{activity.resident_bytes / 1e6:,.0f}'} MB",
         f"loop lag p99 {_bound(activity.loop_lag_p99_seconds)}, most {_bound(activity.loop_lag_most_seconds)}",
-        f"cpu {NOTHING if activity.cpu is None or not activity.seconds else f'{activity.cpu * 100:.0f} %'}",
-        f"memory {NOTHING if activity.resident_bytes is None else f'{activity.resident_bytes / 1e6:,.0f} MB'}",
     ]
-    lines += [
-        (_GAP.join(["books      ", *statuses]), "" if activity.books["LIVE"] else YELLOW),
-        (
-            _GAP.join(
-                ["exchange   ", f"{up} of {connections} connections up", f"lag {lag(activity.venue_lag_seconds)}"]
-            ),
-            "" if up == connections else YELLOW,
-        ),
-        (_GAP.join(["per second ", *rates]), ""),
-        (_GAP.join(["load       ", *load]), ""),
-        (f"pending      {activity.pending_updates:,} of {activity.pending_updates_limit:,} updates", ""),
-    ]
+    pending = f"{activity.pending_updates:,} of {activity.pending_updates_limit:,} updates"
+    for label, parts, tone in (
+        ("books", statuses, "" if activity.books["LIVE"] else YELLOW),
+        ("exchange", exchange, "" if up == connections else YELLOW),
+        ("per second", _per_second(activity), ""),
+        ("pending", [pending], ""),
+        ("load", load, ""),
+    ):
+        lines.append((label.ljust(_LABEL) + _GAP.join(parts), tone))
     return lines
 
 
@@ -101,14 +101,18 @@ def _cells(book: BookActivity) -> tuple[str, ...]:
         book.instrument,
         book.status,
         rate(book.updates_per_second),
-        rate(book.folds_per_second),
-        str(book.queue_depth),
-        str(book.queue_high_water),
-        age(book.age_seconds),
+        _age(book.age_seconds),
         _counted(book.gaps, book.new_gaps),
         _counted(book.resyncs, book.new_resyncs),
         _counted(book.folds, book.new_folds),
+        f"{book.queue_depth:,}",
+        f"{book.queue_high_water:,}",
     )
+
+
+def _age(seconds: float | None) -> str:
+    """The counters are up to a second old themselves, so that less cannot be told."""
+    return f"<{_OWN_AGE:g}s" if seconds is not None and seconds < _OWN_AGE else age(seconds)
 
 
 def _counted(count: int, new: int) -> str:

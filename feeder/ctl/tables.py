@@ -37,7 +37,7 @@ def status(told: Row) -> list[str]:
     """The whole of GET /status."""
     shard = f"shard {told['shard']}, " if told["shard"] else ""
     up = duration(told["uptime_seconds"])
-    lines = [f"feeder {told['version']}, {shard}process {told['pid']}, up {up}, session {told['session']}", ""]
+    lines = [f"feeder {told['version']}, {shard}process {told['pid']}, up {up}", ""]
     ready = "ready" if told["ready"] else f"not ready: {'; '.join(told['reasons'])}"
     lines += labelled("state", f"{told['state']}, {ready}")
     counts = ", ".join(f"{count:,} {name}" for name, count in told["books"].items() if count)
@@ -45,9 +45,10 @@ def status(told: Row) -> list[str]:
     lines += labelled("pending", f"{plural(told['pending_updates'], 'update')}")
     lines += _config(told["config"])
     by_hand = told["by_hand"]
-    for kind in ("subscribed", "unsubscribed"):
-        if by_hand[kind]:
-            lines += labelled("by hand", f"{kind} {', '.join(by_hand[kind])}")
+    moved = [f"{kind} {', '.join(by_hand[kind])}" for kind in ("subscribed", "unsubscribed") if by_hand[kind]]
+    if moved:
+        lines += labelled("by hand", "; ".join(moved))
+    lines += labelled("session", str(told["session"]))
     lines += labelled("log level", told["log_level"])
     if told["connections"]:
         lines += ["", *_connections(told["connections"])]
@@ -93,28 +94,32 @@ def _refused(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def books(rows: Sequence[Row]) -> list[str]:
-    """Rows of GET /books, by instrument."""
+def books(rows: Sequence[Row], width: int | None = None) -> list[str]:
+    """Rows of GET /books, by instrument; in so many columns, if that can be done by leaving out what matters least."""
     if not rows:
         return []
-    heads = ("instrument", "status", "since", "age", "depth", "updates", "queue", "folds", "gaps", "resyncs")
-    cells = [
-        (
-            row["instrument"],
-            row["status"] if row["status"] == "LIVE" else f"{row['status']} {row['reason']}",
-            age(row["since_seconds"]),
-            age(row["age_seconds"]),
-            f"{row['depth']}{'' if row['trades'] else '*'}",
-            f"{row['updates']:,}",
-            str(row["queue_depth"]),
-            f"{row['folds']:,}",
-            str(row["gaps"]),
-            str(row["resyncs"]),
-        )
-        for row in sorted(rows, key=lambda row: str(row["instrument"]))
-    ]
-    lines = table(heads, cells, left=2)
-    return lines if all(row["trades"] for row in rows) else [*lines, "* without trades"]
+    columns: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: str(row["instrument"])):
+        live = row["status"] == "LIVE"
+        for head, text in {
+            "instrument": row["instrument"],
+            "status": row["status"] if live else f"{row['status']} {row['reason']}",
+            "since": age(row["since_seconds"]),
+            "age": age(row["age_seconds"]),
+            "depth": f"{row['depth']}{'' if row['trades'] else '*'}",
+            "updates": f"{row['updates']:,}",
+            "queue": str(row["queue_depth"]),
+            "folds": f"{row['folds']:,}",
+            "gaps": f"{row['gaps']:,}",
+            "resyncs": f"{row['resyncs']:,}",
+        }.items():
+            columns.setdefault(head, []).append(text)
+    for spare in ("queue", "since", "depth", "updates"):
+        needed = sum(max(map(len, (head, *texts))) + len(_GAP) for head, texts in columns.items()) - len(_GAP)
+        if width is not None and needed > width:
+            del columns[spare]
+    lines = table(list(columns), zip(*columns.values(), strict=True), left=2)
+    return lines if all(row["trades"] for row in rows) or "depth" not in columns else [*lines, "* without trades"]
 
 
 def outcomes(rows: Iterable[Row]) -> list[str]:
@@ -129,10 +134,10 @@ def reload(told: Row) -> list[str]:
     if not told["changed"]:
         lines = ["nothing has changed"]
     else:
-        moved = f"{plural(told['subscribed'], 'book')} subscribed, {told['unsubscribed']} unsubscribed"
-        lines = [f"reloaded: {', '.join(told['applied']) or 'no key'} applied; {moved}"]
+        moved = [f"{plural(told[kind], 'book')} {kind}" for kind in ("subscribed", "unsubscribed") if told[kind]]
+        lines = textwrap.wrap("; ".join([f"reloaded: {', '.join(told['applied']) or 'nothing'}", *moved]), WIDTH)
     if told["restart_needed"]:
-        lines += labelled("", f"restart needed for {', '.join(told['restart_needed'])}")
+        lines += textwrap.wrap(f"restart needed for {', '.join(told['restart_needed'])}", WIDTH)
     return [*lines, *_refused(told["refused"])]
 
 

@@ -36,7 +36,7 @@ class Terminal:
 
     def show(self, lines: list[str]) -> None:
         """Over what is there: without clearing first, nothing flickers."""
-        text = "\r\n".join(line + _REST_OF_LINE for line in lines)
+        text = "\n".join(line + _REST_OF_LINE for line in lines)
         sys.stdout.write(f"{_HOME}{text}{_REST}")
         sys.stdout.flush()
 

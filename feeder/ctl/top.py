@@ -1,7 +1,7 @@
 """`feeder ctl top`: a feeder's activity, live, from its counters file; the feeder is asked nothing.
 
-What the file holds is at most a second old, and a rate over one second may count one copy too many or too few: on a
-terminal, which shows a new picture each second, rates are over the last five.
+The file gets each value once a second, so that a rate over one second may count twice as much as there was, or nothing:
+on a terminal, which shows a new picture each second, rates are over the last five; elsewhere pictures are as far apart.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from feeder.errors import CountersError
 from feeder.telemetry.health import look
 
 ROWS_IN_JSON = 20
-_SMOOTH_SECONDS = 5.0
+LIVE_SECONDS, SMOOTH_SECONDS = 1.0, 5.0
 _SIZE = (100, 40)  # columns and lines where there is no terminal
 
 
@@ -52,15 +52,16 @@ class Top:
         return activity
 
 
-def run(path: Path, interval: float, *, once: bool, as_json: bool) -> int:
+def run(path: Path, interval: float | None, *, once: bool, as_json: bool) -> int:
     """Show it until `q`, Ctrl-C or SIGTERM, or once after an interval; the exit code."""
     clock = SystemClock()
     try:
+        if not once and not as_json and sys.stdout.isatty():
+            return _live(Top(path, clock, SMOOTH_SECONDS), clock, interval or LIVE_SECONDS)
+        top = Top(path, clock)
         if once:
-            return _once(Top(path, clock), interval, as_json=as_json)
-        if not as_json and sys.stdout.isatty():
-            return _live(Top(path, clock, _SMOOTH_SECONDS), clock, interval)
-        return _stream(Top(path, clock), interval, as_json=as_json)
+            return _once(top, interval or SMOOTH_SECONDS, as_json=as_json)
+        return _stream(top, clock, interval or SMOOTH_SECONDS, as_json=as_json)
     except KeyboardInterrupt:
         return 0
 
@@ -87,11 +88,13 @@ def _once(top: Top, interval: float, *, as_json: bool) -> int:
     return 0
 
 
-def _stream(top: Top, interval: float, *, as_json: bool) -> int:
+def _stream(top: Top, clock: Clock, interval: float, *, as_json: bool) -> int:
     """For a file or a program: one picture or object behind the other."""
     top.look()
+    due = clock.monotonic()
     while True:
-        time.sleep(interval)
+        due = max(due + interval, clock.monotonic())
+        time.sleep(due - clock.monotonic())
         _write(top.look(), top.reason, as_json=as_json)
 
 
