@@ -6,6 +6,7 @@ the instruments, the books and their tasks, the connections. Order of end: conne
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -37,6 +38,7 @@ from feeder.telemetry.copier import Copier, Plant
 from feeder.telemetry.counters import CountersWriter
 from feeder.telemetry.metrics import SCHEMA
 from feeder.telemetry.notify import Notifier
+from feeder.watch import changes as file_changes
 
 _log = logger("service")
 
@@ -93,7 +95,7 @@ class Service:
                     return tasks.create_task(work, name=name)
 
                 following = begin(self.following.run(), "following")
-                changing = [begin(self._reload_when_asked(), "reload")]
+                changing = [begin(self._reload_when_asked(), "reload"), begin(self._watch(), "configuration file")]
                 serving = [begin(self._tick(), "multicast rounds"), begin(self.router.run(), "workers")]
                 if self._copier is not None and config.telemetry.listen is not None:
                     serving.append(begin(self._export(config.telemetry.listen), "exporter"))
@@ -269,6 +271,12 @@ class Service:
                 await self.reload()
             except ConfigError:
                 continue  # said and counted
+
+    async def _watch(self) -> None:
+        """Read the configuration again whenever its file has changed."""
+        async with aclosing(file_changes(self.settings.path)) as changes:
+            async for _ in changes:
+                self.reload_soon()
 
     def _status(self) -> str:
         """How the feeder is, in a line for the service manager."""

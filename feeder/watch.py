@@ -8,7 +8,7 @@ import asyncio
 import os
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from watchfiles import watch
@@ -25,7 +25,7 @@ _END_SECONDS = 2.0  # a thread that takes longer hangs in a file system, and end
 _log = logger("watch")
 
 
-async def changes(path: Path) -> AsyncIterator[None]:
+async def changes(path: Path) -> AsyncGenerator[None, None]:
     """Yield each time the file's bytes are others than those seen last; the first are those of when this is begun.
 
     Several changes while the receiver is busy are one. A file that is missing, or cannot be read or watched, is no
