@@ -26,6 +26,10 @@ from bench_report import HEADING, LIMITS, commit, details, machine, ratios, rema
 from bench_retransmit import retransmit
 from bench_retransmit import text as retransmit_text
 from bench_run import Plan, run
+from bench_scrape import scrape
+from bench_scrape import text as scrape_text
+from bench_shards import shards
+from bench_shards import text as shards_text
 from bench_subject import THIS_CHECKOUT
 
 Figures = dict[str, Any]
@@ -41,7 +45,7 @@ PLANS = {
 }
 _FEW, _MANY = 50, 2_000
 _SYMBOLS_SECONDS = 8.0
-SCENARIOS = (*PLANS, "symbols", "memory", "consumer", "retransmit")
+SCENARIOS = (*PLANS, "symbols", "memory", "consumer", "retransmit", "scrape", "shards")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -171,6 +175,12 @@ def _scenarios(args: argparse.Namespace, result: Figures) -> None:
     if "retransmit" in wanted:
         found["retransmit"] = retransmit(THIS_CHECKOUT, args.seed, args.seconds)
         print(retransmit_text(found["retransmit"]))
+    if "scrape" in wanted:
+        found["scrape"] = scrape(THIS_CHECKOUT, args.seed, args.seconds)
+        print(scrape_text(found["scrape"]))
+    if "shards" in wanted:
+        found["shards"] = shards(THIS_CHECKOUT, args.seed, args.seconds)
+        print(shards_text(found["shards"]))
     lines = [limit.line(found[limit.scenario]) for limit in LIMITS if limit.scenario in found]
     if lines:
         print("limits:", *lines, sep="\n")

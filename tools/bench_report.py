@@ -60,6 +60,10 @@ LIMITS = (
         0,
     ),
     Limit("retransmit", "CPU per update with requests over without", lambda f: f["live"]["ratio"]["median"], 1.05),
+    Limit("scrape", "scrapes without an answer", lambda f: f["failed"], 0),
+    Limit("scrape", "books unequal", _unequal, 0),
+    Limit("shards", "CPU per update of a shard over unsharded", lambda f: f["same"]["CPU per update"]["median"], 1.1),
+    Limit("shards", "books unequal", lambda f: f["unequal"], 0),
     Limit("memory", "MB over the bare interpreter, 1,000 symbols", lambda f: f["mb_over_bare"], 60.0),
 )
 
@@ -67,6 +71,11 @@ LIMITS = (
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Median and extremes."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def spread_text(found: dict[str, float], digits: int) -> str:
+    """A spread for a reader."""
+    return f"{found['median']:.{digits}f} ({found['min']:.{digits}f} to {found['max']:.{digits}f})"
 
 
 def ratios(pairs: Sequence[tuple[Figures, Figures]]) -> dict[str, dict[str, float]]:
@@ -183,6 +192,21 @@ def remarks(figures: Figures) -> list[str]:
     if figures["books"]["wrong"]:
         said.append(f"unequal: {', '.join(figures['books']['wrong'])}")
     return said
+
+
+def window_remarks(windows: Sequence[Figures]) -> list[str]:
+    """The same of windows of one scenario together."""
+    said = []
+    starved = max(each["starved_percent"] for each in windows)
+    if starved > _STARVED:
+        said.append(f"other programs held feeder's core for up to {starved:.0f} % of a window: measure again")
+    lost = sum(each["lost_by_listener"] for each in windows)
+    if lost:
+        said.append(f"the listener lost packets {lost} times: what they held is not counted")
+    folded = sum(each["folded"] for each in windows)
+    if folded:
+        said.append(f"{folded:,} updates were folded: it was an overload")
+    return [f"    NOTE {each}" for each in said]
 
 
 def details(figures: Figures) -> str:

@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench_child import HERE, BenchError, Child, cpu_ns
+from bench_child import HERE, Child, cpu_ns
 from bench_market import Shape
-from bench_report import spread
-from bench_run import Venue
+from bench_report import spread, spread_text
+from bench_run import Venue, window
 from bench_subject import Subject, cores
 
 Figures = dict[str, Any]
@@ -112,19 +112,8 @@ def _live(checkout: Path, seed: int, seconds: float) -> Figures:
         for turn in _TURNS:
             if turn == "B":
                 asker.ask("start", rate=_REQUESTS_PER_SECOND)
-            listener.ask("mark")
-            cpu = subject.cpu_ns()
-            time.sleep(seconds)
-            cpu = subject.cpu_ns() - cpu
-            heard = listener.ask("mark")
-            asked = asker.ask("stop") if turn == "B" else None
-            if not heard["covered"]:
-                raise BenchError(f"no updates came: {subject.last_words()}")
-            windows[turn].append({
-                "cpu_us_per_update": cpu / 1000 / heard["covered"],
-                "latency_us": heard["latency_us"],
-                "asked": asked,
-            })  # fmt: skip
+            figures = window(listener, subject, seconds)
+            windows[turn].append({**figures, "asked": asker.ask("stop") if turn == "B" else None})
         venue.load.ask("stop")
         logged = subject.logged()
     pairs = list(zip(windows["A"], windows["B"], strict=True))
@@ -148,15 +137,11 @@ def text(figures: Figures) -> str:
         f"{storm['requests'] // _CONSUMERS} times: {storm['requests']:,} requests, {storm['answers']:,} answers, "
         f"{storm['rejects']:,} rejects, {storm['unanswered']} unanswered, {storm['wrong']} wrong",
         f"    {storm['bytes_asked']:,} bytes asked, {storm['bytes_answered']:,} answered, "
-        f"largest ratio {storm['largest_ratio']:.2f}; CPU per request {_spread(storm['cpu_us_per_request'], 1)} us",
-        f"    {_spread(storm['floor_ratio'], 2)} times that of reading and sending alone, "
-        f"{_spread(storm['floor_us_per_request'], 1)} us",
+        f"largest ratio {storm['largest_ratio']:.2f}; CPU per request {spread_text(storm['cpu_us_per_request'], 1)} us",
+        f"    {spread_text(storm['floor_ratio'], 2)} times that of reading and sending alone, "
+        f"{spread_text(storm['floor_us_per_request'], 1)} us",
         f"    beside {_LIVE_RATE:,.0f} updates/s: {live['requests_per_second']:,.0f} requests/s make CPU per update "
-        f"{_spread(live['ratio'], 3)} times, latency p50 {_spread(live['latency_p50_ratio'], 2)}, "
-        f"p99 {_spread(live['latency_p99_ratio'], 2)} times",
-        f"    keeping a packet {_spread(ring['ring_ns'], 0)} ns",
+        f"{spread_text(live['ratio'], 3)} times, latency p50 {spread_text(live['latency_p50_ratio'], 2)}, "
+        f"p99 {spread_text(live['latency_p99_ratio'], 2)} times",
+        f"    keeping a packet {spread_text(ring['ring_ns'], 0)} ns",
     ])  # fmt: skip
-
-
-def _spread(found: dict[str, float], digits: int) -> str:
-    return f"{found['median']:.{digits}f} ({found['min']:.{digits}f} to {found['max']:.{digits}f})"

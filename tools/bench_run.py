@@ -65,19 +65,32 @@ class Venue:
             yield listener
 
     @contextmanager
-    def subject(self, checkout: Path, listener: Child) -> Iterator[Subject]:
-        """A feeder of a checkout, all of its books LIVE."""
-        at, shape = self.addresses, self.shape
+    def subject(
+        self, checkout: Path, listener: Child, *, metrics: bool = False, shard: tuple[int, int] | None = None
+    ) -> Iterator[Subject]:
+        """A feeder of a checkout, all of its books LIVE, with its exporter or as one shard (k, n) if that is wanted."""
+        at, wanted = self.addresses, len(self.symbols(shard))
         with Subject(
-            checkout, depth=shape.depth, websocket=at["websocket"], rest=at["rest"], port=self.port
+            checkout,
+            depth=self.shape.depth,
+            websocket=at["websocket"],
+            rest=at["rest"],
+            port=self.port,
+            metrics=metrics,
+            shard=None if shard is None else "{}/{}".format(*shard),
         ) as subject:
             end = time.monotonic() + _READY_SECONDS
-            while (live := listener.ask("live")) < shape.symbols:
+            while (live := listener.ask("live")) < wanted:
                 subject.check()
                 if time.monotonic() > end:
-                    raise BenchError(f"{live} of {shape.symbols} books LIVE: {subject.last_words()}")
+                    raise BenchError(f"{live} of {wanted} books LIVE: {subject.last_words()}")
                 time.sleep(_LOOK_SECONDS)
             yield subject
+
+    def symbols(self, shard: tuple[int, int] | None = None) -> list[str]:
+        """All symbols, or those of the partitions p with p mod n = k (PROTOCOL.md tells an instrument's partition)."""
+        k, n = shard or (0, 1)
+        return [symbol for symbol in self.addresses["symbols"] if instrument(symbol) % PARTITIONS % n == k]
 
 
 def instrument(symbol: str) -> int:
@@ -102,7 +115,7 @@ def run(plan: Plan, checkout: Path) -> Figures:
         passes = _decode_passes(decoder)
         figures = _load(plan, venue, listener, subject)
         passes += _decode_passes(decoder)
-        figures["books"] = _compare(venue)
+        figures["books"] = compare(venue)
         figures["logged"] = subject.logged()
     if relay is not None:
         figures["relay_us"] = relay
@@ -136,12 +149,12 @@ def _load(plan: Plan, venue: Venue, listener: Child, subject: Subject) -> Figure
         sent = load.ask("mark")
         loaded = subject.memory()
         ended = load.ask("stop")["ended_ns"]
-        settled = _settle(venue, listener, ended)
+        settled = settle(venue, listener, ended)
     else:
         sent = load.ask("stop")
         loaded = subject.memory()
         ended = sent["ended_ns"]
-        settled = _settle(venue, listener, ended)
+        settled = settle(venue, listener, ended)
         cpu = subject.cpu_ns() - cpu
         window, waited = time.monotonic() - begin, waited_ns(subject.pid) - waited
         heard = listener.ask("mark")
@@ -184,9 +197,29 @@ def _idle_cpu(subject: Subject) -> float:
     return (subject.cpu_ns() - cpu) / 1e7 / (time.monotonic() - begin)
 
 
-def _settle(venue: Venue, listener: Child, ended_ns: int) -> Figures:
+def window(listener: Child, subject: Subject, seconds: float) -> Figures:
+    """What a subject under load does in so many seconds. Raises BenchError if that is nothing."""
+    listener.ask("mark")
+    cpu, waited = subject.cpu_ns(), waited_ns(subject.pid)
+    time.sleep(seconds)
+    cpu, waited = subject.cpu_ns() - cpu, waited_ns(subject.pid) - waited
+    heard = listener.ask("mark")
+    if not heard["covered"]:
+        raise BenchError(f"no updates came: {subject.last_words()}")
+    return {
+        "handled_per_second": heard["covered"] / heard["seconds"],
+        "cpu_us_per_update": cpu / 1000 / heard["covered"],
+        "latency_us": heard["latency_us"],
+        "starved_percent": waited / 1e7 / seconds,
+        "folded": heard["covered"] - heard["deltas"],
+        "lost_by_listener": heard["lost_packets"],
+    }
+
+
+def settle(venue: Venue, listener: Child, ended_ns: int, shard: tuple[int, int] | None = None) -> Figures:
     """Wait until each book's last update was published; seconds from the end of the load until then."""
-    finals = {str(instrument(symbol)): update for symbol, update in venue.load.ask("finals").items()}
+    finals = venue.load.ask("finals")
+    finals = {str(instrument(symbol)): finals[symbol] for symbol in venue.symbols(shard)}
     listener.ask("expect", finals=finals)
     end = time.monotonic() + _SETTLE_SECONDS
     while True:
@@ -224,8 +257,9 @@ def _relay(plan: Plan, venue: Venue, listener: Child) -> float:
     return float(cpu / 1000 / sent["messages"])
 
 
-def _compare(venue: Venue) -> Figures:
+def compare(venue: Venue, shard: tuple[int, int] | None = None) -> Figures:
     """Every book as a late consumer gets it, against the venue's own."""
+    truth = venue.load.ask("books")
     arguments = json.dumps(venue.where)
     with Child("bench_books.py", arguments, core=cores()[1], paths=(THIS_CHECKOUT, HERE)) as books:
-        return dict(books.ask("compare", books=venue.load.ask("books")))
+        return dict(books.ask("compare", books={symbol: truth[symbol] for symbol in venue.symbols(shard)}))

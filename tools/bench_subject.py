@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +21,8 @@ PARTITIONS = 4
 GROUPS = {"A": "239.77.0.0", "B": "239.78.0.0"}
 RAW_GROUP = "239.79.0.0"  # of the bare relay
 INTERFACE = "127.0.0.1"
+_EXPORTER_SECONDS = 20.0
+_LOOK_SECONDS = 0.05
 
 
 def cores() -> tuple[int, int]:
@@ -32,9 +37,24 @@ def feed_port() -> int:
 
 
 class Subject:
-    """A running feeder; `with` ends it. `depth` and the addresses as the load has them."""
+    """A running feeder; `with` ends it. `depth` and the addresses as the load has them.
 
-    def __init__(self, checkout: Path, *, depth: int, websocket: str, rest: str, port: int) -> None:
+    With `metrics` its exporter serves `metrics_url`; `shard` is `k/n`.
+    """
+
+    def __init__(
+        self,
+        checkout: Path,
+        *,
+        depth: int,
+        websocket: str,
+        rest: str,
+        port: int,
+        metrics: bool = False,
+        shard: str | None = None,
+    ) -> None:
+        listen = f"127.0.0.1:{port + 99}"
+        self.metrics_url = f"http://{listen}/metrics"
         self._folder = tempfile.TemporaryDirectory(prefix="feeder-bench-")
         folder = Path(self._folder.name)
         self._log = folder / "feeder.log"
@@ -53,10 +73,10 @@ class Subject:
             "control": {"socket": str(folder / "control.sock")},
             "log": {"level": "warning", "format": "json"},
         }
-        self._accept(config, settings, port)
+        self._accept(config, settings, (listen,) if metrics else (None, listen))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "feeder", "run", f"--config={config}"],
+                [sys.executable, "-m", "feeder", "run", f"--config={config}", *([f"--shard={shard}"] if shard else [])],
                 cwd=folder,
                 env=self._environment,
                 stdout=log,
@@ -83,6 +103,18 @@ class Subject:
         if self._process.poll() is not None:
             raise BenchError(f"feeder ended with {self._process.returncode}: {self.last_words()}")
 
+    def exporter(self) -> int:
+        """The process id of its exporter, once that answers. Raises BenchError when it does not."""
+        end = time.monotonic() + _EXPORTER_SECONDS
+        while time.monotonic() < end:
+            self.check()
+            try:
+                with urllib.request.urlopen(self.metrics_url, timeout=_EXPORTER_SECONDS):
+                    return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()[0])
+            except OSError:
+                time.sleep(_LOOK_SECONDS)
+        raise BenchError(f"its exporter does not answer: {self.last_words()}")
+
     def last_words(self) -> str:
         """The end of what it logged."""
         return self._log.read_text("utf-8", errors="replace")[-2000:]
@@ -107,10 +139,10 @@ class Subject:
         self.check()
         return dict(memory(self.pid))
 
-    def _accept(self, config: Path, settings: dict[str, Any], port: int) -> None:
-        """Write the first configuration that the checkout takes: without its exporter, if it knows how."""
-        for telemetry in ({"listen": None}, {"listen": f"127.0.0.1:{port + 99}"}):
-            config.write_text(yaml.safe_dump({**settings, "telemetry": telemetry}), "utf-8")
+    def _accept(self, config: Path, settings: dict[str, Any], listens: Sequence[str | None]) -> None:
+        """Write the first configuration that the checkout takes: without its exporter, if nobody wants it."""
+        for listen in listens:
+            config.write_text(yaml.safe_dump({**settings, "telemetry": {"listen": listen}}), "utf-8")
             result = subprocess.run(
                 [sys.executable, "-m", "feeder", "check", f"--config={config}"],
                 cwd=config.parent,
