@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv-peers
+AUDIT := .venv-audit
 SBE := sbe-all-1.34.0.jar
 SBE_SHA256 := 105b2fca9bf88f49b8798c97c5353fa6614efb13d30a0d6b89bcfa3cdda86ac4
 
-.PHONY: demo test lint bench soak soak-long peers sbe-tool format clean
+.PHONY: demo test lint bench soak soak-long dashboard peers audit sbe-tool format clean
 
 demo: $(READY)
 	$(BIN)/feeder demo
@@ -32,9 +33,19 @@ soak: $(READY)
 soak-long: $(READY)
 	$(BIN)/python tools/soak_long.py $(ARGS)
 
+# Prometheus watches a feeder through a staged incident, and deploy/grafana/feeder.png shows it as the dashboard does: four
+# minutes; needs prometheus on the PATH.
+dashboard: .venv/.plots
+	$(BIN)/python tools/dashboard.py $(ARGS)
+
 # The foreign clients of tools/peers.py, apart because ccxt names one version of everything it needs. cryptofeed has no
 # wheel: this needs a C compiler and Python's headers besides (gcc, libc6-dev, python3-dev).
 peers: $(PEERS)/.ready
+
+# Known vulnerabilities in the pinned versions, by pip-audit in a venv of its own. It asks PyPI: where that has no answer,
+# this ends with 3 and says NOT AUDITED.
+audit: $(AUDIT)/.ready
+	$(AUDIT)/bin/python tools/audit.py deploy/constraints.txt
 
 # The reference SBE tool, from Maven Central by name and version, for tests that read with it what feeder wrote: needs
 # mvn, and those tests a JDK.
@@ -51,9 +62,18 @@ $(READY): pyproject.toml deploy/constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -c deploy/constraints.txt -e '.[dev,tui]'
 	touch $@
 
+.venv/.plots: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e '.[plots]'
+	touch $@
+
 $(PEERS)/.ready: pyproject.toml deploy/constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c deploy/constraints-peers.txt -e '.[peers]'
+	touch $@
+
+$(AUDIT)/.ready: deploy/constraints-audit.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/pip install --quiet --disable-pip-version-check -c deploy/constraints-audit.txt pip-audit
 	touch $@
 
 .tools/$(SBE):
@@ -64,4 +84,4 @@ $(PEERS)/.ready: pyproject.toml deploy/constraints-peers.txt
 	rmdir .tools/fetched
 
 clean:
-	rm -rf .venv $(PEERS) build *.egg-info
+	rm -rf .venv $(PEERS) $(AUDIT) build *.egg-info
