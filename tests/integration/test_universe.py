@@ -75,21 +75,21 @@ async def test_the_top_by_turnover_is_followed_as_it_changes(tmp_path):
             await plant.fault("turnover", **LINEAR, symbol=symbol, turnover=str(10**12 - rank))
         await plant.fault("tick_change", **LINEAR, symbol=ticked[1], tick="0.005")
         await plant.fault("delist", **LINEAR, symbol=gone[1], status="gone")
+        await plant.fault("delist", category="spot", symbol=spot[1], status="Closed")
         # Two came and one is gone: of the ten before, nine are within the ten and the two more that may stay.
-        expected = {new, risen, *ranked[1:10], spot}
+        expected = {new, risen, *ranked[1:10]}
         await plant.until_live(expected, 3 * REFRESH_SECONDS, "the new top")
-        view = plant.consumer.book(*gone)
-        reasons = [change.reason for change in plant.auditor.changes[gone]]
-        assert reasons[0] is StatusReason.DELISTED
-        assert not view.is_live
+        assert plant.auditor.changes[gone][0].reason is StatusReason.DELISTED
+        assert plant.consumer.book(*spot).status is ViewStatus.DELISTED, "listed by name: it stays, and says so"
         tick = plant.consumer.book(*ticked).definition
         assert tick is not None
         assert (tick.status, tick.definition_version) == (TradingStatus.TRADING, 2)
         touched = {key for key, changes in plant.auditor.changes.items() if changes}
-        assert touched <= {gone, new, risen, ticked}, "the others notice nothing"
-        # It is listed again, and ranked as before.
+        assert touched <= {gone, spot, new, risen, ticked}, "the others notice nothing"
+        # They are listed again, and ranked as before.
         await plant.fault("list", **LINEAR, symbol=gone[1])
-        await plant.until_live(expected | {gone}, 3 * REFRESH_SECONDS, "the one that is listed again")
+        await plant.fault("list", category="spot", symbol=spot[1])
+        await plant.until_live(expected | {gone, spot}, 3 * REFRESH_SECONDS, "those that are listed again")
         assert not await differences([plant.consumer.book(*key) for key in plant.live()], plant.addresses)
         await asyncio.to_thread(plant.auditor.compare)
         assert plant.auditor.wrong == []
