@@ -5,26 +5,23 @@ are padded likewise), never a multiple of the tick: old or odd prices off the ti
 """
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Annotated
 
 import aiohttp
 import msgspec
 
-from feeder.clock import SECOND_NS, Clock
+from feeder.clock import Clock
 from feeder.errors import FeederError, FixedPointError, InstrumentError, RestError, VenueError
 from feeder.log import logger
 from feeder.market.fixed_point import FINER_DIGITS, rescale
 from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus, instrument_id, is_symbol
 
+from .instrument_copies import InstrumentCopies
 from .instruments_info import InstrumentInfo, InstrumentsInfo, log_odd, parse_instrument, turnovers, understood
-from .messages import DECODE_ERRORS
 from .pacing import TokenBucket
 from .topics import base_coin
 from .venue_time import TimeSample
@@ -38,30 +35,9 @@ _LOGGED = 40  # odd symbols named in one log line, and characters of each
 _log = logger("bybit.instruments")
 
 
-class _Copy(msgspec.Struct):
-    """The file on disk: what was fetched, from where and when."""
-
-    rest_url: str
-    fetched_at_ns: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-    instruments: list[InstrumentInfo]
-
-
-_decode_copy = msgspec.json.Decoder(_Copy).decode
-
-
 def gravest(failures: Iterable[RestError]) -> RestError:
     """The one that keeps us silent longest: none of the others may make its reader ask sooner."""
     return max(failures, key=lambda error: (error.retry_after_seconds, not error.retriable))
-
-
-def _no_table(category: str, failure: RestError, and_the_copy: str = "") -> RestError:
-    """What makes a start impossible; whether and when to try again is as the failure says."""
-    return RestError(
-        f"no instrument table for {category}: {failure}{and_the_copy};"
-        " check exchange.rest_url and the network, or start once with REST reachable so that a copy is kept",
-        retriable=failure.retriable,
-        retry_after_seconds=failure.retry_after_seconds,
-    )
 
 
 class InstrumentTable:
@@ -87,7 +63,7 @@ class InstrumentTable:
     ) -> None:
         self._info = InstrumentsInfo(rest_url, clock=clock, random=random)
         self._clock = clock
-        self._cache_directory = cache_directory
+        self._copies = InstrumentCopies(self._info.rest_url, cache_directory, clock)
         self._ids = dict(ids or {})
         self._refreshes = TokenBucket(
             max(1.0, _REFRESH_BURST / share), _REFRESHES_PER_SECOND / share, clock.monotonic()
@@ -154,10 +130,10 @@ class InstrumentTable:
         try:
             infos = await self._fetch(http, category, coins)
         except RestError as error:
-            infos = self._read_copy(category, error)
+            infos = self._copies.read(category, error)
         else:
             self._told.add(category)
-            self._write_copy(category, infos)
+            self._copies.write(category, infos)
         self._take(category, infos)
         _log.info("instruments loaded", category=category, count=len(infos))
 
@@ -172,7 +148,7 @@ class InstrumentTable:
         self._told.add(category)
         self._take(category, infos)
         # The disk may be slow, and books wait for this thread.
-        await asyncio.to_thread(self._write_copy, category, infos)
+        await asyncio.to_thread(self._copies.write, category, infos)
         published = set(self._claimed.values())
         for key in gone:
             if key not in published:
@@ -374,42 +350,6 @@ class InstrumentTable:
             merged = replace(merged, definition_version=old.definition_version + 1)
             self._instruments[old.key] = merged
         return merged
-
-    def _copy_path(self, category: str) -> Path | None:
-        return self._cache_directory / f"instruments-{category}.json" if self._cache_directory is not None else None
-
-    def _write_copy(self, category: str, infos: list[InstrumentInfo]) -> None:
-        """Keep a good copy; a disk that fails costs the copy, not the start."""
-        path = self._copy_path(category)
-        if path is None:
-            return
-        copy = _Copy(self._info.rest_url, self._clock.wall_ns(), infos)
-        beside = path.with_suffix(f".{os.getpid()}.tmp")  # shards share the directory
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(msgspec.json.encode(copy))
-            beside.replace(path)
-        except OSError as error:
-            _log.warning("instruments not kept", category=category, error=str(error))
-            with contextlib.suppress(OSError):
-                beside.unlink()
-
-    def _read_copy(self, category: str, failure: RestError) -> list[InstrumentInfo]:
-        """The last good copy, if it is of the same venue; otherwise the failure that made us look."""
-        path = self._copy_path(category)
-        if path is None:
-            raise _no_table(category, failure) from failure
-        try:
-            copy = _decode_copy(path.read_bytes())
-        except FileNotFoundError:
-            raise _no_table(category, failure) from failure
-        except (*DECODE_ERRORS, OSError) as error:
-            raise _no_table(category, failure, f"; the copy {path} is unreadable: {error}") from failure
-        if copy.rest_url != self._info.rest_url:
-            raise _no_table(category, failure, f"; the copy {path} is of {copy.rest_url}") from failure
-        age = (self._clock.wall_ns() - copy.fetched_at_ns) / SECOND_NS
-        _log.warning("instruments from the copy on disk", category=category, age_seconds=round(age), error=str(failure))
-        return copy.instruments
 
 
 def _coins(category: str, symbols: Iterable[str] | None) -> Sequence[str | None]:

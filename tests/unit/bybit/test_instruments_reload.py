@@ -291,7 +291,7 @@ async def test_processes_that_share_a_directory_do_not_share_the_file_they_write
 
     monkeypatch.setattr(Path, "write_bytes", write)
     for process in (11, 12):
-        monkeypatch.setattr("feeder.bybit.instruments.os.getpid", lambda process=process: process)
+        monkeypatch.setattr("feeder.bybit.instrument_copies.os.getpid", lambda process=process: process)
         await load(table(rest.url, tmp_path), {"spot": None})
     assert written == ["instruments-spot.11.tmp", "instruments-spot.12.tmp"]
     assert names(tmp_path) == ["instruments-spot.json"]
@@ -318,7 +318,7 @@ async def test_directory_that_can_be_neither_written_nor_read_is_a_warning(
     assert names(tmp_path / "state") == ["instruments-linear.json"], "nothing half-written stays"
 
 
-def test_copy_is_json_that_tells_where_it_is_from(tmp_path: Path, rest: Rest) -> None:
-    table(rest.url, tmp_path)._write_copy("linear", [])
+async def test_copy_is_json_that_tells_where_it_is_from(rest: Rest, exchange: Exchange, tmp_path: Path) -> None:
+    await loaded(rest, directory=tmp_path)
     copy = json.loads((tmp_path / "instruments-linear.json").read_bytes())
     assert copy["rest_url"] == rest.url
