@@ -199,7 +199,8 @@ point() {
 
 # The last three versions stay, among them current and previous.
 prune() {
-    local kept=" $(named current) $(named previous) " each
+    local kept each
+    kept=" $(named current) $(named previous) "
     while read -r each; do
         each=${each%/.complete}
         each=${each##*/}
