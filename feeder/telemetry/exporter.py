@@ -21,6 +21,7 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -194,13 +195,13 @@ def make_way() -> None:
 
     Has its own: it is bound to some of the machine's processors. This one inherited that, and goes to the others.
     """
-    os.nice(_NICE)
-    others = set(range(os.sysconf("SC_NPROCESSORS_CONF"))) - os.sched_getaffinity(0)
-    if others:
+    own = os.sched_getaffinity(0)
+    others = set(range(os.sysconf("SC_NPROCESSORS_CONF"))) - own
+    for step in (partial(os.nice, _NICE), partial(os.sched_setaffinity, 0, others or own)):
         try:
-            os.sched_setaffinity(0, others)
-        except OSError as error:  # a container, or AllowedCPUs of the unit
-            _log.debug("exporter stays on the feeder's processors", error=str(error))
+            step()
+        except OSError as error:  # a container, a unit's SystemCallFilter or AllowedCPUs
+            _log.debug("exporter does not make way", error=str(error))
 
 
 def _let_go_of_output() -> None:
