@@ -7,6 +7,7 @@ then the books of that category stay as they are.
 
 import asyncio
 import gc
+import math
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -59,8 +60,7 @@ class Following:
         self._ids = config.ids
         self._loaded: set[str] = set()  # categories whose instruments are known
         self._turnover: dict[str, Turnover] = {}
-        self._connecting = False
-        self._started = False
+        self._connected = False  # or about to be
         self._news = asyncio.Event()  # something else is wanted
         self._asked_again = True  # about what was refused: it may have been listed since the table was loaded
         self._rules: list[Rule] = []
@@ -72,7 +72,7 @@ class Following:
         before = self._rules, self._refresh_seconds
         self._take(config)
         known = self._wanted()
-        if self._started and not self._missing() and not any(map(self._is_known, known)):
+        if not self._missing() and not any(map(self._is_known, known)):
             self._rules, self._refresh_seconds = before
             raise _nothing_to_follow(next(iter(known), None))
         return self._settle_news()
@@ -90,31 +90,29 @@ class Following:
         return self._settle_news()
 
     async def run(self) -> None:
-        """Learn what is missing, start, and refresh what is known, for ever.
+        """Learn what is missing, connect, and refresh what is known, for ever.
 
         Raises ConfigError when there is nothing to follow at the start, RestError when it is no use to ask again.
         """
+        refresh_at = math.inf
+        learn_at = -math.inf
         attempt = 0
         while True:
+            now = self._clock.monotonic()
             missing = self._missing()
-            if missing:
-                delay = await self._learn(missing, attempt + 1)
-                attempt = attempt + 1 if delay else 0
-                if delay:
-                    await asyncio.sleep(delay)
-                continue
-            if not self._started:
-                self._start()
-            if self._asked_again:
+            if missing and now >= learn_at:
+                attempt += 1
+                learn_at = now + await self._learn(missing, attempt)
+            elif self._connected and (now >= refresh_at or not self._asked_again):
+                self._asked_again = True
+                refresh_at = math.inf
+                await self.refresh()
+            else:
+                attempt = attempt if missing else 0
+                if refresh_at == math.inf or self._news.is_set():
+                    refresh_at = now + self._until_refresh()
                 self._news.clear()
-                try:
-                    async with asyncio.timeout(self._until_refresh()):
-                        await self._news.wait()
-                    continue
-                except TimeoutError:
-                    pass
-            self._asked_again = True
-            await self.refresh()
+                await self._until(min(refresh_at, learn_at if missing else math.inf))
 
     # Rules -----------------------------------------------------------------------------------------------------------
 
@@ -150,7 +148,7 @@ class Following:
         """Have the roster follow what is wanted now."""
         changes = self.roster.follow(self._wanted())
         self._publisher.complete = not self._missing()
-        if self._started and (changes.subscribed or changes.unsubscribed):
+        if changes.subscribed or changes.unsubscribed:
             _log.info(
                 "books followed",
                 count=len(self.roster.followed),
@@ -198,20 +196,20 @@ class Following:
         return listed
 
     async def _learn(self, missing: set[str], attempt: int) -> float:
-        """Ask for what is missing and follow what can be; seconds until the next attempt, 0 if none is needed."""
+        """Ask for what is missing and follow what can be; seconds until the next attempt at what is missing still."""
         unknown = {category: self._symbols(category) for category in sorted(missing - self._loaded)}
         failures = await self._instruments.load(unknown)
         self._loaded |= unknown.keys() - failures.keys()
         failures |= await self._rank(missing - failures.keys())
-        if not self._started:
-            for error in failures.values():
-                if not error.retriable:
-                    raise error
-        self._check_ids()
+        if not self._connected:
+            if len(failures) == len(missing):
+                for error in failures.values():
+                    if not error.retriable:
+                        raise error
+            self._check_ids()
         self._settle()
-        if not self._connecting and len(failures) < len(missing):
-            self._connecting = True
-            await self._pool.start()
+        if len(failures) < len(missing):
+            await self._connect()
         if not failures:
             return 0.0
         delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
@@ -236,21 +234,20 @@ class Following:
                 failures[category] = error
         return failures
 
-    def _start(self) -> None:
-        """Everything wanted is known."""
-        if not self.roster.followed and self.roster.refused:
+    async def _connect(self) -> None:
+        """The first books are there, or more of those wanted at the start."""
+        if not self._missing() and self.roster.refused and not self.roster.followed:
             raise _nothing_to_follow(next(iter(self.roster.refused)))
-        self._started = True
+        if not self._connected:
+            self._connected = True
+            await self._pool.start()
         # What exists now lives as long as the process; the collector need not look at it again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER, 20, 100)
-        _log.info("books followed", count=len(self.roster.followed), refused=len(self.roster.refused))
 
     def _check_ids(self) -> None:
         """Two instruments of one id would be one book to every consumer: not to be started with."""
-        if self._started:
-            return
         taken: dict[int, InstrumentKey] = {}
         for key in self._wanted():
             if self._is_known(key):  # otherwise it is named when it is subscribed
@@ -262,24 +259,31 @@ class Following:
                         "give one of them another id here",
                     )
 
-    def _until_refresh(self) -> float | None:
+    def _until_refresh(self) -> float:
         seconds = self._refresh_seconds
-        return None if seconds is None else seconds * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+        return math.inf if seconds is None else seconds * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+
+    async def _until(self, when: float) -> None:
+        """Wait for that monotonic time, or until something else is wanted."""
+        try:
+            async with asyncio.timeout(None if when == math.inf else max(0.0, when - self._clock.monotonic())):
+                await self._news.wait()
+        except TimeoutError:
+            return
 
     async def refresh(self) -> None:
-        """Ask the exchange anew; when it does not answer, everything stays as it is until the next time."""
-        categories = sorted({rule.category for rule in self._rules} | {key[0] for key in self.roster.followed})
+        """Ask the exchange anew; a category of which it does not tell stays as it is until the next time."""
+        categories = self._loaded & ({rule.category for rule in self._rules} | {key[0] for key in self.roster.followed})
+        errors: list[RestError] = []
         try:
-            await self._pool.refresh({category: self._symbols(category) for category in categories})
-            failures = await self._rank(set(categories))
-            if failures:
-                raise next(iter(failures.values()))
+            await self._pool.refresh({category: self._symbols(category) for category in sorted(categories)})
         except RestError as error:
-            self.refreshes["failed"] += 1
-            _log.warning("universe not refreshed", error=str(error))
-        else:
-            self.refreshes["ok"] += 1
-            self._settle()
+            errors.append(error)
+        errors += (await self._rank(categories)).values()
+        for failure in errors:
+            _log.warning("universe not refreshed", error=str(failure))
+        self.refreshes["failed" if errors else "ok"] += 1
+        self._settle()
 
 
 def _nothing_to_follow(example: InstrumentKey | None) -> ConfigError:

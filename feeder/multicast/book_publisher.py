@@ -7,7 +7,7 @@ resets within a session. An event is written in one go, so no other instrument's
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from feeder.book.checksum import pack
 from feeder.book.order_book import OrderBook
@@ -52,6 +52,16 @@ class PartitionChannels(Protocol):
         ...
 
 
+class Sequences(NamedTuple):
+    """How far an instrument has come in this session: its instrumentSequence and its tradeSequence."""
+
+    book: int = 0
+    trades: int = 0
+
+
+_NONE_YET = Sequences()
+
+
 class BookPublisher:
     """Implements the pipeline's BookSink for one instrument; its worker is the only caller of events."""
 
@@ -60,20 +70,25 @@ class BookPublisher:
         instrument: Instrument,
         depth: int,
         channels: PartitionChannels,
-        before: "BookPublisher | None" = None,  # of the same instrument in this session
+        after: Sequences = _NONE_YET,
     ) -> None:
         self._define(instrument)
         self.depth = depth
         self.state = BookStatus.SYNCING
         self.reason = StatusReason.SUBSCRIBED
-        self.sequence: int = 0 if before is None else before.sequence  # instrumentSequence of the last message written
-        self.trade_sequence: int = 0 if before is None else before.trade_sequence
+        self.sequence = after.book  # instrumentSequence of the last message written
+        self.trade_sequence = after.trades
         self.update = BookUpdate(True, [], [], 0, 0, 0, 0, 0, 0)  # the last one published, for its ids and times
         self._book: OrderBook | None = None
         self._channels = channels
         self._books = channels.books
         self._announced = 0  # definitionVersion last written to the books channel
         self._last_bbo: tuple[object, ...] = ()
+
+    @property
+    def sequences(self) -> Sequences:
+        """Where another publisher of the instrument in this session is to go on."""
+        return Sequences(self.sequence, self.trade_sequence)
 
     # What the worker tells -------------------------------------------------------------------------------------------
 

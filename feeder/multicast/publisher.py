@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from feeder.clock import SECOND_NS, Clock
 from feeder.histogram import STAGE_BOUNDS_US, Buckets
 from feeder.market.instrument import Instrument
-from feeder.multicast.book_publisher import BookPublisher
+from feeder.multicast.book_publisher import BookPublisher, Sequences
 from feeder.multicast.channel import HEARTBEAT_INTERVAL, ChannelPublisher, Sender
 from feeder.multicast.plan import Channel, ChannelPlan
 from feeder.multicast.retransmit import RetransmitServer
@@ -193,7 +193,7 @@ class Publisher:
         self._partition = {partition.number: partition for partition in self.partitions}
         # Of all partitions of all processes together so many bytes a second are sent as snapshots.
         self._snapshot_rate = SNAPSHOT_BYTES_PER_SECOND * len(self.partitions) / plan.partitions
-        self._removed: dict[int, BookPublisher] = {}  # by instrument id
+        self._removed: dict[int, Sequences] = {}  # by instrument id
 
     def serves(self, instrument_id: int) -> bool:
         """Whether the instrument belongs to a partition of this process."""
@@ -205,7 +205,7 @@ class Publisher:
         One that was removed before goes on with its sequences, which never begin again within a session.
         """
         partition = self._partition[self.plan.partition_of(instrument.id)]
-        publisher = BookPublisher(instrument, depth, partition, self._removed.pop(instrument.id, None))
+        publisher = BookPublisher(instrument, depth, partition, self._removed.pop(instrument.id, Sequences()))
         partition.instruments.append(publisher)
         return publisher
 
@@ -213,7 +213,7 @@ class Publisher:
         """Say that an instrument is not followed any longer, and publish it no more; its worker has ended."""
         publisher.unsubscribed()
         self._partition[self.plan.partition_of(publisher.instrument.id)].remove(publisher)
-        self._removed[publisher.instrument.id] = publisher
+        self._removed[publisher.instrument.id] = publisher.sequences
 
     def flush(self) -> None:
         """Send every open packet, best bids and offers included."""

@@ -31,6 +31,7 @@ class Exchange:
         self.calls: list[tuple[object, ...]] = []
         self.connected = False
         self._table: dict[InstrumentKey, Instrument] = {}
+        self._told: dict[str, list[str]] = {}  # what was listed when it was asked
         self._claimed: dict[int, InstrumentKey] = {}
 
     # The table
@@ -46,6 +47,7 @@ class Exchange:
         return failures
 
     def _load(self, category: str) -> None:
+        self._told[category] = list(self.listed[category])
         for symbol in self.listed[category]:
             key = (category, symbol)
             identity = self.ids.get(key, instrument_id(*key))
@@ -61,7 +63,7 @@ class Exchange:
         return sorted(
             symbol
             for (of, symbol), instrument in self._table.items()
-            if of == category and symbol in self.listed[category] and instrument.status is TradingStatus.TRADING
+            if of == category and symbol in self._told[category] and instrument.status is TradingStatus.TRADING
         )
 
     def get(self, key: InstrumentKey) -> Instrument:

@@ -136,6 +136,22 @@ async def test_a_refresh_that_fails_leaves_everything_as_it_is():
         assert scene.following.refreshes == {"failed": 1}
 
 
+async def test_while_one_category_does_not_answer_the_others_are_refreshed():
+    exchange = Exchange(linear=["BTCUSDT"], spot=["BTCUSDT"])
+    exchange.silent = {"spot"}
+    scene = Scene(exchange, {"symbols": "all"}, {"category": "spot", "symbols": "all"})
+    task = asyncio.create_task(scene.following.run())
+    await scene.until("subscribe", "BTCUSDT.50+")
+    exchange.listed["linear"].append("NEWUSDT")
+    exchange.silent = set()
+    await scene.following.refresh()
+    assert ("refresh", "linear") in exchange.calls
+    assert set(scene.roster.followed) == {("linear", "BTCUSDT"), ("linear", "NEWUSDT")}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await scene.aclose()
+
+
 async def test_the_most_traded_are_followed_and_replaced_as_the_ranking_changes():
     exchange = Exchange(linear=LISTED)
     exchange.traded["linear"] = {"BTCUSDT": 900, "ETHUSDT": 800, "SOLUSDT": 10, "XRPUSDT": 9}
@@ -157,7 +173,8 @@ async def test_a_category_that_does_not_answer_keeps_no_other_waiting():
     assert set(scene.roster.followed) == {("linear", "BTCUSDT")}
     assert not scene.publisher.complete
     exchange.silent = set()
-    async with asyncio.timeout(10):  # the first attempt again is half a second away
+    scene.clock.advance(10)
+    async with asyncio.timeout(10):  # the next attempt is half a second away
         while not scene.publisher.complete:  # noqa: ASYNC110 - it is the only news
             await asyncio.sleep(0.01)
     assert set(scene.roster.followed) == {("linear", "BTCUSDT"), ("spot", "BTCUSDT")}
