@@ -5,6 +5,7 @@ besides: that finds what a network file system or a link further up does not rep
 """
 
 import asyncio
+import logging
 import os
 import stat
 import threading
@@ -23,6 +24,8 @@ _RETRY_FIRST, _RETRY_CAP = 1.0, 30.0  # seconds until a directory that cannot be
 _END_SECONDS = 2.0  # a thread that takes longer hangs in a file system, and ends with the process
 
 _log = logger("watch")
+# It logs every change in the directory when debugging: where the log is in that directory, each line made the next.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 async def changes(path: Path) -> AsyncGenerator[None, None]:

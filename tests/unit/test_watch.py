@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import threading
@@ -181,6 +182,22 @@ async def test_what_leaves_the_bytes_as_they_are_is_not_told(file, watching):
         same.write_text("1", "utf-8")
         same.replace(file)
         await watched.tells_nothing()
+
+
+async def test_a_log_beside_the_file_is_not_fed_by_its_own_lines(file, watching):
+    lines: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = lines.append  # type: ignore[method-assign]
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        async with watching(file) as watched:
+            file.write_text("2", "utf-8")
+            await watched.tells("2")
+    finally:
+        root.removeHandler(handler)
+    assert not [line for line in lines if line.name.startswith("watchfiles")]
 
 
 async def test_a_file_that_is_written_for_a_while_is_read_when_it_is_whole(file, watching, monkeypatch):
