@@ -1,9 +1,9 @@
 """Structured logging: one line per state change, the same field names everywhere.
 
 Field names: `category`, `symbol`, `topic`, `depth`, `connection`, `channel`, `line`, `status`, `reason`, `generation`,
-`update_id`, `expected_update_id`, `attempt`, `delay_seconds`, `outage_seconds`, `address`, `path`, `error`, `count`. The
-event is a short lower-case phrase that never varies ("book stale"), so that it can be searched for and counted. A line
-with `suppressed` stands for as many lines of its part, event and level that were left out (`log_limit.py`).
+`update_id`, `expected_update_id`, `attempt`, `delay_seconds`, `outage_seconds`, `address`, `path`, `error`, `count`.
+The event is a short lower-case phrase that never varies ("book stale"), so that it can be searched for and counted. A
+line with `suppressed` stands for as many lines of its part, event and level that were left out (`log_limit.py`).
 
 The lines of structlog's loggers (ours) and of the standard library's (the consumer library's, and others') go the same
 way: level, limit, redaction, rendering, standard error. None of it raises or waits.
