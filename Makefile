@@ -34,7 +34,7 @@ soak-long: $(READY)
 	$(BIN)/python tools/soak_long.py $(ARGS)
 
 # Prometheus watches a feeder through a staged incident, and deploy/grafana/feeder.png shows it as the dashboard does: four
-# minutes; needs prometheus on the PATH.
+# minutes; needs prometheus on the PATH. Of one that runs: make dashboard ARGS='--prometheus http://HOST:9090 --out FILE'
 dashboard: .venv/.plots
 	$(BIN)/python tools/dashboard.py $(ARGS)
 
