@@ -20,6 +20,7 @@ from feeder.clock import Clock
 from feeder.config import Config, Subscribed, Top
 from feeder.errors import ConfigError, InstrumentError, RestError
 from feeder.log import logger
+from feeder.log_outage import Outage
 from feeder.market.instrument import InstrumentKey, instrument_id
 from feeder.multicast.publisher import Publisher
 from feeder.roster import Changes, Roster
@@ -61,6 +62,7 @@ class Following:
         self._loaded: set[str] = set()  # categories whose instruments are known
         self._turnover: dict[str, Turnover] = {}
         self._connected = False  # or about to be
+        self._outage = Outage()
         self._news = asyncio.Event()  # something else is wanted
         self._asked_again = True  # about what was refused: it may have been listed since the table was loaded
         self._rules: list[Rule] = []
@@ -211,11 +213,13 @@ class Following:
         if len(failures) < len(missing):
             await self._connect()
         if not failures:
+            self._outage.over()
             return 0.0
+        say = _log.error if self._outage.failed(self._clock.monotonic()) else _log.debug  # ever less often
         delay = backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, self._random)
         delay = max(delay, *(error.retry_after_seconds for error in failures.values()))
         for category, error in failures.items():
-            _log.error(
+            say(
                 "instruments not loaded",
                 category=category,
                 attempt=attempt,

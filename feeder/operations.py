@@ -12,7 +12,6 @@ from feeder.pipeline.worker import Worker
 from feeder.reload import Settings
 from feeder.roster import Changes
 from feeder.telemetry.control import Outcome
-from feeder.telemetry.health import reasons_not_ready
 
 Reload = Callable[[], Awaitable[tuple[list[str], Changes]]]
 """Reads the configuration again: the keys that changed, and what came of it. Raises ConfigError."""
@@ -43,15 +42,7 @@ class Operator:
         publisher, followed = roster.publisher, roster.followed
         books = {status.name: count for status, count in roster.router.statuses().items()}
         connections = roster.pool.connections()
-        states = {"CONNECTED": 0}
-        for connection in connections:
-            states[connection.state.name] = states.get(connection.state.name, 0) + 1
-        reasons = reasons_not_ready(
-            complete=publisher.complete,
-            followed=len(followed),
-            books={"LIVE": 0, "DELISTED": 0} | books,
-            connections=states,
-        )
+        reasons = roster.reasons_not_ready()
         by_hand = self._following.by_hand
         return {
             "version": __version__,

@@ -1,5 +1,6 @@
 """The books that are followed: the exchange's side, the tasks and the wire begin and end them here, together."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from feeder.market.status import BookStatus
 from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.publisher import Publisher
 from feeder.pipeline.router import Router
+from feeder.telemetry.health import reasons_not_ready
 
 _log = logger("roster")
 
@@ -39,6 +41,16 @@ class Roster:
         self.router = router
         self.publisher = publisher
         self._publishers: dict[InstrumentKey, BookPublisher] = {}
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why the feeder is not ready, as /readyz has it; empty if it is."""
+        states = Counter(connection.state.name for connection in self.pool.connections())
+        return reasons_not_ready(
+            complete=self.publisher.complete,
+            followed=len(self.followed),
+            books=Counter({status.name: count for status, count in self.router.statuses().items()}),
+            connections=states,
+        )
 
     def follow(self, wanted: Mapping[InstrumentKey, Subscription]) -> Changes:
         """Follow these and no others."""

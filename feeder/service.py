@@ -70,6 +70,8 @@ class Service:
         self._control: ControlServer | None = None
         self._reloading = asyncio.Lock()
         self._reload_wanted = asyncio.Event()
+        self._ready = False
+        self._unready_since = 0.0  # monotonic seconds
 
     def stop(self) -> None:
         """End: drain what is pending, say end of session, return from `run`."""
@@ -104,7 +106,7 @@ class Service:
                     "feeder started",
                     address=config.exchange.addresses[0],
                     partitions=len(self.publisher.partitions),
-                    shard=str(self.settings.shard) if self.settings.shard is not None else None,
+                    shard=self.plant.shard,
                 )
                 await self._stop.wait()
                 self._notifier.stopping()
@@ -247,7 +249,7 @@ class Service:
 
     async def _tick(self) -> None:
         last = self._clock.monotonic()
-        status_at = last
+        status_at = self._unready_since = last
         while True:
             now = self._clock.monotonic()
             if now - last > _STOOD_STILL_SECONDS:
@@ -259,9 +261,24 @@ class Service:
             self._notifier.watchdog(now)
             if now >= status_at:
                 status_at = now + _STATUS_SECONDS
-                self._notifier.status(self._status())
+                self._look(now)
                 log.flush_suppressed(now)
             await asyncio.sleep(TICK_INTERVAL)
+
+    def _look(self, now: float) -> None:
+        """Tell the service manager how things are, the log when they change, and the metrics what only we know."""
+        self._notifier.status(self._status())
+        self.plant.refused_subscriptions = len(self.roster.refused)
+        self.plant.refused_tables = self.instruments.refused_tables
+        if self._stop.is_set():
+            return
+        reasons = self.roster.reasons_not_ready()
+        if reasons and self._ready:
+            self._ready, self._unready_since = False, now
+            _log.warning("not ready", reasons=reasons)
+        elif not reasons and not self._ready:
+            self._ready = True
+            _log.info("ready", followed=len(self.roster.followed), outage_seconds=round(now - self._unready_since, 1))
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -308,6 +325,8 @@ class Service:
 
     async def _drain(self) -> None:
         """What is pending goes out, then the connections end, then the books' last status goes out."""
+        for worker in self.router.workers.values():
+            worker.expect(StatusReason.DISCONNECTED)
         for close in (self.pool.aclose, self.router.aclose):
             try:
                 async with asyncio.timeout(_DRAIN_SECONDS):

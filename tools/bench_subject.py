@@ -124,7 +124,8 @@ class Subject:
         said: Counter[str] = Counter()
         for line in self._log.read_text("utf-8", errors="replace").splitlines():
             try:
-                said[json.loads(line)["event"]] += 1
+                entry = json.loads(line)
+                said[entry["event"]] += entry.get("suppressed", 1)
             except (ValueError, KeyError, TypeError):
                 said[line[:100]] += 1  # a traceback, or the words of another program
         return dict(said)

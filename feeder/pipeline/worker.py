@@ -88,6 +88,10 @@ class Worker:
         """(category, symbol)."""
         return self.instrument.key
 
+    def expect(self, reason: StatusReason) -> None:
+        """The book will be lost for this reason, as is intended: nothing to log."""
+        self._logged.add(reason.name)
+
     def start(self) -> None:
         """Tell the sink that the book is wanted: SYNCING. `run` begins with it."""
         self._become(self.status, StatusReason.SUBSCRIBED)
@@ -285,7 +289,10 @@ class Worker:
 
     def _log_status(self, **facts: int) -> None:
         category, symbol = self.key
-        write = _log.warning if self.status is BookStatus.STALE else _log.info
+        # What is followed was said all at once; what happens to a book is said of each.
+        write = _log.debug if self.reason is StatusReason.SUBSCRIBED else _log.info
+        if self.status is BookStatus.STALE:
+            write = _log.warning
         write(
             f"book {self.status.name.lower()}",
             category=category,

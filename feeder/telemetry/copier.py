@@ -47,6 +47,8 @@ def _reader(of: Of) -> Callable[[Any], tuple[int, ...]]:
     return attrgetter(*sources)
 
 
+_NO_RESYNC = {"NONE", "SUBSCRIBED", "SNAPSHOT", "DELISTED", "UNSUBSCRIBED"}
+_RESYNCS = [reason.name for reason in StatusReason if reason.name not in _NO_RESYNC]
 _PLAIN = (
     *(Of.FEEDER, Of.BOOKS, Of.BOOK, Of.CONNECTION, Of.CHANNEL, Of.LINE, Of.RING, Of.RETRANSMIT),
     *(Of.SNAPSHOTS, Of.GARBAGE),
@@ -74,6 +76,8 @@ class Plant:
         self.config_restart_needed = 0  # keys whose new value waits for a restart
         self.config_reloads: Counter[str] = Counter()  # by result, one of RELOAD_RESULTS
         self.universe_refreshes: Counter[str] = Counter()  # by result, one of REFRESH_RESULTS
+        self.refused_subscriptions = 0  # instruments that are wanted and cannot be followed
+        self.refused_tables = 0  # instrument tables that were too short to be believed
 
     @property
     def followed(self) -> int:
@@ -130,7 +134,7 @@ class Copier:
         self._targets: list[_Target] = [
             _Plain(counters, Of.FEEDER, "", plant),
             self._sums,
-            _Counted(counters, Of.RESYNCS, lambda: _by_name(plant.pool.counters.resyncs)),
+            _Counted(counters, Of.RESYNCS, lambda: _from_zero(_RESYNCS, _by_name(plant.pool.counters.resyncs))),
             _Counted(counters, Of.RELOADS, lambda: _from_zero(RELOAD_RESULTS, plant.config_reloads)),
             _Counted(counters, Of.REFRESHES, lambda: _from_zero(REFRESH_RESULTS, plant.universe_refreshes)),
             _Counted(counters, Of.SHARD, lambda: {plant.shard: 1}),

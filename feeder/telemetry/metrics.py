@@ -201,6 +201,11 @@ METRICS: Final[Sequence[Metric]] = (
             "Configurations that were in use: 1, and 1 for each that changed it",
         ),
         ("config_restart_needed", "config_restart_needed", "Configuration keys whose new value waits for a restart"),
+        (
+            "subscriptions_refused",
+            "refused_subscriptions",
+            "Instruments that are wanted and cannot be followed: misspelt, not listed, or of a taken id",
+        ),
         ("config_last_reload_success", "config_good", "1 unless the configuration read last was refused"),
     ),
     Metric(
@@ -216,6 +221,12 @@ METRICS: Final[Sequence[Metric]] = (
         Of.REFRESHES,
         "universe_refreshes",
         "Times that the exchange was asked which instruments there are, by what came of it: ok, failed",
+    ),
+    *_counters(
+        Of.FEEDER,
+        "feeder_",
+        "",
+        ("universe_refused_tables", "refused_tables", "Instrument tables of the exchange too short to be believed"),
     ),
     Metric(
         "feeder_shard_info",
