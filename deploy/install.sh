@@ -113,15 +113,17 @@ build() {
     touch "$release/.complete"
 }
 
-# Whether a version accepts the machine's configuration, with the variables that the unit would give it.
+# Whether a version accepts the machine's configuration, with the variables that its unit gives it.
 accepts() {
     local release=$1 file=$etc/feeder/feeder.yaml
     [ -e "$file" ] || file=$release/share/feeder/config/feeder.yaml
-    local -a variables=()
-    if [ -e "$etc/feeder/feeder.env" ]; then
-        mapfile -t variables < <(sed -nE 's/^([A-Za-z_][A-Za-z0-9_]*=)"(.*)"$/\1\2/; /^[A-Za-z_][A-Za-z0-9_]*=/p' \
-            "$etc/feeder/feeder.env")
-    fi
+    local -a variables
+    mapfile -t variables < <(
+        sed -n 's/^Environment=//p' "$release/share/feeder/deploy/systemd/feeder.service"
+        if [ -e "$etc/feeder/feeder.env" ]; then
+            sed -nE 's/^([A-Za-z_][A-Za-z0-9_]*=)"(.*)"$/\1\2/; /^[A-Za-z_][A-Za-z0-9_]*=/p' "$etc/feeder/feeder.env"
+        fi
+    )
     env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 "${variables[@]}" \
         "$release/bin/feeder" check --config="$file"
 }
