@@ -152,7 +152,8 @@ class Operator:
     def _subscribed(self, key: InstrumentKey, changes: Changes) -> Outcome:
         name = ":".join(key)
         if key in changes.refused:
-            return Outcome(name, False, f"{changes.refused[key]}; the exchange is asked again now")
+            then = "the exchange is asked again now, and it stays wanted until it is unsubscribed"
+            return Outcome(name, False, f"{changes.refused[key]}; {then}")
         if not self._roster.publisher.serves(self._following.id_of(key)):
             return Outcome(name, False, f"belongs to another shard than {self._settings.shard}; ask that one")
         if key in self._roster.followed:
