@@ -31,7 +31,7 @@ class Incident:
         self.prometheus: Prometheus
         self._market = market
         self._addresses = addresses
-        self._port = port  # of the multicast channels
+        self.port = port  # of the multicast channels
 
     @property
     def symbols(self) -> list[str]:
@@ -80,7 +80,7 @@ class Incident:
         body = encoder.retransmit_request(RetransmitRequest(1, 1, int(Kind.BOOKS)), 352 - len(header))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             for _ in range(times):
-                asking.sendto(bytes(header) + body, ("127.0.0.1", self._port + own))
+                asking.sendto(bytes(header) + body, ("127.0.0.1", self.port + own))
 
 
 @asynccontextmanager

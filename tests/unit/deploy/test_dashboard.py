@@ -26,8 +26,8 @@ def test_every_panel_has_a_title_of_its_own_a_description_a_unit_and_named_serie
     for panel in PANELS:
         assert panel["description"].endswith("."), panel["title"]
         assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
-        assert panel["type"] in {"stat", "timeseries"}
-        if panel["type"] == "timeseries":
+        assert panel["type"] in {"stat", "timeseries", "state-timeline"}
+        if panel["type"] != "stat":
             assert panel["options"]["legend"]["showLegend"]
         for target in panel["targets"]:
             assert target["legendFormat"], panel["title"]
