@@ -17,7 +17,8 @@ from feeder.bybit.pacing import Timing
 from feeder.bybit.pool import BybitPool
 from feeder.bybit.stream import StreamState
 from feeder.clock import Clock, SystemClock
-from feeder.errors import ConfigError, ControlError, CountersError, MachineError
+from feeder.config import Config
+from feeder.errors import ConfigError, ControlError, CountersError
 from feeder.following import Following
 from feeder.log import logger
 from feeder.market.instrument import InstrumentKey
@@ -151,18 +152,26 @@ class Service:
                 plant.config_reloads["refused"] += 1
                 _log.error("configuration refused; everything goes on as it was", error=str(error))
                 raise
+            else:
+                keys = self._take(new)
             finally:
                 self._notifier.ready(self._status())
-            keys = settings.take(new)
-            log.set_level(settings.config.log.level)
-            plant.config_good = True
-            plant.config_reloads["changed" if keys else "unchanged"] += 1
-            plant.config_generation = settings.generation
-            plant.config_restart_needed = len(settings.restart_needed)
-            _log.info("configuration read", generation=settings.generation, applied=keys)
-            if settings.restart_needed:
-                _log.warning("keys changed that need a restart", keys=settings.restart_needed)
             return keys, changes
+
+    def _take(self, new: Config) -> list[str]:
+        """Go on with a configuration whose books are followed already; the keys that changed."""
+        settings, plant = self.settings, self.plant
+        keys = settings.take(new)
+        if "log.level" in keys:  # otherwise the level may be another by hand
+            log.set_level(settings.config.log.level)
+        plant.config_good = True
+        plant.config_reloads["changed" if keys else "unchanged"] += 1
+        plant.config_generation = settings.generation
+        plant.config_restart_needed = len(settings.restart_needed)
+        _log.info("configuration read", generation=settings.generation, applied=keys)
+        if settings.restart_needed:
+            _log.warning("keys changed that need a restart", keys=settings.restart_needed)
+        return keys
 
     # Composition -----------------------------------------------------------------------------------------------------
 
@@ -237,14 +246,10 @@ class Service:
         """Answer requests for lost messages, until the end of the farewell."""
         addresses = {sender.line: sender.address for _, sender in self._senders}
         requests = RetransmitSockets(self._clock)
-        try:
-            for partition in self.publisher.partitions:
-                channel = self.publisher.plan.retransmit(partition.number, addresses)
-                requests.open(partition.retransmit, channel)
-                partition.describe(channel)
-        except MachineError:
-            requests.close()
-            raise
+        for partition in self.publisher.partitions:
+            channel = self.publisher.plan.retransmit(partition.number, addresses)
+            requests.open(partition.retransmit, channel)
+            partition.describe(channel)
         return requests
 
     async def _tick(self) -> None:
@@ -341,6 +346,7 @@ class Service:
         end = self._clock.monotonic() + self._config.multicast.end_of_session_seconds
         while True:
             self.publisher.end_session()
+            self._notifier.watchdog(self._clock.monotonic())  # the ticker has ended
             if self._clock.monotonic() + _FAREWELL_INTERVAL > end:
                 return
             await asyncio.sleep(_FAREWELL_INTERVAL)
