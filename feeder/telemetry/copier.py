@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from feeder.bybit.pool import BybitPool
 from feeder.clock import SECOND_NS, Clock
+from feeder.errors import CountersError
 from feeder.histogram import Buckets
 from feeder.log import logger, output, standard_error
 from feeder.market.instrument import InstrumentKey
@@ -130,7 +131,7 @@ class Copier:
         self._books: dict[InstrumentKey, _Book] = {}
         self._new: deque[InstrumentKey] = deque()  # books that have no record yet
         self._any_over = False
-        self._failed: set[type[_Target]] = set()
+        self._failed: set[type] = set()
         self._targets: list[_Target] = [
             _Plain(counters, Of.FEEDER, "", plant),
             self._sums,
@@ -167,7 +168,11 @@ class Copier:
 
     def tick(self, now: float) -> None:
         """Say that the loop turns, and copy what is due at `now`, monotonic seconds."""
-        self._counters.beat(int(now * SECOND_NS), self._clock.wall_ns())
+        try:
+            self._counters.beat(int(now * SECOND_NS), self._clock.wall_ns())
+        except CountersError as error:  # nothing can be stored any longer, and the exporter says so
+            self._fail(CountersWriter, error)
+            return
         if self._last_tick is not None:
             self.lag.record(int((now - self._last_tick - TICK_INTERVAL) * SECOND_NS))
         self._last_tick = now
@@ -218,9 +223,11 @@ class Copier:
         except Exception as error:  # noqa: BLE001 - a number that cannot be shown must not stop the market data
             self._fail(type(target), error)
 
-    def _fail(self, kind: type[_Target], error: Exception) -> None:
-        """Counted each time, logged once per kind of thing."""
+    def _fail(self, kind: type, error: Exception) -> None:
+        """Counted each time, logged once per kind of thing, and once for all if nothing at all can be stored."""
         self._plant.failures += 1
+        if isinstance(error, CountersError):
+            kind = CountersWriter
         if kind not in self._failed:
             self._failed.add(kind)
             _log.error("counters not copied", error=repr(error), exc_info=error)

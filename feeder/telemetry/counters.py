@@ -13,13 +13,13 @@ freed one serves the next of its kind and size. A new feeder makes a new file an
 of a running one only ever grows.
 """
 
+import contextlib
 import mmap
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, overload
 
 from feeder import __version__
 from feeder.errors import CountersError
@@ -66,10 +66,11 @@ class Counters:
 
 
 class CountersWriter:
-    """Makes the file and stores into it; `add` may be slow by a system call when the file grows, `store` never is.
+    """Makes the file and stores into it; nothing of it waits, but for `add` when the file grows.
 
-    Raises OSError when the file cannot be made or grow, CountersError when another living feeder writes it. Space is
-    allocated before it is mapped: a full disk is an error of `add`, not a fatal signal later.
+    Raises OSError when the file cannot be made or grow, CountersError when another living feeder writes it or somebody
+    has cut it short: nothing can be stored then. Space is allocated before it is mapped: a full disk is an error of
+    `add`, not a fatal signal later. Nor is a file that was cut short, unless that is done within the microsecond.
     """
 
     def __init__(self, path: Path, *, schema: int, session_id: int, start_ns: int) -> None:
@@ -98,11 +99,13 @@ class CountersWriter:
 
     def beat(self, monotonic_ns: int, wall_ns: int) -> None:
         """Say that the event loop is turning."""
+        self._look()
         self._words[_BEAT] = monotonic_ns
         self._words[_BEAT_WALL] = wall_ns
 
     def add(self, kind: int, label: str, count: int) -> int:
         """A record of `count` values, all 0; returns its position, for `store` and `remove`."""
+        self._look()
         text = _words_of(label, _LABEL_WORDS)
         free = self._free.get((kind, count))
         if free:
@@ -122,6 +125,7 @@ class CountersWriter:
 
     def remove(self, position: int) -> None:
         """Free a record: readers do not see it any longer."""
+        self._look()
         words = self._words
         words[position + 1] += 1
         words[position + 3] = _FREE
@@ -131,6 +135,7 @@ class CountersWriter:
 
     def store(self, position: int, values: Iterable[int]) -> None:
         """Store a record's values, as many as it was made for or fewer."""
+        self._look()
         words = self._words
         index = position + _VALUES
         for value in values:
@@ -139,10 +144,17 @@ class CountersWriter:
 
     def close(self) -> None:
         """Say that the feeder ended as it should, and let go of the file, which stays."""
-        self._words[_ENDED] = 1
+        with contextlib.suppress(CountersError):
+            self._look()
+            self._words[_ENDED] = 1
         self._words.release()
         self._map.close()
         os.close(self._fd)
+
+    def _look(self) -> None:
+        """A store behind the end of the file would be a fatal signal (SIGBUS)."""
+        if os.lseek(self._fd, 0, os.SEEK_END) < len(self._map):
+            raise CountersError(f"{self.path}: somebody has cut it short; {_REMEDY}")
 
     def _fill(self, position: int, kind: int, length: int, text: Sequence[int], count: int) -> None:
         for offset, word in enumerate((kind, length, *text, *([0] * count)), start=position + 2):
@@ -159,33 +171,23 @@ class CountersWriter:
 
 
 def read(path: Path, schema: int, *, records: bool = True) -> Counters:
-    """What the file holds now, or no more than its header. Raises CountersError, saying what to do, if it cannot be."""
-    while True:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise CountersError(
-                f"{path}: {error.strerror}; is a feeder with this telemetry.counters running?"
-            ) from error
-        try:
-            status = os.fstat(fd)
-            size = status.st_size // _WORD
-            if not stat.S_ISREG(status.st_mode) or size < _HEADER_WORDS:
-                raise CountersError(f"{path}: no counters file, or cut short; {_REMEDY}")
-            with (
-                mmap.mmap(fd, size * _WORD, access=mmap.ACCESS_READ) as mapped,
-                memoryview(mapped) as raw,
-                raw.cast("q") as words,
-            ):
-                _check(path, words, schema)
-                used = words[_USED]
-                if used <= size:
-                    return _counters(path, words, used if records else _HEADER_WORDS)
-            if os.fstat(fd).st_size < used * _WORD:
-                raise CountersError(f"{path}: cut short; {_REMEDY}")
-            # It has grown since it was mapped: once more.
-        finally:
-            os.close(fd)
+    """What the file holds now, or no more than its header. Raises CountersError, saying what to do, if it cannot be.
+
+    It is read, not mapped: a file that is cut short meanwhile is an error, and no fatal signal.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise CountersError(f"{path}: {error.strerror}; is a feeder with this telemetry.counters running?") from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise CountersError(f"{path}: no counters file; {_REMEDY}")
+        file = _File(path, fd)
+        header = file.words(0, _HEADER_WORDS)
+        _check(path, header, schema)
+        return _counters(header, list(_records(file, header[_USED])) if records else [])
+    finally:
+        os.close(fd)
 
 
 def _refuse_a_living_owner(path: Path, schema: int) -> None:
@@ -198,14 +200,24 @@ def _refuse_a_living_owner(path: Path, schema: int) -> None:
         raise CountersError(f"{path}: the feeder of process {owner.pid} writes it; give this one its own")
 
 
-class _Words(Protocol):
-    @overload
-    def __getitem__(self, index: int) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> "memoryview[int]": ...
+class _File:
+    """A counters file to read from."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+
+    def words(self, position: int, count: int) -> "memoryview[int]":
+        """A copy of so many words. Raises CountersError if there are fewer."""
+        end = (position + count) * _WORD
+        # Its size first: what a damaged word asks for may be more than there is memory.
+        data = os.pread(self._fd, count * _WORD, position * _WORD) if end <= os.fstat(self._fd).st_size else b""
+        if len(data) < count * _WORD:
+            raise CountersError(f"{self.path}: cut short; {_REMEDY}")
+        return memoryview(data).cast("q")
 
 
-def _check(path: Path, words: _Words, schema: int) -> None:
+def _check(path: Path, words: "memoryview[int]", schema: int) -> None:
     if words[0] != _MAGIC:
         raise CountersError(f"{path}: not a counters file; is telemetry.counters right?")
     if words[_VERSION] != LAYOUT_VERSION or words[_SCHEMA] != schema:
@@ -214,7 +226,7 @@ def _check(path: Path, words: _Words, schema: int) -> None:
         raise CountersError(f"{path}: damaged; {_REMEDY}")
 
 
-def _counters(path: Path, words: _Words, used: int) -> Counters:
+def _counters(words: "memoryview[int]", records: list[Record]) -> Counters:
     return Counters(
         words[_PID],
         words[_PROCESS_START],
@@ -224,32 +236,33 @@ def _counters(path: Path, words: _Words, used: int) -> Counters:
         words[_BEAT_WALL],
         words[_ENDED] != 0,
         words[_TEXT : _TEXT + _TEXT_WORDS].tobytes().rstrip(b"\0").decode(errors="replace"),
-        list(_records(path, words, used)),
+        records,
     )
 
 
-def _records(path: Path, words: _Words, used: int) -> Iterator[Record]:
-    position = _HEADER_WORDS
-    while position < used:
-        size = words[position]
-        if not _VALUES <= size <= used - position:
-            raise CountersError(f"{path}: damaged at word {position}; {_REMEDY}")
-        record = _record(words, position, size)
-        if record is not None:
-            yield record
+def _records(file: _File, used: int) -> Iterator[Record]:
+    # Of three copies, made one after the other, the second holds what belongs to a head that the others agree in.
+    copies = [file.words(_HEADER_WORDS, used - _HEADER_WORDS) for _ in range(3)]
+    position, end = 0, used - _HEADER_WORDS
+    while position < end:
+        size = copies[0][position]
+        if not _VALUES <= size <= end - position:
+            raise CountersError(f"{file.path}: damaged at word {_HEADER_WORDS + position}; {_REMEDY}")
+        found = [copy[position : position + size] for copy in copies]
+        for _ in range(_TRIES):
+            before, record, after = found
+            if not before[1] & 1 and before[:_VALUES] == after[:_VALUES]:
+                if before[3] >= 0:  # not free
+                    yield _record(before, record)
+                break
+            found = [file.words(_HEADER_WORDS + position, size) for _ in range(3)]
+        # One that still changes is left out: its writer died while it was at it.
         position += size
 
 
-def _record(words: _Words, position: int, size: int) -> Record | None:
-    """The record, or None if it is free, or still changes: its writer died while it was at it."""
-    for _ in range(_TRIES):
-        version = words[position + 1]
-        kind, length = words[position + 2], words[position + 3]
-        label = words[position + 4 : position + _VALUES].tobytes()
-        values = words[position + _VALUES : position + size].tolist()
-        if not version & 1 and words[position + 1] == version:
-            return None if length < 0 else Record(kind, label[:length].decode(errors="replace"), values)
-    return None
+def _record(head: "memoryview[int]", record: "memoryview[int]") -> Record:
+    label = head[4:_VALUES].tobytes()[: head[3]]
+    return Record(head[2], label.decode(errors="replace"), record[_VALUES:].tolist())
 
 
 def _words_of(text: str, count: int) -> Sequence[int]:

@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from feeder.bybit.connection_status import VenueLag
+from feeder.errors import CountersError
 from feeder.market.status import BookStatus, StatusReason
 from feeder.telemetry.copier import VISITS_PER_TICK
 from feeder.telemetry.metrics import METRICS_OF, Of
@@ -228,3 +229,20 @@ async def test_at_the_end_the_last_counts_are_in_the_file(plant):
     plant.copier.close()
     assert plant.read().ended
     assert plant.value("feeder_book_restarts_total") == 4
+
+
+async def test_a_counters_file_that_cannot_be_stored_into_any_longer_is_logged_once_and_ends_nothing(
+    plant, monkeypatch
+):
+    plant.ticks(3)
+
+    def cut() -> None:
+        raise CountersError("counters.dat: somebody has cut it short")
+
+    with monkeypatch.context() as patch, structlog.testing.capture_logs() as logs:
+        patch.setattr(plant.writer, "_look", cut)
+        plant.ticks(300)
+        plant.copier._visit(plant.copier._targets[0])  # as `close` does, too
+    assert [(line["event"], line["error"]) for line in logs] == [
+        ("counters not copied", "CountersError('counters.dat: somebody has cut it short')"),
+    ]

@@ -81,18 +81,18 @@ def test_the_file_grows_and_what_was_there_stays(path):
 
 def test_growing_while_it_is_read_is_no_damage(path, monkeypatch):
     file = writer(path)
-    real, sizes = os.fstat, []
+    file.add(1, "first", 8)
+    real, sizes = os.pread, []
 
-    def fstat(fd: int) -> os.stat_result:
-        found = real(fd)
-        if not sizes:
-            for number in range(1000):  # behind the reader's back
-                file.add(1, str(number), 8)
-        sizes.append(found.st_size)
-        return found
+    def pread(fd: int, count: int, offset: int) -> bytes:
+        data = real(fd, count, offset)
+        sizes.append(os.fstat(fd).st_size)
+        for _ in range(1000):  # behind the reader's back
+            file.add(1, "later", 8)
+        return data
 
-    monkeypatch.setattr(counters.os, "fstat", fstat)
-    assert len(read(path, SCHEMA).records) == 1000
+    monkeypatch.setattr(counters.os, "pread", pread)
+    assert read(path, SCHEMA).records == [Record(1, "first", [0] * 8)]
     assert sizes[-1] > sizes[0]
 
 
@@ -143,33 +143,34 @@ def test_a_new_feeder_takes_the_place_and_the_old_one_disturbs_nobody(path):
 # Torn reads -----------------------------------------------------------------------------------------------------------
 
 
-class Changing:
-    """Words that change under the reader's hands: the n-th look at anything does something first."""
-
-    def __init__(self, words: "memoryview[int]", when: int, change: object) -> None:
-        self._words, self._when, self._change = words, when, change
-        self.looks = 0
-
-    def __getitem__(self, index: "int | slice") -> object:
-        if self.looks == self._when:
-            self._change()
-        self.looks += 1
-        return self._words[index]
-
-
-@pytest.mark.parametrize("when", range(1, 6))
-def test_a_record_that_is_replaced_while_it_is_read_is_read_again(path, when):
+@pytest.mark.parametrize("ascending", [True, False])
+@pytest.mark.parametrize("word", range(14))
+@pytest.mark.parametrize("copy", [1, 2, 3])
+def test_a_record_that_is_replaced_while_it_is_read_is_old_or_new_as_a_whole(path, monkeypatch, copy, word, ascending):
     file = writer(path)
     position = file.add(1, "old", 2)
     file.store(position, [1, 1])
+    real, copies = os.pread, []
 
-    def replace() -> None:
-        file.remove(position)
-        assert file.add(1, "new", 2) == position
-        file.store(position, [2, 2])
+    def pread(fd: int, count: int, offset: int) -> bytes:
+        """A copy that is made word by word, and is at `word` when the record changes."""
+        copies.append(offset)
+        if len(copies) != copy + 1:  # the first is of the header
+            return real(fd, count, offset)
+        halves = [(0, word * 8), (word * 8, count - word * 8)]
+        done = {}
+        for start, size in halves if ascending else reversed(halves):
+            if done:
+                file.remove(position)
+                assert file.add(1, "new", 2) == position
+                file.store(position, [2, 2])
+            done[start] = done.get(start, b"") + real(fd, size, offset + start)
+        return b"".join(done[start] for start in sorted(done))
 
-    words = Changing(file._words, when, replace)
-    assert counters._record(words, position, 14) == Record(1, "new", [2, 2])
+    monkeypatch.setattr(counters.os, "pread", pread)
+    (found,) = read(path, SCHEMA).records
+    assert found in (Record(1, "old", [1, 1]), Record(1, "new", [2, 2]))
+    assert file.add(1, "third", 2) != position, "it was replaced"
 
 
 def test_a_record_whose_writer_died_while_changing_it_is_left_out(path):
@@ -268,6 +269,68 @@ def test_a_file_that_is_no_counters_file_of_this_version_says_so(path, changes, 
     words_changed(path, **changes)
     with pytest.raises(CountersError, match=message):
         read(path, SCHEMA)
+
+
+TRUNCATED = """
+import os, sys
+from pathlib import Path
+from feeder.errors import CountersError
+from feeder.telemetry.counters import CountersWriter
+path = Path(sys.argv[1])
+file = CountersWriter(path, schema=77, session_id=1, start_ns=0)
+position = file.add(1, "kept", 1)
+os.truncate(path, int(sys.argv[2]))
+for attempt in (
+    lambda: file.beat(1, 2),
+    lambda: file.add(1, "late", 1),
+    lambda: file.store(position, [1]),
+    lambda: file.remove(position),
+):
+    try:
+        attempt()
+    except CountersError as error:
+        print(error)
+file.close()
+"""
+
+
+@pytest.mark.parametrize("length", [0, 130, 4096])
+def test_a_file_that_is_cut_short_under_its_writer_is_an_error_and_no_fatal_signal(path, length):
+    done = subprocess.run([sys.executable, "-c", TRUNCATED, str(path), str(length)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(f"{path}: somebody has cut it short; feeder makes a new one") == 4
+
+
+READER = """
+import sys, time
+from pathlib import Path
+from feeder.errors import CountersError
+from feeder.telemetry.counters import read
+print("reads", flush=True)
+end, good, bad = time.monotonic() + 1, 0, 0
+while time.monotonic() < end:
+    try:
+        read(Path(sys.argv[1]), 77)
+        good += 1
+    except CountersError:
+        bad += 1
+print(good > 10 and bad > 10)
+"""
+
+
+def test_a_file_that_is_cut_short_and_made_whole_while_it_is_read_is_no_fatal_signal(path):
+    file = writer(path)
+    for number in range(1000):
+        file.add(1, str(number), 8)
+    whole = path.read_bytes()
+    reader = subprocess.Popen([sys.executable, "-c", READER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert reader.stdout.readline() == "reads\n"
+    while reader.poll() is None:
+        os.truncate(path, 0)
+        with path.open("r+b") as damaged:
+            damaged.write(whole)
+        time.sleep(0.002)
+    assert (reader.communicate()[0], reader.returncode) == ("True\n", 0)
 
 
 def test_a_label_that_is_no_text_is_no_error(path):
