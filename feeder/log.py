@@ -41,33 +41,35 @@ _NEWS_LENGTH = 200
 
 
 class StandardError:
-    """Standard error as a log's stream that never raises or waits: a full disk or an idle reader must not stop a book.
+    """Standard error, never raising or waiting: a full disk or an idle reader must not stop a book.
 
-    The stream is looked up at each line; lines that could not be written are counted.
+    The stream is looked up at each line; lines that could not be written, or not to their end, are counted.
     """
 
     def __init__(self) -> None:
         self.lost_lines = 0
+        self._torn = False  # a line has begun and could not be ended
 
-    def write(self, text: str) -> int:
-        """Write, or count the line as lost."""
+    def write(self, text: str) -> None:
+        """Write whole lines, or count them as lost."""
+        ends = int(self._torn)  # an end for the line before
+        text = "\n" * ends + text
+        # A pipe that is not full takes so many bytes at once; a socket to journald, or a terminal, takes more.
+        most = select.PIPE_BUF if text.isascii() else select.PIPE_BUF // 4
+        written = 0
         try:
-            if self._is_full():
-                raise BlockingIOError
-            return sys.stderr.write(text)
+            while written < len(text):
+                if self._is_full():
+                    raise BlockingIOError
+                sys.stderr.write(text[written : written + most])
+                sys.stderr.flush()
+                written += most
+                self._torn = written < len(text)
         except (OSError, ValueError, AttributeError):  # ValueError: the stream is closed; AttributeError: it never was
-            self.lost_lines += text.count("\n")
-            return 0
-
-    def flush(self) -> None:
-        """Flush, if that is possible."""
-        try:
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):
-            self.lost_lines += 1
+            self.lost_lines += text.count("\n", max(written, ends))
 
     def _is_full(self) -> bool:
-        """Whether writing would wait for a reader. A pipe that is not full takes 4 KiB, a socket to journald more."""
+        """Whether writing would wait for a reader."""
         try:
             descriptor = sys.stderr.fileno()
         except (AttributeError, OSError, ValueError):
@@ -161,7 +163,6 @@ class Output:
         for name, value in traces.items():
             line[name] = plain("", value)
         standard_error.write(self._render(line) + "\n")
-        standard_error.flush()
 
 
 output = Output()

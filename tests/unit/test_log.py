@@ -91,6 +91,40 @@ def test_a_reader_that_reads_no_more_is_not_waited_for(monkeypatch):
     assert b"book live" in after
 
 
+def test_a_line_that_fits_into_the_pipe_only_in_part_is_not_waited_for_and_spoils_no_other(monkeypatch):
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, b"x" * 4096):
+            pass
+    os.set_blocking(writing, True)
+    os.read(reading, 4096)
+    with os.fdopen(writing, "w", buffering=1) as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        log.configure("info", as_json=True)
+        before = log.standard_error.lost_lines
+        thread = threading.Thread(target=log.logger("test").error, args=("failed",), kwargs={"error": "e" * 7000})
+        thread.daemon = True
+        thread.start()
+        thread.join(5)
+        returned = not thread.is_alive()
+        lost = log.standard_error.lost_lines - before
+        log.logger("test").warning("book stale")
+        assert log.standard_error.lost_lines - before == 2
+        os.set_blocking(reading, False)
+        seen = os.read(reading, 1 << 20)
+        thread.join()
+        log.logger("test").warning("book live")
+        seen += os.read(reading, 1 << 20)
+        os.close(reading)
+    assert returned
+    assert lost == 1
+    torn, whole, rest = seen.lstrip(b"x").split(b"\n")
+    assert torn.startswith(b'{"event": "failed"')
+    assert json.loads(whole)["event"] == "book live"
+    assert rest == b""
+
+
 class Unprintable:
     def __repr__(self) -> str:
         raise RuntimeError("no")
