@@ -226,11 +226,12 @@ class Copier:
     def _fail(self, kind: type, error: Exception) -> None:
         """Counted each time, logged once per kind of thing, and once for all if nothing at all can be stored."""
         self._plant.failures += 1
-        if isinstance(error, CountersError):
+        known = isinstance(error, CountersError)
+        if known:
             kind = CountersWriter
         if kind not in self._failed:
             self._failed.add(kind)
-            _log.error("counters not copied", error=repr(error), exc_info=error)
+            _log.error("counters not copied", error=str(error) if known else repr(error), exc_info=not known and error)
 
 
 class _Plain:

@@ -243,6 +243,6 @@ async def test_a_counters_file_that_cannot_be_stored_into_any_longer_is_logged_o
         patch.setattr(plant.writer, "_look", cut)
         plant.ticks(300)
         plant.copier._visit(plant.copier._targets[0])  # as `close` does, too
-    assert [(line["event"], line["error"]) for line in logs] == [
-        ("counters not copied", "CountersError('counters.dat: somebody has cut it short')"),
+    assert [(line["event"], line["error"], line["exc_info"]) for line in logs] == [
+        ("counters not copied", "counters.dat: somebody has cut it short", False),
     ]
