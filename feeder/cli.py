@@ -112,7 +112,10 @@ def _run(args: argparse.Namespace) -> int:
         on_stop(service.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload_soon)
         await service.run()
-        return 0
+        # Everything has been said and closed. What uvloop would still wait for is a name server without an answer, whom
+        # nobody can interrupt: a minute, as the system's resolver may be set up.
+        sys.stderr.flush()
+        os._exit(0)
 
     return _serve(run)
 

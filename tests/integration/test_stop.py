@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.helpers.farewell import Farewell, farewell
 from tests.helpers.processes import Program, feeder, multicast_section, simulator, until
+from tests.helpers.require import require_namespaces
 
 NOBODY = "127.0.0.1:9"
 LIMIT = 5.0  # seconds
@@ -86,6 +87,28 @@ async def plant(folder: Path, symbols: int, rate: int) -> AsyncIterator[tuple[Pr
 
 async def all_live(program: Program, count: int) -> None:
     await until(lambda: program.log.count("book live") == count, 30, "every book LIVE")
+
+
+async def test_while_names_are_looked_up_and_nobody_answers(tmp_path):
+    require_namespaces()
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("nameserver 192.0.2.1\noptions timeout:30 attempts:5\n")
+    network = (
+        "ip link set lo up && ip route add 224.0.0.0/4 dev lo && ip route add 192.0.2.0/24 dev lo &&"
+        f' mount --bind {resolver} /etc/resolv.conf && exec "$@"'
+    )
+    settings = {
+        "exchange": {"websocket_url": "ws://nowhere.example", "rest_url": "http://nowhere.example"},
+        "subscriptions": [{"category": "linear", "symbols": "all"}],
+        "multicast": multicast_section(),
+    }
+    async with feeder(tmp_path, settings, within=["unshare", "--net", "--mount", "sh", "-c", network, "-"]) as program:
+        sockets = Path(f"/proc/{program.process.pid}/net/udp")
+        await until(lambda: ":0035 01" in sockets.read_text(), 20, "a question to the name server, port 53")
+        began = time.monotonic()
+        assert await program.end() == 0, program.log
+        assert time.monotonic() - began < LIMIT
+        assert "feeder stopped" in program.log
 
 
 async def test_while_the_books_are_being_synchronised(tmp_path):
