@@ -29,6 +29,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from feeder.bybit.topics import DEPTHS
 from feeder.errors import ConfigError, ControlError
@@ -74,7 +75,7 @@ class Operations(Protocol):
     async def subscribe(
         self, instruments: Sequence[InstrumentKey], depth: int | None, *, trades: bool
     ) -> list[Outcome]:
-        """Follow these as well; `depth` None is what the category has by default."""
+        """Follow these as well; `depth` None is the present one, or what the category has by default."""
         ...
 
     async def unsubscribe(self, instruments: Sequence[InstrumentKey]) -> list[Outcome]:
@@ -279,6 +280,11 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end.cancel()
         super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **facts: Any) -> None:
+        """But for what is no HTTP: the client is told, and may not fill the log with tracebacks."""
+        if not isinstance(facts.get("exc_info"), HttpProcessingError):
+            super().log_exception(*args, **facts)
 
 
 class _Refused(asyncio.Protocol):

@@ -251,6 +251,28 @@ async def test_a_client_that_is_slow_is_cut_off(served, monkeypatch):
     assert (await served.ask("GET", "/status"))[0] == 200
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"\x16\x03\x01" + bytes(range(256)) + b"\r\n\r\n",
+        b"GET /status HTTP/9.9\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /status HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    ],
+)
+async def test_what_is_no_http_is_told_so_and_logs_nothing(served, caplog, said):
+    reader, writer = await asyncio.open_unix_connection(str(served.path))
+    writer.write(said)
+    async with asyncio.timeout(10):
+        assert b" 400 " in await reader.readline()
+        await reader.read()
+    writer.close()
+    assert [record for record in caplog.records if record.levelname != "DEBUG"] == []
+    assert served.operations.reloads == 0
+
+
 async def test_a_client_that_reads_nothing_is_cut_off(served, monkeypatch):
     monkeypatch.setattr(control, "CONNECTION_SECONDS", 0.2)
     served.operations.rows = 50_000
