@@ -7,6 +7,7 @@ are padded likewise), never a multiple of the tick: old or odd prices off the ti
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -14,16 +15,24 @@ from random import Random
 import aiohttp
 import msgspec
 
-from feeder.clock import Clock
+from feeder.clock import SECOND_NS, Clock
 from feeder.errors import FeederError, FixedPointError, InstrumentError, RestError, VenueError
 from feeder.log import logger
 from feeder.market.fixed_point import FINER_DIGITS, rescale
 from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus, instrument_id, is_symbol
 
 from .instrument_copies import InstrumentCopies
-from .instruments_info import InstrumentInfo, InstrumentsInfo, log_odd, parse_instrument, turnovers, understood
+from .instruments_info import (
+    InstrumentInfo,
+    InstrumentsInfo,
+    is_trading,
+    log_odd,
+    parse_instrument,
+    turnovers,
+    understood,
+)
 from .pacing import TokenBucket
-from .topics import base_coin
+from .topics import base_coin, last_day
 from .venue_time import TimeSample
 
 OPTION_BASE_COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "MNT")
@@ -90,7 +99,8 @@ class InstrumentTable:
         """Fetch tables anew while they are in use; returns what failed, by category, of which nothing changes.
 
         What the venue lists no longer is CLOSED: of what is published only once it is asked for alone as well, as a
-        listing may be missing in a table for a moment. A table with fewer than half of those we know is a failure.
+        listing may be missing in a table for a moment. A table in which fewer than half of those trade that did so, but
+        for options on their last day, is a failure.
         """
         return await self._each(wanted, self._reload)
 
@@ -116,7 +126,7 @@ class InstrumentTable:
     ) -> dict[str, RestError]:
         """All categories at once; what failed."""
         async with self._info.session() as http:
-            fetches = (fetch(http, category, _coins(category, symbols)) for category, symbols in wanted.items())
+            fetches = (fetch(http, category, listed_by(category, symbols)) for category, symbols in wanted.items())
             results = await asyncio.gather(*fetches, return_exceptions=True)
         failures: dict[str, RestError] = {}
         for category, result in zip(wanted, results, strict=True):
@@ -144,7 +154,7 @@ class InstrumentTable:
             key for key in self._instruments if key[0] == category and (None in coins or base_coin(key[1]) in coins)
         ]
         gone = [key for key in known if key[1] not in listed]
-        self._check_length(category, known, gone)
+        self._check_trading(category, known, infos)
         self._told.add(category)
         self._take(category, infos)
         # The disk may be slow, and books wait for this thread.
@@ -155,16 +165,21 @@ class InstrumentTable:
                 self._forget(key)
         await self._ask_alone(http, [key for key in gone if key in published])
 
-    def _check_length(self, category: str, known: Sequence[InstrumentKey], gone: Iterable[InstrumentKey]) -> None:
-        """Raise RestError for a fresh table that lacks more than half of what the venue told us before."""
-        trading, missing = (
-            sum(self._instruments[key].status is not TradingStatus.CLOSED for key in keys) for keys in (known, gone)
-        )
-        if category in self._told and missing * 2 > trading:
+    def _check_trading(self, category: str, known: Iterable[InstrumentKey], infos: Iterable[InstrumentInfo]) -> None:
+        """Raise RestError for a fresh table in which less than half trades of what the venue told us before."""
+        today = datetime.fromtimestamp(self._clock.wall_ns() / SECOND_NS, UTC).date()
+        trading = {
+            symbol
+            for of, symbol in known
+            if self._instruments[of, symbol].status is TradingStatus.TRADING
+            and (category != Category.OPTION or last_day(symbol) > today)  # otherwise it is to be expected
+        }
+        missing = len(trading.difference(info.symbol for info in infos if is_trading(info)))
+        if category in self._told and missing * 2 > len(trading):
             self.refused_tables += 1
             raise RestError(
-                f"{self._info.rest_url} lists {missing} of {trading} {category} instruments no longer, which is not"
-                " believed; the table stays as it is. If that is so, restart feeder",
+                f"{self._info.rest_url} lists {missing} of {len(trading)} {category} instruments no longer, or not as"
+                " trading, which is not believed; the table stays as it is. If that is so, restart feeder",
                 retriable=True,
             )
 
@@ -352,8 +367,8 @@ class InstrumentTable:
         return merged
 
 
-def _coins(category: str, symbols: Iterable[str] | None) -> Sequence[str | None]:
-    """The base coins of options; of the other categories, which are listed whole, just None."""
+def listed_by(category: str, symbols: Iterable[str] | None) -> Sequence[str | None]:
+    """The base coins that options are listed by; of the other categories, which are listed whole, just None."""
     if category != Category.OPTION:
         return [None]
     return list(OPTION_BASE_COINS if symbols is None else sorted({base_coin(symbol) for symbol in symbols}))

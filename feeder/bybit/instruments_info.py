@@ -126,6 +126,11 @@ def parse_instrument(category: str, info: InstrumentInfo, identity: int) -> Inst
     )
 
 
+def is_trading(info: InstrumentInfo) -> bool:
+    """Whether the venue trades it, as it says."""
+    return _STATUSES.get(info.status) is TradingStatus.TRADING
+
+
 def _written_exponent(text: str) -> int:
     """The exponent of the last digit written, zeros included, at the finest -18."""
     return max(-len(text.partition(".")[2]), FINEST_EXPONENT)

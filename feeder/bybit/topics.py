@@ -4,8 +4,11 @@ Source: Bybit v5, websocket/public/orderbook (depths) and websocket/wss-authenti
 so that a change of the venue's is a change of a table.
 """
 
+import contextlib
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from feeder.errors import VenueError
 from feeder.market.instrument import Category
@@ -22,6 +25,9 @@ CHARACTERS_PER_CONNECTION = 21_000  # the venue's limit on the text of all args 
 TOPICS_PER_CONNECTION = 200  # ours, below every limit of the venue: a dead socket takes few books with it
 ARGS_PER_REQUEST: Mapping[str, int] = {Category.SPOT: 10, Category.OPTION: 2000}
 """The venue's limit on args of one request; futures have none but the characters."""
+
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,15 @@ class TradeTopic:
 def base_coin(symbol: str) -> str:
     """The coin an option symbol starts with: BTC of BTC-30JUN23-45000-P."""
     return symbol.partition("-")[0]
+
+
+def last_day(symbol: str) -> date:
+    """The day an option symbol expires on: 2023-06-30 of BTC-30JUN23-45000-P; the last of all days if it has none."""
+    found = re.fullmatch("([0-9]{1,2})([A-Z]{3})([0-9]{2})", symbol.split("-")[1] if "-" in symbol else "")
+    if found is not None and found[2] in _MONTHS:
+        with contextlib.suppress(ValueError):  # the 31st of June
+            return date(2000 + int(found[3]), _MONTHS.index(found[2]) + 1, int(found[1]))
+    return date.max
 
 
 def book_topic(category: str, depth: int, symbol: str) -> str:

@@ -10,7 +10,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from feeder.bybit.instruments import InstrumentTable
-from feeder.clock import ManualClock
+from feeder.clock import SECOND_NS, ManualClock
 from feeder.errors import InstrumentError
 from feeder.market.instrument import InstrumentKey, TradingStatus
 
@@ -173,6 +173,32 @@ async def test_entry_that_makes_no_sense_closes_no_published_instrument(rest: Re
     exchange.trade("linear", "B", priceFilter=None)
     assert await instruments.reload({"linear": None}) == {}
     assert {instruments.get(("linear", symbol)).status for symbol in "AB"} == {TradingStatus.TRADING}
+
+
+async def test_table_in_which_hardly_anything_trades_any_longer_is_not_believed(rest: Rest, exchange: Exchange) -> None:
+    instruments = await loaded(rest, ("linear", "A"))
+    for status in ("Closed", "Delivering", "PreLaunch", "Whatever"):
+        exchange.trade("linear", "A", "B", "C", status=status)
+        failure = (await instruments.reload({"linear": None}))["linear"]
+        assert "lists 3 of 4 linear instruments no longer, or not as trading" in str(failure)
+        assert instruments.symbols("linear") == ["A", "B", "C", "D"]
+    assert instruments.refused_tables == 4
+    exchange.trade("linear", "A", "B")
+    assert await instruments.reload({"linear": None}) == {}
+
+
+async def test_options_past_their_last_day_may_all_be_gone(rest: Rest, exchange: Exchange) -> None:
+    clock = ManualClock(wall_ns=1_795_766_400 * SECOND_NS)  # 2026-11-27 08:00 UTC
+    expired = [f"BTC-{day}-{strike}-C" for day in ("20NOV26", "26NOV26", "27NOV26") for strike in range(5)]
+    exchange.trade("option", *expired, "BTC-28NOV26-1-C", "BTC-25DEC26-1-C-USDT")
+    instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
+    await load(instruments, {"option": [CALL[1]]})
+    exchange.forget("option", *expired)
+    exchange.trade("option", "BTC-29NOV26-1-C")
+    assert await instruments.reload({"option": [CALL[1]]}) == {}
+    assert instruments.symbols("option") == ["BTC-25DEC26-1-C-USDT", "BTC-28NOV26-1-C", "BTC-29NOV26-1-C"]
+    exchange.forget("option", "BTC-25DEC26-1-C-USDT", "BTC-28NOV26-1-C")
+    assert "lists 2 of 3 option instruments" in str((await instruments.reload({"option": [CALL[1]]}))["option"])
 
 
 async def test_table_that_lacks_more_than_half_is_not_believed(rest: Rest, exchange: Exchange, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Topics are built, split and packed by the venue's rules."""
 
+from datetime import date
+
 import pytest
 
 from feeder.bybit.topics import (
@@ -8,6 +10,7 @@ from feeder.bybit.topics import (
     TradeTopic,
     book_topic,
     has_room,
+    last_day,
     pack,
     parse_topic,
     trade_topic,
@@ -79,3 +82,15 @@ def test_connection_is_full_by_count_or_by_characters() -> None:
     assert has_room(["x"] * 199, ["y"])
     assert not has_room(["x"] * 199, ["y", "z"])
     assert not has_room(["x" * 1000] * 20, ["y" * 1000])
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day"),
+    [
+        ("BTC-30JUN23-45000-P", date(2023, 6, 30)),
+        ("ETH-1JAN27-3000-C-USDT", date(2027, 1, 1)),
+        *((odd, date.max) for odd in ("BTCUSDT", "BTC-", "BTC-31JUN26-1-C", "BTC-1XXX26-1-C", "BTC-PERP", "")),
+    ],
+)
+def test_last_day_of_an_option_is_in_its_symbol(symbol: str, day: date) -> None:
+    assert last_day(symbol) == day
