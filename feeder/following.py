@@ -10,9 +10,10 @@ import gc
 import math
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from random import Random
 
-from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.instruments import InstrumentTable, listed_by
 from feeder.bybit.pacing import backoff_delay
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.bybit.universe import Rule, Turnover, wanted
@@ -59,7 +60,8 @@ class Following:
         self._clock = clock
         self._random = random
         self._ids = config.ids
-        self._loaded: set[str] = set()  # categories whose instruments are known
+        # By category whose instruments are known: as the exchange lists them, for options the base coins.
+        self._loaded: dict[str, frozenset[str | None]] = {}
         self._turnover: dict[str, Turnover] = {}
         self._connected = False  # or about to be
         self._outage = Outage()
@@ -73,18 +75,25 @@ class Following:
         """Follow what another configuration says. Raises ConfigError, and changes nothing, if none of it can be."""
         before = self._rules, self._refresh_seconds
         self._take(config)
-        known = self._wanted()
-        if not self._missing() and not any(map(self._is_known, known)):
+        # Judged as a whole, other shards' books included and nothing by hand: all shards find the same.
+        named = self._by_rules()
+        if not self._missing() and not any(map(self._is_known, named)):
             self._rules, self._refresh_seconds = before
-            raise _nothing_to_follow(next(iter(known), None))
+            raise _nothing_to_follow(next(iter(named), None))
         return self._settle_news()
 
     def subscribe(self, keys: Sequence[InstrumentKey], depth: int | None, *, trades: bool) -> Changes:
-        """Follow these as well, until the feeder ends; depth None: as is usual for the category."""
-        for category, symbol in keys:
-            entry = Subscribed(category=category, symbols=[symbol], depth=depth or 0, trades=trades)  # type: ignore[arg-type]
-            self.by_hand[category, symbol] = Subscription(category, symbol, entry.depth, trades)
-        return self._settle_news()
+        """Follow these as well, until the feeder ends.
+
+        Depth None: as it is followed or configured, otherwise as is usual for the category.
+        """
+        present = self._by_rules() | self.roster.followed
+        for key in keys:
+            category, symbol = key
+            known = present[key].depth if key in present else 0
+            entry = Subscribed(category=category, symbols=[symbol], depth=depth or known, trades=trades)  # type: ignore[arg-type]
+            self.by_hand[key] = Subscription(category, symbol, entry.depth, trades)
+        return self._settle_news(keys)
 
     def unsubscribe(self, keys: Sequence[InstrumentKey]) -> Changes:
         """Follow these no longer, whatever the configuration says, until the feeder ends."""
@@ -96,7 +105,8 @@ class Following:
 
         Raises ConfigError when there is nothing to follow at the start, RestError when it is no use to ask again.
         """
-        refresh_at = math.inf
+        refreshed_at = self._clock.monotonic()
+        refresh_at = refreshed_at + self._until_refresh()
         learn_at = -math.inf
         attempt = 0
         while True:
@@ -105,14 +115,17 @@ class Following:
             if missing and now >= learn_at:
                 attempt += 1
                 learn_at = now + await self._learn(missing, attempt)
+            elif not missing and not self._connected:  # what could not be learned is not wanted any longer
+                await self._connect()
             elif self._connected and (now >= refresh_at or not self._asked_again):
                 self._asked_again = True
-                refresh_at = math.inf
                 await self.refresh()
+                refreshed_at = self._clock.monotonic()
+                refresh_at = refreshed_at + self._until_refresh()
             else:
                 attempt = attempt if missing else 0
-                if refresh_at == math.inf or self._news.is_set():
-                    refresh_at = now + self._until_refresh()
+                if self._news.is_set():  # perhaps of another interval; however often there are news, it ends
+                    refresh_at = refreshed_at + self._until_refresh()
                 self._news.clear()
                 await self._until(min(refresh_at, learn_at if missing else math.inf))
 
@@ -134,11 +147,8 @@ class Following:
     def _wanted(self) -> dict[InstrumentKey, Subscription]:
         """By rules and by hand, as far as this process serves it and what it needs is known."""
         missing = self._missing()
-        rules = [rule for rule in self._rules if rule.category not in missing]
-        trading = {rule.category: self._instruments.symbols(rule.category) for rule in rules}
-        followed = self.roster.followed
-        result = {key: subscription for key, subscription in followed.items() if key[0] in missing}
-        result |= wanted(rules, trading, self._turnover, followed)
+        result = {key: subscription for key, subscription in self.roster.followed.items() if key[0] in missing}
+        result |= self._by_rules()
         for key, subscription in self.by_hand.items():
             if subscription is None:
                 result.pop(key, None)
@@ -146,10 +156,21 @@ class Following:
                 result[key] = subscription
         return {key: subscription for key, subscription in result.items() if self._publisher.serves(self.id_of(key))}
 
+    def _by_rules(self) -> dict[InstrumentKey, Subscription]:
+        """What the configuration says, whoever serves it, as far as what that needs is known."""
+        missing = self._missing()
+        rules = [rule for rule in self._rules if rule.category not in missing]
+        trading = {rule.category: self._instruments.symbols(rule.category) for rule in rules}
+        return wanted(rules, trading, self._turnover, self.roster.followed)
+
     def _settle(self) -> Changes:
         """Have the roster follow what is wanted now."""
         changes = self.roster.follow(self._wanted())
         self._publisher.complete = not self._missing()
+        needed = self._needed()
+        for known in (self._loaded, self._turnover):
+            for category in known.keys() - needed:
+                del known[category]  # it gets old: should the category be wanted again, it is learned anew
         if changes.subscribed or changes.unsubscribed:
             _log.info(
                 "books followed",
@@ -160,9 +181,12 @@ class Following:
             )
         return changes
 
-    def _settle_news(self) -> Changes:
-        """Something else is wanted: follow it as far as it is known, and have `run` learn the rest."""
-        before = self.roster.refused.keys()
+    def _settle_news(self, asked_for: Sequence[InstrumentKey] = ()) -> Changes:
+        """Something else is wanted: follow it as far as it is known, and have `run` learn the rest.
+
+        What was refused before is asked about again if it is just this that is asked for.
+        """
+        before = self.roster.refused.keys() - set(asked_for)
         changes = self._settle()
         self._asked_again &= changes.refused.keys() <= before
         self._news.set()
@@ -183,9 +207,21 @@ class Following:
 
     def _missing(self) -> set[str]:
         """The categories of which too little is known to settle their rules."""
-        needed = {rule.category for rule in self._rules} | {key[0] for key, by_hand in self.by_hand.items() if by_hand}
         ranked = {rule.category for rule in self._rules if rule.top is not None}
-        return (needed - self._loaded) | (ranked - self._turnover.keys())
+        return self._unknown().keys() | (ranked - self._turnover.keys())
+
+    def _needed(self) -> set[str]:
+        """The categories of which something is wanted."""
+        return {rule.category for rule in self._rules} | {key[0] for key, by_hand in self.by_hand.items() if by_hand}
+
+    def _unknown(self) -> dict[str, list[str] | None]:
+        """The categories whose instruments are not known, or not those of each base coin, with what is wanted of it."""
+        wanted = {category: self._symbols(category) for category in sorted(self._needed())}
+        return {
+            category: symbols
+            for category, symbols in wanted.items()
+            if not self._loaded.get(category, frozenset()).issuperset(listed_by(category, symbols))
+        }
 
     def _symbols(self, category: str) -> list[str] | None:
         """Those wanted by name; None for all. Options are listed per base coin, so that it matters."""
@@ -199,9 +235,11 @@ class Following:
 
     async def _learn(self, missing: set[str], attempt: int) -> float:
         """Ask for what is missing and follow what can be; seconds until the next attempt at what is missing still."""
-        unknown = {category: self._symbols(category) for category in sorted(missing - self._loaded)}
+        unknown = self._unknown()
         failures = await self._instruments.load(unknown)
-        self._loaded |= unknown.keys() - failures.keys()
+        for category in unknown.keys() - failures.keys():
+            known = self._loaded.get(category, frozenset())
+            self._loaded[category] = known.union(listed_by(category, unknown[category]))
         failures |= await self._rank(missing - failures.keys())
         if not self._connected:
             if len(failures) == len(missing):
@@ -228,7 +266,7 @@ class Following:
             )
         return delay
 
-    async def _rank(self, categories: set[str]) -> dict[str, RestError]:
+    async def _rank(self, categories: AbstractSet[str]) -> dict[str, RestError]:
         """Ask for the turnover of those categories whose symbols go by it; what failed."""
         failures: dict[str, RestError] = {}
         for category in sorted({rule.category for rule in self._rules if rule.top is not None} & categories):
@@ -240,9 +278,10 @@ class Following:
 
     async def _connect(self) -> None:
         """The first books are there, or more of those wanted at the start."""
-        if not self._missing() and self.roster.refused and not self.roster.followed:
-            raise _nothing_to_follow(next(iter(self.roster.refused)))
         if not self._connected:
+            named = self._by_rules()
+            if named and not self._missing() and not any(map(self._is_known, named)):
+                raise _nothing_to_follow(next(iter(named)))
             self._connected = True
             await self._pool.start()
         # What exists now lives as long as the process; the collector need not look at it again.
@@ -277,13 +316,16 @@ class Following:
 
     async def refresh(self) -> None:
         """Ask the exchange anew; a category of which it does not tell stays as it is until the next time."""
-        categories = self._loaded & ({rule.category for rule in self._rules} | {key[0] for key in self.roster.followed})
+        asked = {category: self._symbols(category) for category in sorted(self._loaded)}
         errors: list[RestError] = []
         try:
-            await self._pool.refresh({category: self._symbols(category) for category in sorted(categories)})
+            await self._pool.refresh(asked)
         except RestError as error:
             errors.append(error)
-        errors += (await self._rank(categories)).values()
+        await asyncio.sleep(0)  # a book that has just been closed says so itself, before it is followed no longer
+        errors += (await self._rank(asked.keys())).values()
+        for category in asked.keys() & self._loaded.keys():  # what is not asked for any more gets old
+            self._loaded[category] = self._loaded[category].intersection(listed_by(category, asked[category]))
         for failure in errors:
             _log.warning("universe not refreshed", error=str(failure))
         self.refreshes["failed" if errors else "ok"] += 1

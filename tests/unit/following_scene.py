@@ -1,12 +1,12 @@
 """A feeder's choice of books with everything real but the exchange: what it lists, and what it is asked for."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any, cast
 
-from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.instruments import InstrumentTable, listed_by
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.clock import ManualClock
 from feeder.config import Config, parse
@@ -29,6 +29,8 @@ class Exchange:
         self.silent: set[str] = set()  # categories that are not answered for
         self.ids: dict[InstrumentKey, int] = {}
         self.calls: list[tuple[object, ...]] = []
+        self.coins: list[list[str]] = []  # of options, as they were asked for
+        self.on_load: Callable[[], object] = lambda: None  # called once, while it answers for the first time
         self.connected = False
         self._table: dict[InstrumentKey, Instrument] = {}
         self._told: dict[str, list[str]] = {}  # what was listed when it was asked
@@ -38,17 +40,23 @@ class Exchange:
 
     async def load(self, wanted: Mapping[str, Iterable[str] | None]) -> dict[str, RestError]:
         failures = {}
-        for category in wanted:
+        on_load, self.on_load = self.on_load, lambda: None
+        on_load()
+        for category, symbols in wanted.items():
             self.calls.append(("load", category))
             if category in self.silent:
                 failures[category] = RestError(f"{category} is silent", retriable=True)
             else:
-                self._load(category)
+                self._load(category, symbols)
         return failures
 
-    def _load(self, category: str) -> None:
-        self._told[category] = list(self.listed[category])
-        for symbol in self.listed[category]:
+    def _load(self, category: str, symbols: Iterable[str] | None) -> None:
+        listed = list(self.listed[category])
+        if category == "option":
+            self.coins.append([coin for coin in listed_by(category, symbols) if coin is not None])
+            listed = [symbol for symbol in listed if symbol.partition("-")[0] in self.coins[-1]]
+        self._told[category] = listed
+        for symbol in listed:
             key = (category, symbol)
             identity = self.ids.get(key, instrument_id(*key))
             self._table.setdefault(key, Instrument(category, symbol, identity, -2, -3, 10, 1))
@@ -96,8 +104,8 @@ class Exchange:
         self.calls.append(("refresh", *wanted))
         if self.silent:
             raise RestError("silent", retriable=True)
-        for category in wanted:
-            self._load(category)
+        for category, symbols in wanted.items():
+            self._load(category, symbols)
 
 
 class Scene:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from feeder.errors import ConfigError, RestError
+from feeder.market.instrument import instrument_id
 from feeder.market.status import BookStatus, StatusReason
 from tests.unit.following_scene import Exchange, Scene, config
 
@@ -24,10 +25,17 @@ async def running(scene: Scene) -> AsyncIterator[Scene]:
         for _ in range(5):
             await asyncio.sleep(0)
         yield scene
+        assert not task.done(), task.exception()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await scene.aclose()
+
+
+async def turns() -> None:
+    """Let everything happen that waits for no time."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def test_listed_books_are_asked_for_in_one_go_and_then_connected():
@@ -243,3 +251,162 @@ async def test_a_book_that_was_closed_is_begun_anew_when_the_exchange_lists_it_a
         await scene.following.refresh()
         assert ("subscribe", "ETHUSDT.50+") in exchange.calls
         assert scene.router.workers["linear", "ETHUSDT"] is not closed
+
+
+# What must not end a feeder, nor bring it to a stop -------------------------------------------------------------------
+
+
+async def test_a_running_feeder_outlives_a_reload_to_symbols_that_a_category_new_to_it_does_not_list():
+    exchange = Exchange(linear=LISTED, spot=["BTCUSDT"])
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        scene.following.change(config({"category": "spot", "symbols": ["NOPEUSDT"]}))
+        await scene.until("load", "spot")
+        await turns()
+        assert list(scene.roster.refused) == [("spot", "NOPEUSDT")]
+        scene.following.change(config({"symbols": ["BTCUSDT"]}))
+        await turns()
+        assert exchange.calls.count(("load", "linear")) == 2, "what was known of it before got old"
+        assert scene.followed == {"BTCUSDT"}
+
+
+async def test_a_running_feeder_outlives_an_operator_who_asks_for_nothing_that_exists():
+    exchange = Exchange(linear=LISTED, spot=["BTCUSDT"])
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        scene.following.unsubscribe([("linear", "BTCUSDT")])
+        scene.following.subscribe([("spot", "NOPEUSDT")], None, trades=True)
+        await scene.until("load", "spot")
+        await turns()
+        assert scene.followed == set()
+        assert list(scene.roster.refused) == [("spot", "NOPEUSDT")]
+
+
+async def test_a_file_read_again_is_good_although_all_its_books_were_let_go_of_by_hand():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        scene.following.unsubscribe([("linear", "BTCUSDT")])
+        assert not scene.following.change(config({"symbols": ["BTCUSDT"]})).subscribed
+
+
+async def test_what_is_known_is_connected_once_what_was_not_answered_is_not_wanted_any_longer():
+    exchange = Exchange(linear=LISTED)
+    exchange.traded["linear"] = {}
+
+    async def unanswered(_category: str) -> dict[str, object]:
+        raise RestError("turnover is not told", retriable=True)
+
+    exchange.turnover = unanswered  # type: ignore[method-assign, assignment]
+    scene = Scene(exchange, {"symbols": {"top": 2}})
+    task = asyncio.create_task(scene.following.run())
+    await scene.until("load", "linear")
+    assert not exchange.connected
+    scene.following.change(config({"symbols": ["BTCUSDT"]}))
+    await turns()
+    assert scene.followed == {"BTCUSDT"}
+    assert exchange.connected
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await scene.aclose()
+
+
+async def test_refreshes_go_on_however_often_the_configuration_is_read_again():
+    exchange = Exchange(linear=LISTED)
+    same = config({"symbols": ["BTCUSDT"]}, universe={"refresh_seconds": 100})
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        for _ in range(4):
+            scene.following.change(same)
+            await turns()
+            assert scene.following.refreshes.total() == 0
+            scene.clock.advance(22)
+        for _ in range(2):
+            scene.following.change(same)
+            await turns()
+            scene.clock.advance(22)
+        assert scene.following.refreshes == {"ok": 1}
+
+
+# Shards ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_one_shard_takes_for_a_good_configuration_no_other_refuses():
+    mine, other = (
+        [symbol for symbol in LISTED if (instrument_id("linear", symbol) % 4 in {0, 2}) is served]
+        for served in (True, False)
+    )
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": LISTED}, serves=[0, 2])) as scene:
+        assert scene.followed == set(mine)
+        scene.following.change(config({"symbols": other}))
+        assert scene.followed == set()
+        with pytest.raises(ConfigError, match="linear:NOPEUSDT"):
+            scene.following.change(config({"symbols": ["NOPEUSDT"]}))
+
+
+async def test_a_misspelt_symbol_does_not_end_the_shard_that_has_no_other():
+    typo = next(name for n in range(99) if instrument_id("linear", name := f"NOPE{n}USDT") % 4 in {0, 2})
+    other = next(symbol for symbol in LISTED if instrument_id("linear", symbol) % 4 in {1, 3})
+    async with running(Scene(Exchange(linear=LISTED), {"symbols": [other, typo]}, serves=[0, 2])) as scene:
+        assert list(scene.roster.refused) == [("linear", typo)]
+
+
+# By hand --------------------------------------------------------------------------------------------------------------
+
+
+async def test_each_time_it_is_asked_for_by_hand_the_exchange_is_asked_about_a_symbol_that_it_did_not_list():
+    exchange = Exchange(linear=LISTED, spot=["BTCUSDT"])
+    new = ("spot", "NEWUSDT")
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        scene.following.subscribe([new], None, trades=True)
+        await scene.until("load", "spot")
+        for asked in (1, 2):
+            scene.following.subscribe([new], None, trades=True)
+            await turns()
+            assert scene.following.refreshes.total() == asked
+            assert new in scene.roster.refused
+        exchange.listed["spot"].append("NEWUSDT")
+        scene.following.subscribe([new], None, trades=True)
+        await turns()
+        assert new in scene.roster.followed
+
+
+async def test_a_book_asked_for_by_hand_without_a_depth_has_the_one_it_is_configured_at():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"], "depth": 200})) as scene:
+        book = scene.router.workers["linear", "BTCUSDT"]
+        scene.following.subscribe([("linear", "BTCUSDT")], None, trades=True)
+        assert scene.router.workers["linear", "BTCUSDT"] is book, "a LIVE book is not begun anew"
+        scene.following.unsubscribe([("linear", "BTCUSDT")])
+        scene.following.subscribe([("linear", "BTCUSDT"), ("linear", "ETHUSDT")], None, trades=True)
+        assert {key[1]: one.depth for key, one in scene.roster.followed.items()} == {"BTCUSDT": 200, "ETHUSDT": 50}
+
+
+# Options, which the exchange lists by base coin -----------------------------------------------------------------------
+
+CALL, OTHER = "BTC-27NOV26-90000-C", "ETH-27NOV26-3000-P"
+
+
+def options(symbols: object) -> dict[str, object]:
+    return {"category": "option", "symbols": symbols}
+
+
+async def test_options_of_another_coin_are_listed_before_they_are_followed():
+    exchange = Exchange(option=[CALL, OTHER])
+    async with running(Scene(exchange, options([CALL]))) as scene:
+        assert exchange.coins == [["BTC"]]
+        scene.following.change(config(options("all")))
+        assert not scene.publisher.complete
+        await turns()
+        assert scene.followed == {CALL, OTHER}
+        assert scene.publisher.complete
+        scene.following.change(config(options([OTHER])))
+        assert scene.publisher.complete, "nothing has to be asked"
+
+
+async def test_options_of_a_coin_that_is_wanted_while_others_are_asked_for_are_asked_for_next():
+    exchange = Exchange(option=[CALL, OTHER])
+    scene = Scene(exchange, options([CALL]))
+    exchange.on_load = lambda: scene.following.change(config(options([CALL, OTHER])))
+    async with running(scene):
+        await turns()
+        assert exchange.coins == [["BTC"], ["BTC", "ETH"]]
+        assert scene.followed == {CALL, OTHER}
+        assert not scene.roster.refused
