@@ -149,8 +149,7 @@ class BybitPool:
                     depth=subscription.depth,
                     error=str(error),
                 )
-        for stream in touched:
-            stream.wake()
+        self._wake_or_retire(touched)  # one may have carried nothing but trades that are not wanted any longer
         return errors
 
     def unsubscribe(self, keys: Iterable[InstrumentKey]) -> None:

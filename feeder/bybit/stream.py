@@ -164,8 +164,11 @@ class Stream:
         self._set_timer(self.connection.next_timer())
 
     def wake(self) -> None:
-        """Look again at what is due: topics were added or let go of."""
-        self.perform(self.connection.on_timer())
+        """Look again at what is due: topics were added or let go of. A defect costs this connection, not the caller."""
+        try:
+            self.perform(self.connection.on_timer())
+        except Exception as error:  # noqa: BLE001 - else no timer would be set again: no ping, no deadline, no resync
+            self._on_defect(error)
 
     def drop(self, reason: str, status: StatusReason = StatusReason.DISCONNECTED) -> None:
         """Give this socket up; the supervisor makes a new one. `status` is why the books are STALE.
@@ -334,9 +337,5 @@ class Stream:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._transport is None:
-            return
-        try:
-            self.perform(self.connection.on_timer())
-        except Exception as error:  # noqa: BLE001 - else no timer would be set again: no ping, no deadline, no resync
-            self._on_defect(error)
+        if self._transport is not None:
+            self.wake()

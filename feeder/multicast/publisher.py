@@ -214,6 +214,7 @@ class Publisher:
         publisher.unsubscribed()
         self._partition[self.plan.partition_of(publisher.instrument.id)].remove(publisher)
         self._removed[publisher.instrument.id] = publisher.sequences
+        self._failed.discard(publisher)
 
     def flush(self) -> None:
         """Send every open packet, best bids and offers included."""

@@ -173,6 +173,35 @@ async def test_connections_are_closed_with_their_last_book_and_come_again() -> N
         assert feed.sink.of("reset") == []
 
 
+async def test_a_connection_that_carried_trades_alone_is_closed_when_they_are_not_wanted_any_longer() -> None:
+    async with feeding(SimulatorConfig(symbols=2), LINEAR, topics_per_connection=1) as feed:
+        for _ in range(2):
+            feed.subscribe([BTC], trades=True)
+            await feed.until(lambda: len(feed.simulator.exchange.clients) == 2, "a connection for the trades")
+            feed.subscribe([BTC], trades=False)
+            assert len(feed.pool.connections()) == 1
+            await feed.until(lambda: len(feed.simulator.exchange.clients) == 1, "its end")
+        await feed.live([BTC])
+        assert feed.sink.of("reset") == []
+
+
+async def test_a_connection_that_fails_at_it_does_not_keep_the_others_books_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with feeding(SimulatorConfig(symbols=2), LINEAR, topics_per_connection=1) as feed:
+        feed.subscribe([BTC, ETH])
+        await feed.live([BTC, ETH])
+        broken = feed.pool._stream_of[BTC]
+
+        def defect() -> None:
+            raise ValueError("staged")
+
+        monkeypatch.setattr(broken.connection, "on_timer", defect)
+        feed.pool.unsubscribe([BTC, ETH])
+        await feed.until(lambda: not feed.simulator.exchange.clients, "the connections' end")
+        assert feed.pool.connections() == []
+
+
 async def test_trades_of_a_coins_options_go_on_for_those_that_stay() -> None:
     config = SimulatorConfig(symbols=4, categories=("option",), updates_per_second=160.0)
     async with feeding(config, {"option": None}) as feed:

@@ -253,6 +253,22 @@ async def test_a_book_that_was_closed_is_begun_anew_when_the_exchange_lists_it_a
         assert scene.router.workers["linear", "ETHUSDT"] is not closed
 
 
+async def test_a_book_that_the_exchange_closes_says_so_before_it_is_followed_no_longer():
+    exchange = Exchange(linear=list(LISTED))
+    async with running(Scene(exchange, {"symbols": "all"})) as scene:
+        worker = scene.router.workers["linear", "ETHUSDT"]
+
+        async def close(_wanted: object) -> None:
+            exchange.listed["linear"].remove("ETHUSDT")
+            exchange._load("linear", None)
+            scene.router.on_reset(worker.key, 1, StatusReason.DELISTED)
+
+        exchange.refresh = close  # type: ignore[method-assign, assignment]
+        await scene.following.refresh()
+        assert "ETHUSDT" not in scene.followed
+        assert worker.transitions[BookStatus.DELISTED, StatusReason.DELISTED] == 1
+
+
 # What must not end a feeder, nor bring it to a stop -------------------------------------------------------------------
 
 
