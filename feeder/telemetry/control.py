@@ -336,7 +336,7 @@ def _peer(connection: Any) -> tuple[int, int]:
 
 
 async def _body(request: web.Request, kind: type[_Body]) -> _Body:
-    """The body as `kind`, and a line in the log: who changes something is told. Raises _Mistake."""
+    """The body as `kind`, and a line in the log: who changes what is told. Raises _Mistake."""
     try:
         content = await request.read()
     except (web.RequestPayloadError, ConnectionError) as error:  # the latter has left, and gets no answer
@@ -349,7 +349,9 @@ async def _body(request: web.Request, kind: type[_Body]) -> _Body:
         raise _Mistake(f"the body is not JSON: {error}") from error
     if request.transport is not None:
         pid, uid = _peer(request.transport.get_extra_info("socket"))
-        _log.info("control request", request=f"{request.method} {request.path}", address=f"process {pid} of user {uid}")
+        who = f"process {pid} of user {uid}"
+        what = msgspec.structs.asdict(asked)
+        _log.info("control request", request=f"{request.method} {request.path}", address=who, asked=what)
     return asked
 
 

@@ -156,11 +156,15 @@ async def test_the_log_level_is_told_and_set(served):
     assert served.operations.log_level == "debug"
 
 
-async def test_who_changes_something_is_in_the_log(served):
+async def test_who_changes_what_is_in_the_log(served):
     with structlog.testing.capture_logs() as logs:
         await served.ask("POST", "/resync", SOME)
+        await served.ask("POST", "/log-level", {"level": "debug"})
         await served.ask("GET", "/status")
-    assert [(entry["event"], entry["request"]) for entry in logs] == [("control request", "POST /resync")]
+    assert [(entry["event"], entry["request"], entry["asked"]) for entry in logs] == [
+        ("control request", "POST /resync", SOME),
+        ("control request", "POST /log-level", {"level": "debug"}),
+    ]
     assert f"process {os.getpid()} of user {os.getuid()}" in logs[0]["address"]
 
 
