@@ -20,7 +20,7 @@ from tests.helpers.grafana import Panel
 WIDTH, DPI = 8.8, 180  # inches, dots per inch: twice what a README has room for
 _PANEL_HEIGHT = 1.75  # inches
 _MOST_SERIES = 8  # in a legend
-_ONE_LINE = 60  # letters that a panel's title and legend may have beside each other
+_ONE_LINE = 55  # letters that a panel's title and legend may have beside each other
 _COLOURS = {"green": "#3d9a50", "yellow": "#e0b400", "orange": "#ec7f24", "red": "#d33a3f", "gray": "#8e8e8e"}
 _PALETTE = ("#2f6fbf", "#ec7f24", "#3d9a50", "#a352cc", "#d33a3f", "#1f9e9e", "#c2528b", "#8a6d3b")
 _STATES = {2: _COLOURS["red"], 1: _COLOURS["yellow"]}
