@@ -343,14 +343,16 @@ class _Sums:
         self._counters = counters
         self._record = counters.add(Of.BOOKS, "", field_count(Of.BOOKS))
         self._sums = [0] * field_count(Of.BOOKS)
-        self._transitions: Counter[tuple[BookStatus, StatusReason]] = Counter()
+        # From 0, as `_from_zero` has it: a whole exchange lost at once is the first that is ever told of its reason.
+        lost = {(BookStatus.STALE, reason): 0 for reason in StatusReason if reason.name in _RESYNCS}
+        self._transitions: Counter[tuple[BookStatus, StatusReason]] = Counter(lost)
         self._transition_records = _Records(counters, Of.TRANSITIONS)
 
     def grow(self, amounts: Iterable[int]) -> None:
         self._sums = list(map(add, self._sums, amounts))
 
     def transit(self, transitions: Counter[tuple[BookStatus, StatusReason]]) -> None:
-        self._transitions += transitions
+        self._transitions.update(transitions)
 
     def copy(self) -> None:
         self._counters.store(self._record, self._sums)
