@@ -103,7 +103,9 @@ async def test_histograms_are_cumulated_and_end_in_their_count(health):
     (lag,) = [f for f in text_string_to_metric_families(text) if f.name == "feeder_loop_lag_seconds"]
     buckets = [(sample.labels["le"], sample.value) for sample in lag.samples if sample.name.endswith("_bucket")]
     (count,) = [sample.value for sample in lag.samples if sample.name.endswith("_count")]
+    (total,) = [sample.value for sample in lag.samples if sample.name.endswith("_sum")]
     values = [value for _, value in buckets]
+    assert total == pytest.approx(0.0007), "seconds"
     assert values == sorted(values)
     assert buckets[-1] == ("+Inf", count)
     assert dict(buckets)["0.001"] - dict(buckets)["0.0005"] == 1
