@@ -185,6 +185,9 @@ def read(path: Path, schema: int, *, records: bool = True) -> Counters:
         file = _File(path, fd)
         header = file.words(0, _HEADER_WORDS)
         _check(path, header, schema)
+        # What is in use was there before it was in use. Also, a damaged word may ask for more than there is memory.
+        if header[_USED] * _WORD > os.fstat(fd).st_size:
+            raise CountersError(f"{path}: cut short; {_REMEDY}")
         return _counters(header, list(_records(file, header[_USED])) if records else [])
     finally:
         os.close(fd)
@@ -209,9 +212,7 @@ class _File:
 
     def words(self, position: int, count: int) -> "memoryview[int]":
         """A copy of so many words. Raises CountersError if there are fewer."""
-        end = (position + count) * _WORD
-        # Its size first: what a damaged word asks for may be more than there is memory.
-        data = os.pread(self._fd, count * _WORD, position * _WORD) if end <= os.fstat(self._fd).st_size else b""
+        data = os.pread(self._fd, count * _WORD, position * _WORD)
         if len(data) < count * _WORD:
             raise CountersError(f"{self.path}: cut short; {_REMEDY}")
         return memoryview(data).cast("q")

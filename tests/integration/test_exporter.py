@@ -396,6 +396,19 @@ async def test_a_counters_file_that_cannot_be_made_costs_the_metrics_and_no_book
             assert await program.end() == 0
 
 
+async def test_a_counters_file_that_somebody_empties_costs_the_metrics_and_no_process(tmp_path):
+    async with watched(tmp_path) as (feeder, _, given):
+        await feeder.answers("/readyz", 200)
+        exporters = feeder.exporters()
+        os.truncate(given["telemetry"]["counters"], 0)
+        assert "cut short" in await feeder.answers("/livez", 503)
+        await feeder.program.wait_for_log("counters not copied")
+        assert (await feeder.scrape())("feeder_up") == 0
+        assert feeder.exporters() == exporters
+        assert await feeder.program.end() == 0
+        assert feeder.program.log.count("counters not copied") == 1
+
+
 async def test_a_second_feeder_on_the_same_counters_file_is_told_and_disturbs_nobody(tmp_path):
     async with watched(tmp_path) as (first, _, given):
         await first.answers("/readyz", 200)

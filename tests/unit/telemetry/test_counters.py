@@ -240,8 +240,9 @@ def test_every_length_a_file_may_be_cut_to_is_an_error_or_whole(path):
     used = (16 + 3 * 14) * 8
     for length in [0, 1, 8, 127, 128, 129, 240, used - 8, used - 1]:
         path.write_bytes(whole[:length])
-        with pytest.raises(CountersError, match="cut short"):
-            read(path, SCHEMA)
+        for records in (True, False):
+            with pytest.raises(CountersError, match="cut short"):
+                read(path, SCHEMA, records=records)
     path.write_bytes(whole[:used])
     assert len(read(path, SCHEMA).records) == 3
 
