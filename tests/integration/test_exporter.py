@@ -220,7 +220,7 @@ async def test_the_numbers_are_those_that_the_exchange_sent(tmp_path):
             sent = now("feeder_channel_packets_total", partition=partition, channel=channel)
             for line in "AB":
                 on_line = now("feeder_line_packets_total", partition=partition, channel=channel, line=line)
-                assert abs(on_line - sent) <= 20, "visited at different times within one second"
+                assert abs(on_line - sent) <= 100, "visited at different times within one second of 100 ticks"
     assert now.sum("feeder_line_refused_packets_total") == now.sum("feeder_line_errors_total") == 0
     assert now.sum("feeder_channel_messages_total", channel="trades") >= TRADES
     assert 0 < now("feeder_latency_seconds_count") <= now("feeder_venue_book_updates_total")
