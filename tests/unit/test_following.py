@@ -340,6 +340,41 @@ async def test_refreshes_go_on_however_often_the_configuration_is_read_again():
         assert scene.following.refreshes == {"ok": 1}
 
 
+async def test_a_refresh_after_a_refused_configuration_goes_by_the_one_before():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+        with pytest.raises(ConfigError):
+            scene.following.change(config({"symbols": ["NOPEUSDT"]}))
+        await scene.following.refresh()
+        assert scene.followed == {"BTCUSDT"}
+        assert not scene.roster.refused
+
+
+async def test_the_books_of_a_category_stay_while_its_turnover_is_asked_for():
+    exchange = Exchange(linear=LISTED)
+    exchange.traded["linear"] = {"BTCUSDT": 900, "ETHUSDT": 800}
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT", "XRPUSDT"]})) as scene:
+        book = scene.router.workers["linear", "BTCUSDT"]
+        changes = scene.following.change(config({"symbols": {"top": 2}}))
+        assert (changes.subscribed, changes.unsubscribed) == ([], [])
+        await turns()
+        assert scene.followed == {"BTCUSDT", "ETHUSDT"}
+        assert scene.router.workers["linear", "BTCUSDT"] is book
+
+
+async def test_an_answer_that_will_not_change_does_not_end_a_feeder_that_runs():
+    exchange = Exchange(linear=LISTED)
+    async with running(Scene(exchange, {"symbols": ["BTCUSDT"]})) as scene:
+
+        async def refused(_wanted: object) -> dict[str, RestError]:
+            return {"spot": RestError("no such path", retriable=False)}
+
+        exchange.load = refused  # type: ignore[method-assign, assignment]
+        scene.following.change(config({"symbols": ["BTCUSDT"]}, {"category": "spot", "symbols": "all"}))
+        await turns()
+        assert scene.followed == {"BTCUSDT"}
+
+
 # Shards ---------------------------------------------------------------------------------------------------------------
 
 
@@ -426,3 +461,15 @@ async def test_options_of_a_coin_that_is_wanted_while_others_are_asked_for_are_a
         assert exchange.coins == [["BTC"], ["BTC", "ETH"]]
         assert scene.followed == {CALL, OTHER}
         assert not scene.roster.refused
+
+
+async def test_options_of_a_coin_that_was_not_refreshed_are_asked_for_before_they_are_followed_again():
+    exchange = Exchange(option=[CALL, OTHER])
+    async with running(Scene(exchange, options([CALL, OTHER]))) as scene:
+        scene.following.change(config(options([CALL])))
+        await scene.following.refresh()
+        exchange.coins.clear()
+        scene.following.change(config(options([CALL, OTHER])))
+        await turns()
+        assert exchange.coins == [["BTC", "ETH"]]
+        assert scene.followed == {CALL, OTHER}

@@ -42,6 +42,16 @@ def test_what_needs_a_restart_is_named_until_it_is_taken_back_and_not_in_use(tmp
     assert used.restart_needed == []
 
 
+def test_what_needs_a_restart_is_as_it_was_although_something_else_is_applied_at_once(tmp_path: Path):
+    file = tmp_path / "feeder.yaml"
+    used = settings(file)
+    file.write_text(BEGIN.replace("21000", "22000").replace("[BTCUSDT]", "[ETHUSDT]"))
+    assert used.take(used.read()) == ["subscriptions"]
+    assert used.config.multicast.port == 21000
+    assert used.take(used.read()) == []
+    assert used.restart_needed == ["multicast.port"]
+
+
 def test_a_line_that_is_added_is_named_by_its_own_path(tmp_path: Path):
     file = tmp_path / "feeder.yaml"
     line = "  lines: {A: {group: 239.77.0.0, interface: 127.0.0.1}"

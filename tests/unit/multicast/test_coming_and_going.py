@@ -5,6 +5,7 @@ import pytest
 from feeder.client.status import ViewStatus
 from feeder.clock import ManualClock
 from feeder.market.status import BookStatus, StatusReason
+from feeder.multicast.book_publisher import BookPublisher
 from feeder.multicast.plan import ChannelPlan
 from feeder.multicast.publisher import SNAPSHOT_BYTES_PER_SECOND, Publisher
 from feeder.wire.messages import Kind
@@ -69,6 +70,34 @@ def test_nobody_is_passed_over_in_the_round_in_which_another_leaves():
     assert not waiting
     defined = {view.key for view in consumer.feed.books.views.values() if view.definition is not None}
     assert {("linear", symbol) for symbol in symbols[8:]} <= defined
+
+
+def test_every_definition_of_those_that_stay_is_told_in_the_round_in_which_others_leave(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    symbols = [f"S{number:02}USDT" for number in range(40)]
+    feed = Feed(symbols)
+    told: list[str] = []
+    publish = BookPublisher.publish_reference
+
+    def tell(publisher: BookPublisher) -> int:
+        told.append(publisher.instrument.symbol)
+        return publish(publisher)
+
+    monkeypatch.setattr(BookPublisher, "publish_reference", tell)
+    feed.run(0.5, [])  # in the middle of the first round
+    untold = [
+        each.instrument.symbol
+        for each in feed.publisher.partitions[0].instruments
+        if each.instrument.symbol not in told
+    ]
+    gone = [*told[:6], *untold[:2]]
+    assert len(gone) == 8
+    for symbol in gone:
+        feed.publisher.remove(feed.sources[symbol].publisher)
+    while len(told) < len(symbols) - 2:
+        feed.run(0.01, [])
+    assert sorted([*told, *untold[:2]]) == symbols, "nobody twice, nobody left out"
 
 
 def test_a_process_serves_its_own_partitions_and_its_share_of_the_snapshots():
