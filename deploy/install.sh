@@ -2,7 +2,7 @@
 # Installs feeder from the checkout this file stands in, or goes back to the version before.
 #
 #     deploy/install.sh                   as root: /opt/feeder, /etc/feeder, systemd units, user, sysctl
-#     deploy/install.sh --rollback        the version that was current before
+#     deploy/install.sh --rollback        the version that was current before; once more, and it is the newer one again
 #     deploy/install.sh --root DIR        everything under DIR, and nothing outside is touched: to try it
 #     deploy/install.sh --version V       name it V instead of the project's version and the commit
 #
@@ -15,6 +15,7 @@
 
 set -euo pipefail
 umask 022
+unset CDPATH PYTHONHOME PYTHONPATH # each would bring in what is not of this version
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -65,11 +66,17 @@ changed=    # what this run did beside building, for the messages at the end
 clean_up() {
     [ -z "$sources" ] || rm -rf "$sources"
     if [ -n "$unfinished" ]; then
-        rm -rf "$unfinished"
+        discard "$unfinished"
         rmdir --ignore-fail-on-non-empty "$prefix/releases" "$prefix" "$root/opt" 2>/dev/null || true
     fi
 }
 trap clean_up EXIT
+
+# discard RELEASE: what is left of it if this is cut short does not pass for a whole one.
+discard() {
+    rm -f "$1/.complete"
+    rm -rf "$1"
+}
 
 # What --version did not say: the project's version and the commit, so that each commit has a directory of its own.
 name_version() {
@@ -95,6 +102,10 @@ build() {
     fi
     "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
         fail "$python is no Python >= 3.11 with venv; install python3-venv, or give PYTHON=/path/to/python3.11"
+    if [ -z "$root" ] && # the units' ProtectHome
+        ! "$python" -c 'import sys; sys.exit(sys.base_prefix.startswith(("/root/", "/home/", "/run/user/")))'; then
+        fail "$python is in somebody's home, which feeder cannot see into; give PYTHON=/usr/bin/python3, or another"
+    fi
     say "building $version in ${release#"$root"}"
     rm -rf "$release" # of a run that was cut short
     unfinished=$release
@@ -118,38 +129,36 @@ accepts() {
     local release=$1 file=$etc/feeder/feeder.yaml
     [ -e "$file" ] || file=$release/share/feeder/config/feeder.yaml
     local -a variables
+    local blank='[[:space:]]*' name='[A-Za-z_][A-Za-z0-9_]*='
     mapfile -t variables < <(
         sed -n 's/^Environment=//p' "$release/share/feeder/deploy/systemd/feeder.service"
         if [ -e "$etc/feeder/feeder.env" ]; then
-            sed -nE 's/^([A-Za-z_][A-Za-z0-9_]*=)"(.*)"$/\1\2/; /^[A-Za-z_][A-Za-z0-9_]*=/p' "$etc/feeder/feeder.env"
+            sed -nE "s/^$blank//; s/$blank\$//; s/^($name)$blank([\"'])(.*)\2\$/\1\3/; /^$name/p" "$etc/feeder/feeder.env"
         fi
     )
     env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 "${variables[@]}" \
         "$release/bin/feeder" check --config="$file"
 }
 
-# put MODE SOURCE TARGET: a file as it should be, replaced at once and only if it is not.
+# put MODE SOURCE TARGET [GROUP]: a file as it should be, replaced at once and only if it is not.
 put() {
+    if $rollback && [ ! -e "$2" ]; then # newer than that version
+        return
+    fi
     if [ -f "$3" ] && cmp --silent "$2" "$3" && [ "$(stat -c %a "$3")" = "$1" ]; then
         return
     fi
-    install -D -m "$1" "$2" "$3.partial"
+    install -D -m "$1" ${4:+-g "$4"} "$2" "$3.partial"
     mv -f "$3.partial" "$3"
     say "installed ${3#"$root"}"
     changed+=" ${3#"$root"}"
 }
 
-# own FILE: root's, to be read by feeder's group.
-own() {
-    local group
-    if [ "$(id -u)" = 0 ]; then
-        if [ -n "$root" ]; then
-            group=$(awk -F: '$1 == "feeder" { print $3 }' "$root/etc/group")
-        else
-            group=$(getent group feeder | cut -d: -f3)
-        fi
-        chown "0:$group" "$1"
-    fi
+# The group that is to read the configuration, by number; nothing for who cannot give files away.
+readers() {
+    [ "$(id -u)" = 0 ] || return 0
+    { if [ -n "$root" ]; then cat "$root/etc/group"; else getent group feeder; fi; } |
+        awk -F: '$1 == "feeder" { print $3; found = 1 } END { exit !found }'
 }
 
 # The user, the configuration if there is none yet, units and sysctl of one release.
@@ -159,20 +168,19 @@ place() {
     if [ "$(id -u)" = 0 ]; then
         systemd-sysusers ${root:+--root="$root"} "$etc/sysusers.d/feeder.conf" >/dev/null
     fi
-    local file
+    local file group
+    group=$(readers) || fail "there is no group feeder, though systemd-sysusers was to make one"
     for file in feeder.yaml feeder.env; do
         if [ ! -e "$etc/feeder/$file" ]; then
             local origin=$default
             [ $file = feeder.yaml ] || origin=$deploy/systemd/$file
-            put 640 "$origin" "$etc/feeder/$file"
-            own "$etc/feeder/$file"
+            put 640 "$origin" "$etc/feeder/$file" "$group"
         fi
     done
     local before=$prefix/current/share/feeder/config/feeder.yaml
     if ! $rollback && [ -e "$before" ] && ! cmp --silent "$default" "$before" &&
         ! cmp --silent "$default" "$etc/feeder/feeder.yaml"; then
-        put 640 "$default" "$etc/feeder/feeder.yaml.new"
-        own "$etc/feeder/feeder.yaml.new"
+        put 640 "$default" "$etc/feeder/feeder.yaml.new" "$group"
         say "the default configuration is another than before: compare $etc/feeder/feeder.yaml.new with your own"
     fi
     put 644 "$deploy/systemd/feeder.service" "$units/feeder.service"
@@ -182,12 +190,12 @@ place() {
             put 644 "$deploy/systemd/restart-backoff.conf" "$units/$unit.service.d/restart-backoff.conf"
         fi
     done
-    put 644 "$deploy/sysctl/60-feeder.conf" "$etc/sysctl.d/60-feeder.conf"
+    put 644 "$deploy/sysctl/10-feeder.conf" "$etc/sysctl.d/10-feeder.conf"
 }
 
 # 0 where there is none.
 systemd_version() {
-    { systemctl --version 2>/dev/null || true; } | awk 'NR == 1 { version = $2 } END { print version + 0 }'
+    { systemctl --version 2>/dev/null || true; } | awk 'NR == 1 { version = $2 } END { print int(version) }'
 }
 
 # point LINK VERSION: in one step, so that there is no moment without.
@@ -199,10 +207,13 @@ point() {
     fi
 }
 
-# The last three versions stay, among them current and previous.
+# The last three versions stay, among them current and previous; what runs that were cut short have left goes.
 prune() {
     local kept each
     kept=" $(named current) $(named previous) "
+    for each in "$prefix"/releases/*; do
+        [ -e "$each/.complete" ] || [[ $kept == *" ${each##*/} "* ]] || rm -rf "$each"
+    done
     while read -r each; do
         each=${each%/.complete}
         each=${each##*/}
@@ -210,7 +221,7 @@ prune() {
             if [ "$(wc -w <<<"$kept")" -lt 3 ]; then
                 kept+="$each "
             else
-                rm -rf "$prefix/releases/$each"
+                discard "$prefix/releases/$each"
                 say "removed version $each"
             fi
         fi
@@ -224,12 +235,16 @@ named() {
     printf '%s' "${target#releases/}"
 }
 
-# What the running system must be told.
+# What the running system must be told; also where nothing changed, for the run that changed it may have been cut short.
 tell_system() {
-    if [ -n "$root" ] || [ -z "$changed" ]; then
+    if [ -n "$root" ]; then
         return
     fi
-    sysctl --quiet --load "$etc/sysctl.d/60-feeder.conf" || say "sysctl did not take it all, see above (a container?)"
+    local key value
+    while IFS=' =' read -r key value; do # a machine that has more keeps it
+        [ "$(sysctl --values "$key")" -ge "$value" ] || sysctl --quiet --write "$key=$value" ||
+            say "sysctl did not take $key=$value, see above (a container?)"
+    done < <(grep '^[a-z]' "$etc/sysctl.d/10-feeder.conf")
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
     fi
@@ -253,10 +268,14 @@ accepts "$release" >/dev/null || fail "version $version does not accept the conf
 unfinished=
 place "$release"
 if [ "$version" != "$before" ]; then
-    if [ -n "$before" ]; then
+    # Cut short between the two, the next run of the same kind ends where this one was to end.
+    if $rollback; then
+        point current "$version"
         point previous "$before"
+    else
+        [ -z "$before" ] || point previous "$before"
+        point current "$version"
     fi
-    point current "$version"
 fi
 prune
 tell_system

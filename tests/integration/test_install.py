@@ -4,14 +4,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.require import require
+from tests.helpers.require import require, require_namespaces
 
 PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deploy"
@@ -32,11 +34,12 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
         self.folder = folder
+        self.where = ["--root", str(self.root)]
         self.variables: dict[str, str] = {}
 
-    def install(self, checkout: Path, *arguments: str) -> tuple[int, str]:
-        """(exit code, all that was said)."""
-        command = ["bash", str(checkout / "deploy" / "install.sh"), "--root", str(self.root), *arguments]
+    def install(self, checkout: Path, *arguments: str, within: Sequence[str] = ("bash",)) -> tuple[int, str]:
+        """(exit code, all that was said); `within` runs the script."""
+        command = [*within, str(checkout / "deploy" / "install.sh"), *self.where, *arguments]
         done = subprocess.run(
             command,
             stdout=subprocess.PIPE,
@@ -221,7 +224,7 @@ def test_files_are_roots_and_the_configuration_is_for_feeders_group_alone(host, 
     for name in ("feeder.yaml", "feeder.env"):
         info = host.path(f"/etc/feeder/{name}").stat()
         assert (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) == (0o640, 0, int(group[1]))
-    for name in ("systemd/system/feeder.service", "systemd/system/feeder@.service", "sysctl.d/60-feeder.conf"):
+    for name in ("systemd/system/feeder.service", "systemd/system/feeder@.service", "sysctl.d/10-feeder.conf"):
         info = host.path(f"/etc/{name}").stat()
         assert (stat.S_IMODE(info.st_mode), info.st_uid) == (0o644, 0)
     writable = [path for path in host.root.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
@@ -232,10 +235,11 @@ def test_a_version_that_does_not_accept_the_configuration_changes_nothing(host, 
     first, second = small(tmp_path, "first", known=("log", "old")), small(tmp_path, "second")
     host.done(first, "--version", "1")
     host.path("/etc/feeder/feeder.yaml").write_text("old: 1\n")
-    host.path("/etc/feeder/feeder.env").write_text('# of the unit\nSHARDS=2\nFEEDER_LOG__LEVEL="loud"\n')
-    said = host.refused(second, "--version", "2")
-    assert "feeder: configuration: old: no such key" in said
-    assert "feeder: configuration: log.level: loud" in said, "with the unit's variables"
+    for line in ("FEEDER_LOG__LEVEL=loud", 'FEEDER_LOG__LEVEL="loud"', "  FEEDER_LOG__LEVEL='loud' "):
+        host.path("/etc/feeder/feeder.env").write_text(f"# of the unit\nSHARDS=2\n{line}\n")
+        said = host.refused(second, "--version", "2")
+        assert "feeder: configuration: old: no such key" in said
+        assert "feeder: configuration: log.level: loud" in said, f"with the unit's variables: {line}"
     assert "version 2 does not accept the configuration" in said
     assert "1 is current" in said
     assert host.releases() == {"1"}
@@ -299,6 +303,182 @@ def test_an_index_that_cannot_be_reached_leaves_nothing_behind(host):
     host.variables |= {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     said = host.refused(PROJECT, "--version", "1")
     assert "is the package index reachable? Nothing has changed." in said
+
+
+# Cut short ------------------------------------------------------------------------------------------------------------
+
+_PYTHON = r"""#!/bin/sh
+case "$*" in
+    "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    "-m pip "*) printf '#!/bin/sh\n' >"${0%python}feeder" && chmod +x "${0%python}feeder" ;;
+esac
+"""
+
+# Sources a script, and dies before the $1st of its commands that leave something behind.
+_KILLED = r"""
+left=$1
+shift
+watch() {
+    case $1 in
+        install\ * | chown\ * | mv\ * | ln\ * | rm\ * | touch\ * | systemd-sysusers\ * | '"$python" -m'*)
+            left=$((left - 1))
+            [ "$left" -gt 0 ] || kill -9 $$
+            ;;
+    esac
+}
+set -o functrace
+trap 'watch "$BASH_COMMAND"' DEBUG
+source "$@"
+"""
+
+
+def quick(host: Host) -> None:
+    """Install with a Python that takes no time, and makes a feeder that accepts everything."""
+    python = host.folder / "python"
+    python.write_text(_PYTHON)
+    python.chmod(0o755)
+    host.variables["PYTHON"] = str(python)
+
+
+def content(host: Host) -> dict[str, tuple[object, ...]]:
+    """Everything there is but the accounts, without what differs from one root to another."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(host.root.rglob("*")):
+        name, info = str(path.relative_to(host.root)), path.lstat()
+        if path.is_symlink():
+            found[name] = (path.readlink(),)
+        elif path.is_dir() or path.parent.name != "etc":
+            found[name] = (info.st_mode, info.st_uid, info.st_gid, path.is_file() and path.read_bytes())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "arguments"),
+    [
+        ([], ["--version", "1"]),
+        (["1", "2", "3"], ["--version", "4"]),
+        (["1", "2"], ["--rollback"]),
+    ],
+    ids=["install", "upgrade", "rollback"],
+)
+def test_killed_before_any_step_the_next_run_ends_as_the_first_was_to_end(host, tmp_path, before, arguments):
+    quick(host)
+    checkout, kept = small(tmp_path, "only"), tmp_path / "kept"
+    unit = checkout / "deploy" / "systemd" / "feeder.service"
+    for version in before:
+        unit.write_text(f"# of version {version}\n")
+        host.done(checkout, "--version", version)
+    unit.write_text("# of version 4\n")
+    host.root.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", host.root, kept], check=True)
+
+    def again() -> None:
+        shutil.rmtree(host.root)
+        subprocess.run(["cp", "-a", kept, host.root], check=True)
+
+    host.done(checkout, *arguments)
+    wanted = content(host)
+    steps = 0
+    while True:
+        again()
+        code, said = host.install(checkout, *arguments, within=["bash", "-c", _KILLED, "-", str(steps + 1)])
+        if code == 0:
+            break
+        steps += 1
+        assert code == -signal.SIGKILL, said
+        switched = bool(before) and host.link("current") != f"releases/{before[-1]}"
+        if arguments == ["--rollback"] and switched and host.link("previous") == f"releases/{before[-1]}":
+            continue  # all but done: the next one is the next, and goes to the version before again
+        said = host.done(checkout, *arguments)
+        found = content(host)
+        if arguments == ["--rollback"] and switched:  # the one link that is not known any more
+            assert host.link("previous") == host.link("current")
+            for name in ("opt/feeder/previous", "opt/feeder/previous.partial"):
+                found.pop(name, None)
+            assert found == {name: each for name, each in wanted.items() if name != "opt/feeder/previous"}, said
+        else:
+            assert found == wanted, (steps, said)
+    assert steps > 4
+    assert content(host) == wanted
+
+
+def test_what_a_run_that_was_cut_short_left_of_another_version_goes_with_the_next(host, tmp_path):
+    quick(host)
+    checkout = small(tmp_path, "only")
+    host.done(checkout, "--version", "1")
+    (host.path("/opt/feeder/releases/2/bin")).mkdir(parents=True)
+    host.done(checkout, "--version", "3")
+    assert host.releases() == {"1", "3"}
+
+
+def test_a_rollback_to_a_version_without_a_file_of_today_works(host, tmp_path):
+    quick(host)
+    checkout = small(tmp_path, "only")
+    host.done(checkout, "--version", "1")
+    host.path("/opt/feeder/releases/1/share/feeder/deploy/sysctl/10-feeder.conf").unlink()
+    host.done(checkout, "--version", "2")
+    host.done(checkout, "--rollback")
+    assert host.link("current") == "releases/1"
+
+
+# Without --root, in a mount namespace of its own ----------------------------------------------------------------------
+
+_TOOL = '#!/bin/sh\necho "$(basename "$0")" "$@" >>"$TOLD"\n'
+_SYSCTL = _TOOL + 'case "$*" in *--values*rmem_max*) echo 67108864 ;; *--values*) echo 1000 ;; esac\n'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Host:
+    """The machine as install.sh sees it: /opt, /etc and /run are copies, and who is told something writes it down."""
+    require_namespaces()
+    machine = Host(tmp_path)
+    machine.where = []
+    for name in ("opt", "run/systemd/system", "home"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+    shutil.copytree("/etc", tmp_path / "root" / "etc", symlinks=True)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, text in {"systemctl": _TOOL, "sysctl": _SYSCTL}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    quick(machine)
+    machine.variables |= {"PATH": f"{tools}:{os.environ['PATH']}", "TOLD": str(tmp_path / "told")}
+    return machine
+
+
+def really(machine: Host, checkout: Path, *arguments: str, python: str = "") -> tuple[int, str]:
+    mounts = " && ".join(f"mount --bind '{machine.root}/{name}' /{name}" for name in ("opt", "etc", "run", "home"))
+    homely = f'mkdir -p /home/me && mount --bind "{sys.base_prefix}" /home/me' if python else "true"
+    if python:
+        machine.variables["PYTHON"] = python
+    shell = f'{mounts} && {homely} && exec bash "$@"'
+    return machine.install(checkout, *arguments, within=["unshare", "--mount", "sh", "-c", shell, "-"])
+
+
+def test_the_system_is_told_and_told_again_by_a_run_that_changes_nothing(machine, tmp_path):
+    checkout = small(tmp_path, "only")
+    for expected in ("version 1 is installed. Next", "nothing changed"):  # the first may have been cut short
+        told = tmp_path / "told"
+        told.unlink(missing_ok=True)
+        code, said = really(machine, checkout, "--version", "1")
+        assert (code, expected in said) == (0, True), said
+        assert "systemctl daemon-reload" in told.read_text().splitlines()
+        written = [line for line in told.read_text().splitlines() if "--write" in line]
+        assert written == [
+            "sysctl --quiet --write net.core.wmem_max=1048576",
+            "sysctl --quiet --write net.core.netdev_max_backlog=8192",
+        ], "what the machine has more of stays"
+
+
+def test_a_python_that_the_units_cannot_see_is_refused(machine, tmp_path):
+    checkout = small(tmp_path, "only")
+    python = f"/home/me/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    code, said = really(machine, checkout, "--version", "1", python=python)
+    assert (code, "is in somebody's home" in said) == (1, True), said
+    assert not list(machine.path("/opt").iterdir())
+
+
+# Usage ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

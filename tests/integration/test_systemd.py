@@ -131,7 +131,7 @@ def test_the_units_mean_what_feeder_means(unit):
 
 
 def test_sysctl_gives_what_the_sockets_ask_for():
-    text = (DEPLOY / "sysctl" / "60-feeder.conf").read_text()
+    text = (DEPLOY / "sysctl" / "10-feeder.conf").read_text()
     values = {key: int(value) for key, value in re.findall(r"^([a-z_.]+) = (\d+)$", text, re.MULTILINE)}
     assert values["net.core.rmem_max"] == receiver.RECEIVE_BUFFER
     assert values["net.core.wmem_max"] == sockets._SEND_BUFFER
