@@ -45,6 +45,7 @@ _log = logger("service")
 
 _FAREWELL_INTERVAL = 0.250  # seconds between end-of-session packets
 _DRAIN_SECONDS = 1.0
+_END_SECONDS = 10.0  # for everything but the farewell, amply
 _STOOD_STILL_SECONDS = 1.0  # by then consumers have taken the feeder for lost
 _STATUS_SECONDS = 1.0  # between two looks at what the service manager is told
 
@@ -110,7 +111,7 @@ class Service:
                     shard=self.plant.shard,
                 )
                 await self._stop.wait()
-                self._notifier.stopping()
+                self._notifier.stopping(_END_SECONDS + config.multicast.end_of_session_seconds)
                 _log.info("feeder stops", followed=len(self.roster.followed))
                 for task in (following, *changing):
                     task.cancel()

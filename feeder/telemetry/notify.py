@@ -7,7 +7,7 @@ ours must never wait, never raise, and lose no state change to a socket that was
     STATUS=       a line for `systemctl status`
     WATCHDOG=1    the event loop turned; sent twice per $WATCHDOG_USEC
     RELOADING=1   and READY=1 again when the reload is done, whether or not it was refused
-    STOPPING=1
+    STOPPING=1    and EXTEND_TIMEOUT_USEC, how long that may take
 """
 
 import os
@@ -81,10 +81,10 @@ class Notifier:
         if not self._stopping:
             self._send(f"RELOADING=1\nMONOTONIC_USEC={round(self._clock.monotonic() * 1_000_000)}")
 
-    def stopping(self) -> None:
-        """The end has begun."""
+    def stopping(self, seconds: float) -> None:
+        """The end has begun, and takes so long at most, which may be more than the manager would wait by itself."""
         self._stopping = True
-        self._send("STOPPING=1")
+        self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}")
 
     def watchdog(self, now: float) -> None:
         """The event loop has turned at `now`, monotonic seconds: say so when it is time, and send what had to wait."""

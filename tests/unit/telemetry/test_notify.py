@@ -11,6 +11,8 @@ import structlog
 from feeder.clock import ManualClock
 from feeder.telemetry.notify import Notifier
 
+STOPPING = "STOPPING=1\nEXTEND_TIMEOUT_USEC=11000000"
+
 
 class Manager:
     """The service manager's end: a real socket, read without waiting."""
@@ -64,23 +66,23 @@ def test_the_life_of_a_service_in_order(notifier, manager):
     notifier.status("5 of 5 books LIVE")
     notifier.reloading()
     notifier.ready("5 of 6 books LIVE")
-    notifier.stopping()
+    notifier.stopping(11.0)
     assert manager.heard() == [
         "READY=1\nSTATUS=0 of 5 books LIVE",
         "STATUS=5 of 5 books LIVE",
         "RELOADING=1\nMONOTONIC_USEC=12500000",
         "READY=1\nSTATUS=5 of 6 books LIVE",
-        "STOPPING=1",
+        STOPPING,
     ]
 
 
 def test_a_reload_that_the_end_cut_short_does_not_take_the_end_back(notifier, manager):
     notifier.reloading()
-    notifier.stopping()
+    notifier.stopping(11.0)
     notifier.ready("5 of 5 books LIVE")
     notifier.reloading()
     notifier.status("0 of 5 books LIVE")
-    assert manager.heard()[1:] == ["STOPPING=1", "STATUS=0 of 5 books LIVE"]
+    assert manager.heard()[1:] == [STOPPING, "STATUS=0 of 5 books LIVE"]
 
 
 def test_a_status_is_sent_when_it_changed_only(notifier, manager):
@@ -124,11 +126,11 @@ def test_what_a_full_socket_did_not_take_is_sent_at_a_later_tick_in_order_and_on
     notifier.status("1 book")
     notifier.watchdog(0.0)
     notifier.status("2 books")
-    notifier.stopping()
+    notifier.stopping(11.0)
     assert notifier.full == 5
     assert set(manager.heard()) == {"other"}
     notifier.watchdog(0.01)
-    assert manager.heard() == ["READY=1\nSTATUS=0 books", "WATCHDOG=1", "STATUS=2 books", "STOPPING=1"]
+    assert manager.heard() == ["READY=1\nSTATUS=0 books", "WATCHDOG=1", "STATUS=2 books", STOPPING]
     notifier.watchdog(0.02)
     assert manager.heard() == []
     assert notifier.failures == 0
@@ -153,7 +155,7 @@ def test_nobody_to_tell_is_no_trouble():
         notifier.status("y")
         notifier.reloading()
         notifier.watchdog(0.0)
-        notifier.stopping()
+        notifier.stopping(11.0)
         notifier.close()
     assert (logs, environ, notifier.failures) == ([], {"PATH": "/bin"}, 0)
 
@@ -191,8 +193,8 @@ def test_an_abstract_address_begins_with_an_at_sign():
     name = f"feeder-test-{os.getpid()}"
     manager = Manager(f"\0{name}")
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": f"@{name}"})
-    notifier.stopping()
-    assert manager.heard() == ["STOPPING=1"]
+    notifier.stopping(11.0)
+    assert manager.heard() == [STOPPING]
     notifier.close()
     manager.socket.close()
 
@@ -204,7 +206,7 @@ def test_an_address_that_nobody_answers_at_is_said_once_and_raises_nothing(addre
         notifier.ready("x")
         for tick in range(500):
             notifier.watchdog(tick / 100)
-        notifier.stopping()
+        notifier.stopping(11.0)
         notifier.close()
     assert [log["event"] for log in logs] == ["service manager not told"]
 
