@@ -171,7 +171,8 @@ class Session:
         actions: list[Action] = []
         failed, granted = response.data.failTopics, response.data.successTopics
         for name in granted:
-            if (topic := self.topics.get(name)) is not None:
+            # Of one whose unsubscribe is still to be sent this answers the subscribe before it.
+            if (topic := self.topics.get(name)) is not None and name not in self._outbox.unsubscribe:
                 self._granted(topic, now)
         for name in failed:
             topic = self.topics.get(name)

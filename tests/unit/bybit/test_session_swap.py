@@ -3,7 +3,7 @@
 import pytest
 
 from feeder.bybit.actions import Action, Phase
-from feeder.bybit.messages import Message
+from feeder.bybit.messages import CommandResponse, CommandTopics, Message
 from feeder.bybit.session import Session
 from feeder.bybit.topics import ARGS_PER_REQUEST
 
@@ -106,3 +106,17 @@ def test_swap_while_disconnected_asks_for_the_new_alone() -> None:
     session.unwant(OLD)
     session.want(NEW, is_book=True)
     assert drive(session, session.on_connected(2.0), 2.0) == [["subscribe", "publicTrade.BTCUSDT", NEW]]
+
+
+def test_an_option_let_go_of_before_its_subscription_is_answered_is_unsubscribed_all_the_same() -> None:
+    session = make_session(category="option")
+    name, other = "orderbook.25.BTC-27NOV26-90000-C", "orderbook.25.BTC-27NOV26-90000-P"
+    session.want(name, is_book=True)
+    session.on_connected(0.0)
+    session.want(other, is_book=True)
+    session.unwant(name)  # waits for its turn: requests are spaced
+    assert requests(session.pump(0.0)) == []
+    data = CommandTopics(successTopics=[name])
+    asked = requests(session.on_command_response(CommandResponse(success=True, data=data), 0.01))
+    asked += requests(session.on_timer(1.0)) + requests(session.on_timer(2.0))
+    assert ["unsubscribe", name] in [[request["op"], *request["args"]] for request in asked]
