@@ -143,7 +143,8 @@ class InstrumentTable:
             infos = self._copies.read(category, error)
         else:
             self._told.add(category)
-            self._copies.write(category, infos)
+            # The disk may be slow, and books of another category wait for this thread.
+            await asyncio.to_thread(self._copies.write, category, infos)
         self._take(category, infos)
         _log.info("instruments loaded", category=category, count=len(infos))
 
@@ -157,7 +158,6 @@ class InstrumentTable:
         self._check_trading(category, known, infos)
         self._told.add(category)
         self._take(category, infos)
-        # The disk may be slow, and books wait for this thread.
         await asyncio.to_thread(self._copies.write, category, infos)
         published = set(self._claimed.values())
         for key in gone:
