@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
@@ -114,6 +115,7 @@ def _run(args: argparse.Namespace) -> int:
         await service.run()
         # Everything has been said and closed. What uvloop would still wait for is a name server without an answer, whom
         # nobody can interrupt: a minute, as the system's resolver may be set up.
+        log.flush_suppressed(math.inf)
         sys.stderr.flush()
         os._exit(0)
 
