@@ -208,6 +208,7 @@ def test_an_upgrade_keeps_the_configuration_and_a_rollback_brings_everything_els
     said = host.done(first, "--rollback")
     assert "version 1 is current, 2 is kept" in said
     assert (host.link("current"), host.link("previous")) == ("releases/1", "releases/2")
+    assert beside.read_text() == "log: {}\nlog: new\n", "an older default is news to nobody"
     assert "WatchdogSec=10" in installed.read_text()
     assert config.read_text() == "log: mine\n"
 

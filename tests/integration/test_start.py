@@ -30,6 +30,7 @@ async def test_a_port_in_use_is_exit_1_and_named(tmp_path):
     given = settings()
     port = given["multicast"]["port"] + 2 * 16 + 5
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # shared, each request would reach one of the two
         other.bind(("127.0.0.1", port))
         code, said = await ended(tmp_path, given)
     assert code == 1

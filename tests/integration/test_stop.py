@@ -1,6 +1,7 @@
 """SIGTERM in every state: within 5 s, exit code 0, and every channel has said end of session on every line."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -148,6 +149,26 @@ async def test_while_the_configuration_is_read_again(tmp_path):
         await all_live(program, 20)
         program.process.send_signal(signal.SIGHUP)
         await end(program, heard)
+
+
+async def test_an_interrupt_is_as_good_as_sigterm(tmp_path):
+    async with running(tmp_path, f"ws://{NOBODY}", f"http://{NOBODY}") as (program, heard):
+        program.process.send_signal(signal.SIGINT)
+        await program.wait_for_log("feeder stops")
+        await end(program, heard)
+
+
+async def test_signals_in_a_storm_end_it_once_and_well(tmp_path):
+    async with plant(tmp_path, 20, 500) as (_, program, heard):
+        await all_live(program, 20)
+        for _ in range(300):
+            os.kill(program.process.pid, signal.SIGHUP)
+            await asyncio.sleep(0.001)
+        assert "book stale" not in program.log
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP, signal.SIGINT) * 20:
+            os.kill(program.process.pid, number)
+        await end(program, heard)
+        assert program.log.count("feeder stops") == program.log.count("feeder stopped") == 1
 
 
 async def test_sigterm_again_changes_nothing_of_the_order(tmp_path):

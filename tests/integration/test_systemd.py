@@ -131,6 +131,37 @@ def test_the_units_mean_what_feeder_means(unit):
 
 
 @pytest.mark.parametrize("unit", ["feeder.service", "feeder@.service"])
+@pytest.mark.parametrize(
+    ("key", "value", "otherwise"),
+    [
+        ("Type", "notify", "it counts as started before its sockets are open"),
+        ("WatchdogSec", "10", "a feeder that hangs stays"),
+        ("Restart", "always", "a stray SIGTERM, on which it ends with 0, ends the feed"),
+        ("StartLimitIntervalSec", "0", "a day without network ends the feed"),
+        ("KillMode", "mixed", "the exporter is told to end with the feeder, not by it"),
+        ("TimeoutStopSec", "15", "it is killed during its farewell"),
+        ("ExecReload", "/bin/kill -HUP $MAINPID", "a reload ends it"),
+        ("RuntimeDirectoryPreserve", "yes", "a shard that ends takes the others' sockets and counters along"),
+        ("UMask", "0027", "everybody reads the counters"),
+        ("NoNewPrivileges", "yes", "SECURITY.md says so"),
+        ("CapabilityBoundingSet", "", "SECURITY.md says so"),
+        ("ProtectSystem", "strict", "SECURITY.md says so"),
+        ("ProtectHome", "yes", "SECURITY.md says so"),
+        ("PrivateDevices", "yes", "SECURITY.md says so"),
+        ("ProtectProc", "invisible", "SECURITY.md says so"),
+        ("MemoryDenyWriteExecute", "yes", "SECURITY.md says so"),
+    ],
+)
+def test_what_the_units_rely_on(unit, key, value, otherwise):
+    assert keys(unit).get(key) == [value], otherwise
+
+
+def test_the_machines_own_variables_stand_over_the_units():
+    assert keys("feeder.service")["EnvironmentFile"] == ["-/etc/feeder/feeder.env"]
+    assert keys("feeder@.service")["EnvironmentFile"] == ["/etc/feeder/feeder.env"], "without SHARDS it must not start"
+
+
+@pytest.mark.parametrize("unit", ["feeder.service", "feeder@.service"])
 def test_the_control_socket_knows_its_clients_users(unit):
     assert "PrivateUsers" not in keys(unit), "SO_PEERCRED would name all users but feeder's and root nobody, 65534"
 
