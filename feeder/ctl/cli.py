@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from feeder.bybit.topics import DEPTHS
 from feeder.config import Config, Telemetry
 from feeder.ctl import tables, top
 from feeder.ctl.client import ControlClient
-from feeder.errors import ConfigError
+from feeder.errors import ConfigError, ControlError
 from feeder.market.instrument import is_symbol
 
 _SHORTEST_INTERVAL = 1.0  # seconds: the counters file gets no new values sooner
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command("reload", _reload, "read the configuration again; one that cannot be used changes nothing")
     level = command("log-level", _log_level, "how much is logged, or from now on is to be")
     level.add_argument("level", nargs="?", choices=["debug", "info", "warning", "error"], metavar="LEVEL")
-    live = command("top", _top, "the busiest and the sickest books, live, also of a feeder that hangs")
+    live = command("top", _top, "the busiest and the sickest books, live, also of a feeder that hangs; q quits")
     live.add_argument("--counters", type=Path, metavar="FILE", help="above telemetry.counters of the configuration")
     live.add_argument(
         "--interval",
@@ -115,22 +115,64 @@ def _feeder(args: argparse.Namespace) -> ControlClient:
     return ControlClient(Path(path))
 
 
+def _look(args: argparse.Namespace, path: str, query: Mapping[str, list[str]] | None = None) -> dict[str, Any]:
+    """What the feeder tells; where the configuration cannot be used, what the one at the default socket tells.
+
+    A file that somebody broke under a running feeder must not hide how that is. Nobody is told to do anything at a
+    guessed socket.
+    """
+    try:
+        feeder = _feeder(args)
+    except ConfigError as mistake:
+        if mistake.path == "control.socket" or mistake.path.startswith("--"):  # said, and that alone is wrong
+            raise
+        try:
+            guessed = _default_socket(args)
+        except ConfigError:
+            raise mistake from None
+        if guessed is None:
+            raise
+        what = f"{mistake.path}: {mistake.problem}"
+        _complain(f"configuration {args.config} cannot be used ({what}); asking at {guessed} instead")
+        try:
+            return ControlClient(guessed).get(path, query)
+        except ControlError as error:
+            _complain(str(error))
+            raise mistake from error
+    return feeder.get(path, query)
+
+
+def _default_socket(args: argparse.Namespace) -> Path | None:
+    """Where a feeder listens whose file does not say. Raises ConfigError when what does say it cannot be used."""
+    said = {name: value for name, value in os.environ.items() if name == "FEEDER_CONTROL__SOCKET"}
+    flags = [flag for flag in (*args.set, *args.set_behind) if flag.startswith("control.socket=")]
+    found = config.parse({}, said, flags)
+    if args.shard is not None:
+        shard = config.Shard.parse(args.shard)
+        lines = msgspec.structs.replace(found.multicast, partitions=shard.count)  # the file's number is not known
+        found = shard.narrow(msgspec.structs.replace(found, multicast=lines, telemetry=Telemetry(listen=None)))
+    return None if found.control.socket is None else Path(found.control.socket)
+
+
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
 def _status(args: argparse.Namespace) -> int:
-    told = _feeder(args).get("/status")
+    told = _look(args, "/status")
     _print(args, told, lambda: tables.status(told))
     return 0
 
 
 def _books(args: argparse.Namespace) -> int:
     names = list(dict.fromkeys(args.instruments))
-    told = _feeder(args).get("/books", {"instrument": names} if names else None)
-    absent = sorted(set(names) - {row["instrument"] for row in told["books"]})
+    told = _look(args, "/books", {"instrument": names} if names else None)
+    found = told["books"]
+    absent = sorted(set(names) - {row["instrument"] for row in found})
+    none = []
     if args.not_live:
-        told["books"] = [row for row in told["books"] if row["status"] != "LIVE"]
-    _print(args, told, lambda: tables.books(told["books"], _width()))
+        told["books"] = [row for row in found if row["status"] != "LIVE"]
+        none = ["every book is LIVE" if found else "there is no book"]
+    _print(args, told, lambda: tables.books(told["books"], _width()) or none)
     if absent:
         _complain(f"not followed: {', '.join(absent)}; `feeder ctl subscribe` would follow them")
     return 1 if absent else 0
@@ -159,14 +201,17 @@ def _tell(args: argparse.Namespace, path: str, more: dict[str, object]) -> int:
 
 
 def _reload(args: argparse.Namespace) -> int:
-    told = _feeder(args).post("/reload", {})
+    try:
+        told = _feeder(args).post("/reload", {})
+    except ConfigError as error:
+        raise ConfigError(error.path, error.problem, f"{error.remedy}; the feeder goes on as it was") from error
     _print(args, told, lambda: tables.reload(told))
     return 1 if told["refused"] else 0
 
 
 def _log_level(args: argparse.Namespace) -> int:
-    feeder = _feeder(args)
-    told = feeder.get("/log-level") if args.level is None else feeder.post("/log-level", {"level": args.level})
+    level, path = args.level, "/log-level"
+    told = _look(args, path) if level is None else _feeder(args).post(path, {"level": level})
     _print(args, told, lambda: [told["level"]])
     return 0
 

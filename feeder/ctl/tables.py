@@ -119,7 +119,11 @@ def books(rows: Sequence[Row], width: int | None = None) -> list[str]:
         if width is not None and needed > width:
             del columns[spare]
     lines = table(list(columns), zip(*columns.values(), strict=True), left=2)
-    return lines if all(row["trades"] for row in rows) or "depth" not in columns else [*lines, "* without trades"]
+    return (
+        lines
+        if all(row["trades"] for row in rows) or "depth" not in columns
+        else [*lines, "* the book only, without trades"]
+    )
 
 
 def outcomes(rows: Iterable[Row]) -> list[str]:

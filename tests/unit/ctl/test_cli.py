@@ -80,6 +80,9 @@ async def test_status_and_books(feeder, ctl):
     _, out, _ = await ctl("books", "--not-live")
     assert "BTCUSDT" not in out
     assert "STALE DISCONNECTED" in out
+    assert await ctl("books", "--not-live", "linear:BTCUSDT") == (0, "every book is LIVE\n", "")
+    code, out, _ = await ctl("books", "--not-live", "linear:BTCUSDT", "--json")
+    assert (code, json.loads(out)["books"]) == (0, [])
 
 
 async def test_json_is_the_feeders_object_on_one_line(feeder, ctl):
@@ -128,7 +131,11 @@ async def test_a_reload_is_0_with_refused_instruments_1_and_of_a_bad_configurati
     assert code == 1
     assert "linear:NOSUCH: no such instrument" in out
     feeder.mistake = ConfigError("queue.total", "0", "use more")
-    assert await ctl("reload") == (78, "", "feeder: configuration: queue.total: 0; use more\n")
+    assert await ctl("reload") == (
+        78,
+        "",
+        "feeder: configuration: queue.total: 0; use more; the feeder goes on as it was\n",
+    )
 
 
 async def test_the_log_level_is_told_and_set(feeder, ctl):
@@ -189,13 +196,50 @@ async def test_a_shard_has_its_own_socket(feeder, path, capsys, tmp_path):
         ("nosuch: 1", "nosuch"),
     ],
 )
-def test_a_configuration_that_names_no_socket_is_78(tmp_path, capsys, text, named):
+def test_a_configuration_that_names_no_socket_is_78(tmp_path, capsys, monkeypatch, text, named):
+    monkeypatch.chdir(tmp_path)  # where nobody listens at the default socket
     (tmp_path / "feeder.yaml").write_text(text)
     code, _, err = ran(capsys, "--config", str(tmp_path / "feeder.yaml"), "status")
     assert code == 78
     assert named in err
     assert ran(capsys, "--config", str(tmp_path / "nosuch.yaml"), "status")[0] == 78
     assert ran(capsys, "--shard", "2/2", "status")[0] == 78
+
+
+@pytest.mark.parametrize("text", ["control: [", "nosuch: 1", None])
+async def test_a_broken_configuration_does_not_hide_the_feeder_at_the_default_socket(
+    feeder, path, capsys, monkeypatch, tmp_path, text
+):
+    def told(socket: str) -> str:
+        return f"asking at {socket} instead"
+
+    file = tmp_path / "feeder.yaml"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    default = tmp_path / "run" / "control.sock"
+    arguments = ["--config", str(file), "log-level"]
+    code, out, err = await asyncio.to_thread(ran, capsys, *arguments)
+    assert (code, out) == (78, "")
+    assert "run/control.sock: no such socket" in err
+    assert err.splitlines()[-1].startswith("feeder: configuration: ")
+    path.rename(default)
+    code, out, err = await asyncio.to_thread(ran, capsys, *arguments)
+    assert (code, out) == (0, "info\n")
+    assert told("run/control.sock") in err
+    assert f"configuration {file} cannot be used (" in err
+    code, _, err = await asyncio.to_thread(ran, capsys, *arguments[:2], "log-level", "debug")
+    assert (code, feeder.log_level) == (78, "info"), "nobody is told to do anything at a guessed socket"
+    default.rename(tmp_path / "run" / "control-20.sock")
+    code, _, err = await asyncio.to_thread(ran, capsys, *arguments, "--shard", "20/21")
+    assert code == 0
+    assert told("run/control-20.sock") in err
+    (tmp_path / "run" / "control-20.sock").rename(path)
+    monkeypatch.setenv("FEEDER_CONTROL__SOCKET", str(path))
+    code, _, err = await asyncio.to_thread(ran, capsys, *arguments)
+    assert code == 0
+    assert told(str(path)) in err
 
 
 # A feeder that cannot be reached --------------------------------------------------------------------------------------

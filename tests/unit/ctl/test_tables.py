@@ -72,7 +72,7 @@ def test_the_books_by_name_with_the_reason_of_those_that_are_not_live():
         "linear:1000PEPEUSDT  STALE DISCONNECTED    67m  0.1s     50  1,234,567      0      0     1        2",
         "linear:BTCUSDT       LIVE                  67m  0.1s    50*  1,234,567      0      0     1        2",
         "spot:ETHUSDT         SYNCING SUBSCRIBED    67m     -     50  1,234,567      0      0     1        2",
-        "* without trades",
+        "* the book only, without trades",
     ]
     assert tables.books([]) == []
 
