@@ -21,18 +21,22 @@ _Toned = tuple[str, str]
 """A line and its colour."""
 
 
-def paint(activity: Activity, wall_ns: int, width: int, height: int, *, colours: bool) -> list[str]:
-    """The head, the sickest, the busiest; of the latter two what there is room for, half of it each if need be."""
-    lines = _head(activity, wall_ns, width)
+def paint(activity: Activity, wall_ns: int, width: int, height: int, *, colours: bool, keys: str = "") -> list[str]:
+    """The head, the sickest, the busiest; of the latter two what there is room for, half of it each if need be.
+
+    `keys` says what can be pressed.
+    """
+    lines = _head(activity, wall_ns, width, keys)
     room = max(0, height - len(lines) - 6)  # an empty line, a title and the column heads, twice
     sick = min(len(activity.sickest), max(room // 2, room - len(activity.busiest)))
     sickest, busiest = activity.sickest[:sick], activity.busiest[: room - sick]
     cells = [_cells(book) for book in (*sickest, *busiest)]
     widths = [max(map(len, column)) for column in zip(_HEADS, *cells, strict=True)]
-    sick_title = "sickest" if activity.sickest else "sickest: none, every book is LIVE and well"
+    nothing = _nothing(activity)
+    sick_title = "sickest" if activity.sickest else f"sickest: {nothing or 'none, every book is LIVE and well'}"
     hidden = len(activity.sickest) - len(sickest)
     lines += _block(sick_title + (f", and {hidden:,} more" if hidden else ""), sickest, widths, width)
-    lines += _block("busiest" if activity.busiest else "busiest: there is no book", busiest, widths, width)
+    lines += _block("busiest" if activity.busiest else f"busiest: {nothing}", busiest, widths, width)
     return [_toned(text[:width], tone if colours else "") for text, tone in lines[:height]]
 
 
@@ -41,17 +45,31 @@ def message(text: str, width: int, *, colours: bool) -> list[str]:
     return [_toned(line, RED if colours else "") for line in textwrap.wrap(text, width)]
 
 
-def _head(activity: Activity, wall_ns: int, width: int) -> list[_Toned]:
+def _nothing(activity: Activity) -> str:
+    """Why a block without books tells nothing; empty if that there is none in it is good news."""
+    running, count = activity.state is State.RUNNING, sum(activity.books.values())
+    if not count:
+        return "there is no book" if running else "nothing is told of any book"
+    if not running:
+        return "none in its last numbers"
+    return "" if activity.books["LIVE"] == count else "none that is told"
+
+
+def _head(activity: Activity, wall_ns: int, width: int, keys: str) -> list[_Toned]:
     running = activity.state is State.RUNNING
     first = f"feeder {activity.version}  {activity.state.name}  "
     first += f"process {activity.pid}  up {duration(activity.uptime_seconds)}"
     clock = time.strftime("%H:%M:%S UTC", time.gmtime(wall_ns // SECOND_NS))
-    if len(first) + 2 + len(clock) <= width:
-        first = first.ljust(width - len(clock)) + clock
+    for right in (f"{keys}  {clock}", keys) if keys else (clock,):
+        if len(first) + 2 + len(right) <= width:
+            first = first.ljust(width - len(right)) + right
+            break
     lines = [(first, BOLD if running else f"{BOLD};{RED}")]
     if not running:
         lines += [(text, RED) for text in textwrap.wrap(f"{activity.reason}; the numbers are its last", width)]
     statuses = [f"{count:,} {name}" for name, count in activity.books.items() if count or name == "LIVE"]
+    if not running and not sum(activity.books.values()):
+        statuses = [NOTHING]  # one that ended has let go of them: not that there were none
     up, connections = activity.connections["CONNECTED"], sum(activity.connections.values())
     exchange = [f"{up} of {connections} connections up", f"lag {lag(activity.venue_lag_seconds)}"]
     load = [

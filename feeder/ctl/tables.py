@@ -119,11 +119,9 @@ def books(rows: Sequence[Row], width: int | None = None) -> list[str]:
         if width is not None and needed > width:
             del columns[spare]
     lines = table(list(columns), zip(*columns.values(), strict=True), left=2)
-    return (
-        lines
-        if all(row["trades"] for row in rows) or "depth" not in columns
-        else [*lines, "* the book only, without trades"]
-    )
+    if "depth" in columns and not all(row["trades"] for row in rows):
+        lines.append("* the book only, without trades")
+    return lines
 
 
 def outcomes(rows: Iterable[Row]) -> list[str]:

@@ -34,6 +34,11 @@ class Terminal:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
+    @property
+    def takes_keys(self) -> bool:
+        """Whether there is a keyboard."""
+        return self._keys is not None
+
     def show(self, lines: list[str]) -> None:
         """Over what is there: without clearing first, nothing flickers."""
         text = "\n".join(line + _REST_OF_LINE for line in lines)

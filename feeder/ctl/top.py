@@ -24,6 +24,7 @@ from feeder.telemetry.health import look
 
 ROWS_IN_JSON = 20
 LIVE_SECONDS, SMOOTH_SECONDS = 1.0, 5.0
+_WHICH = "--config, --shard or --counters say which feeder is meant"
 _SIZE = (100, 40)  # columns and lines where there is no terminal
 
 
@@ -79,23 +80,33 @@ def told(activity: Activity | None, reason: str) -> dict[str, Any]:
 
 def _once(top: Top, interval: float, *, as_json: bool) -> int:
     """Raises CountersError when the file tells nothing."""
-    top.look()
+    _must_look(top)
     time.sleep(interval)
-    activity = top.look()
-    if activity is None:
-        raise CountersError(top.reason)
-    _write(activity, top.reason, as_json=as_json)
+    _write(_must_look(top), top.reason, as_json=as_json)
     return 0
 
 
 def _stream(top: Top, clock: Clock, interval: float, *, as_json: bool) -> int:
-    """For a file or a program: one picture or object behind the other."""
-    top.look()
+    """For a file or a program: one picture or object behind the other.
+
+    A person who names the wrong file is told so, and raises CountersError; a program may wait for its feeder.
+    """
+    if as_json:
+        top.look()
+    else:
+        _must_look(top)
     due = clock.monotonic()
     while True:
         due = max(due + interval, clock.monotonic())
         time.sleep(due - clock.monotonic())
         _write(top.look(), top.reason, as_json=as_json)
+
+
+def _must_look(top: Top) -> Activity:
+    activity = top.look()
+    if activity is None:
+        raise CountersError(f"{top.reason}; {_WHICH}")
+    return activity
 
 
 def _write(activity: Activity | None, reason: str, *, as_json: bool) -> None:
@@ -108,16 +119,17 @@ def _live(top: Top, clock: Clock, interval: float) -> int:
     with Terminal() as terminal:
         due = clock.monotonic()
         while True:
-            terminal.show(_picture(top.look(), top.reason))
+            terminal.show(_picture(top.look(), top.reason, "q quit" if terminal.takes_keys else "Ctrl-C quit"))
             due = max(due + interval, clock.monotonic())
             while (left := due - clock.monotonic()) > 0:
                 if terminal.asked_to_end(left):
                     return 0
 
 
-def _picture(activity: Activity | None, reason: str) -> list[str]:
+def _picture(activity: Activity | None, reason: str, keys: str = "") -> list[str]:
     size = shutil.get_terminal_size(_SIZE)
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     if activity is None:
-        return message(reason, size.columns, colours=colours)
-    return paint(activity, time.time_ns(), size.columns, size.lines, colours=colours)
+        lines = message(f"{reason}; {_WHICH}", size.columns, colours=colours)
+        return [*lines, keys] if keys else lines
+    return paint(activity, time.time_ns(), size.columns, size.lines, colours=colours, keys=keys)

@@ -71,6 +71,28 @@ def test_where_all_is_well_the_busiest_have_the_room():
 
 
 @pytest.mark.parametrize("state", [State.HANGING, State.GONE, State.ENDED])
+def test_of_a_feeder_that_does_not_run_nothing_good_is_said(state):
+    lines = painted(scene(0, 0, state=state, reason="it ended"))
+    assert "books       -" in lines
+    assert {"sickest: nothing is told of any book", "busiest: nothing is told of any book"} <= set(lines)
+    lines = painted(scene(0, 2, state=state, reason="it ended"))
+    assert "sickest: none in its last numbers" in lines
+    assert "well" not in "".join(lines)
+
+
+def test_a_feeder_without_books_is_not_called_well():
+    lines = painted(scene(0, 0))
+    assert {"books       0 LIVE", "sickest: there is no book", "busiest: there is no book"} <= set(lines)
+
+
+def test_the_keys_stand_beside_the_clock_or_alone():
+    heads = [paint(scene(0, 1), START_NS, width, 24, colours=False, keys="q quit")[0] for width in (80, 60, 54)]
+    assert heads[0].endswith("  q quit  22:13:20 UTC")
+    assert heads[1].endswith("  q quit")
+    assert heads[2].endswith("1 s")
+
+
+@pytest.mark.parametrize("state", [State.HANGING, State.GONE, State.ENDED])
 def test_a_feeder_that_does_not_run_is_called_so_in_the_head(state):
     lines = painted(scene(1, 1, state=state, reason="the feeder's event loop (process 4242) has not turned for 7.3 s"))
     assert f"feeder 0.1.0  {state.name}  " in lines[0]

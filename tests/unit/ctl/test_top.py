@@ -140,7 +140,6 @@ def of_something_else(path: Path) -> None:
     path.write_bytes(b"\0" * 4096)
 
 
-@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("make", "named"),
     [
@@ -150,14 +149,16 @@ def of_something_else(path: Path) -> None:
         (of_something_else, "not a counters file"),
     ],
 )
-def test_once_on_a_file_that_tells_nothing_is_exit_1(path, capsys, make, named):
+def test_a_file_that_tells_nothing_is_exit_1_at_once_where_there_is_no_terminal(path, capsys, at_once, make, named):
     make(path)
-    for more in ([], ["--json"]):
-        assert main(["ctl", "top", "--counters", str(path), "--once", *more]) == 1
+    for more in ([], ["--once"], ["--once", "--json"]):
+        assert main(["ctl", "top", "--counters", str(path), *more]) == 1
+        assert at_once == []
         captured = capsys.readouterr()
         assert captured.out == ""
         assert str(path) in captured.err
         assert named in captured.err
+        assert "--config, --shard or --counters say which feeder is meant" in captured.err
 
 
 # JSON -----------------------------------------------------------------------------------------------------------------
@@ -253,6 +254,7 @@ async def test_live_it_follows_the_feeder_through_everything(path):
         await terminal.shows("No such file")
         feeder = Feeder(path, SystemClock())
         await terminal.shows("linear:BTCUSDT  LIVE")
+        await terminal.shows("q quit")
         assert "RUNNING" in terminal.pictures[-1]
         await terminal.shows("HANGING")  # nobody beats any longer
         feeder.writer.close()
