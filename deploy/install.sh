@@ -63,6 +63,7 @@ flock --nonblock 9 || fail "another install.sh is at work; run it again when tha
 sources=
 unfinished= # a release that is not to be left behind
 changed=    # what this run did beside building, for the messages at the end
+reloaded=   # whether systemd has read the units, for the same
 clean_up() {
     [ -z "$sources" ] || rm -rf "$sources"
     if [ -n "$unfinished" ]; then
@@ -238,6 +239,7 @@ named() {
 # What the running system must be told; also where nothing changed, for the run that changed it may have been cut short.
 tell_system() {
     if [ -n "$root" ]; then
+        reloaded="systemctl daemon-reload is needed where these files are used. "
         return
     fi
     local key value
@@ -247,6 +249,7 @@ tell_system() {
     done < <(grep '^[a-z]' "$etc/sysctl.d/10-feeder.conf")
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
+        reloaded="systemd has read the units (daemon-reload). "
     fi
 }
 
@@ -284,13 +287,13 @@ if [ -z "$changed" ]; then
     say "version $version is installed already; nothing changed"
 elif [ -z "$before" ]; then
     say "version $version is installed. Next:
-    edit /etc/feeder/feeder.yaml: what to follow, and the interfaces of the lines
-    /opt/feeder/current/bin/feeder check --config=/etc/feeder/feeder.yaml
+    edit $etc/feeder/feeder.yaml: what to follow, and the interfaces of the lines
+    $prefix/current/bin/feeder check --config=$etc/feeder/feeder.yaml
     systemctl enable --now feeder       (shards: see feeder@.service)"
 elif [ "$version" != "$before" ]; then
-    say "version $version is current, $before is kept. Next:
+    say "version $version is current, $before is kept. ${reloaded}Next:
     systemctl restart feeder            (shards: one after the other, feeder@0, feeder@1, ...)
     $0 --rollback${root:+ --root $root}      should it disappoint"
 else
-    say "version $version is complete again. Next: systemctl restart feeder, if a unit changed"
+    say "version $version is complete again. ${reloaded}Next: systemctl restart feeder, if a unit changed"
 fi

@@ -185,13 +185,15 @@ def test_an_upgrade_keeps_the_configuration_and_a_rollback_brings_everything_els
     first, second = small(tmp_path, "first"), small(tmp_path, "second", default="log: {}\nlog: new\n")
     unit = second / "deploy" / "systemd" / "feeder.service"
     unit.write_text(unit.read_text().replace("WatchdogSec=10", "WatchdogSec=20"))
-    host.done(first, "--version", "1")
+    said = host.done(first, "--version", "1")
     config = host.path("/etc/feeder/feeder.yaml")
+    assert f"edit {config}:" in said
+    assert f"{host.path('/opt/feeder/current/bin/feeder')} check --config={config}\n" in said
     config.write_text("log: mine\n")
     host.path("/etc/feeder/feeder.env").write_text("SHARDS=4\n")
 
     said = host.done(second, "--version", "2")
-    assert "version 2 is current, 1 is kept" in said
+    assert "version 2 is current, 1 is kept. systemctl daemon-reload is needed where these files are used." in said
     assert "systemctl restart feeder" in said
     assert (host.link("current"), host.link("previous")) == ("releases/2", "releases/1")
     assert config.read_text() == "log: mine\n"
@@ -206,7 +208,7 @@ def test_an_upgrade_keeps_the_configuration_and_a_rollback_brings_everything_els
     assert host.listing() == before
 
     said = host.done(first, "--rollback")
-    assert "version 1 is current, 2 is kept" in said
+    assert "version 1 is current, 2 is kept. systemctl daemon-reload is needed" in said
     assert (host.link("current"), host.link("previous")) == ("releases/1", "releases/2")
     assert beside.read_text() == "log: {}\nlog: new\n", "an older default is news to nobody"
     assert "WatchdogSec=10" in installed.read_text()
@@ -469,6 +471,8 @@ def test_the_system_is_told_and_told_again_by_a_run_that_changes_nothing(machine
             "sysctl --quiet --write net.core.wmem_max=1048576",
             "sysctl --quiet --write net.core.netdev_max_backlog=8192",
         ], "what the machine has more of stays"
+    code, said = really(machine, small(tmp_path, "newer"), "--version", "2")
+    assert (code, "is kept. systemd has read the units (daemon-reload). Next" in said) == (0, True), said
 
 
 def test_a_python_that_the_units_cannot_see_is_refused(machine, tmp_path):
