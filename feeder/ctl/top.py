@@ -105,8 +105,12 @@ def _stream(top: Top, clock: Clock, interval: float, *, as_json: bool) -> int:
 def _must_look(top: Top) -> Activity:
     activity = top.look()
     if activity is None:
-        raise CountersError(f"{top.reason}; {_WHICH}")
+        raise CountersError(_with_remedy(top.reason))
     return activity
+
+
+def _with_remedy(reason: str) -> str:
+    return f"{reason}{'' if reason.endswith('?') else ';'} {_WHICH}"
 
 
 def _write(activity: Activity | None, reason: str, *, as_json: bool) -> None:
@@ -130,6 +134,6 @@ def _picture(activity: Activity | None, reason: str, keys: str = "") -> list[str
     size = shutil.get_terminal_size(_SIZE)
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     if activity is None:
-        lines = message(f"{reason}; {_WHICH}", size.columns, colours=colours)
+        lines = message(_with_remedy(reason), size.columns, colours=colours)
         return [*lines, keys] if keys else lines
     return paint(activity, time.time_ns(), size.columns, size.lines, colours=colours, keys=keys)

@@ -159,6 +159,7 @@ def test_a_file_that_tells_nothing_is_exit_1_at_once_where_there_is_no_terminal(
         assert str(path) in captured.err
         assert named in captured.err
         assert "--config, --shard or --counters say which feeder is meant" in captured.err
+        assert "?;" not in captured.err
 
 
 # JSON -----------------------------------------------------------------------------------------------------------------
