@@ -65,6 +65,7 @@ class Following:
         self._turnover: dict[str, Turnover] = {}
         self._connected = False  # or about to be
         self._outage = Outage()
+        self._failures: dict[str, str] = {}  # why what is missing was not learned the last time
         self._news = asyncio.Event()  # something else is wanted
         self._asked_again = True  # about what was refused: it may have been listed since the table was loaded
         self._rules: list[Rule] = []
@@ -87,17 +88,26 @@ class Following:
 
         Depth None: as it is followed or configured, otherwise as is usual for the category.
         """
-        present = self._by_rules() | self.roster.followed
+        ruled = self._by_rules()
+        present = ruled | self.roster.followed
         for key in keys:
             category, symbol = key
             known = present[key].depth if key in present else 0
             entry = Subscribed(category=category, symbols=[symbol], depth=depth or known, trades=trades)  # type: ignore[arg-type]
-            self.by_hand[key] = Subscription(category, symbol, entry.depth, trades)
+            subscription = Subscription(category, symbol, entry.depth, trades)
+            if ruled.get(key) == subscription:
+                self.by_hand.pop(key, None)  # it is what the configuration says: nothing is left to be said by hand
+            else:
+                self.by_hand[key] = subscription
         return self._settle_news(keys)
 
     def unsubscribe(self, keys: Sequence[InstrumentKey]) -> Changes:
         """Follow these no longer, whatever the configuration says, until the feeder ends."""
-        self.by_hand.update(dict.fromkeys(keys))
+        for key in keys:
+            if self._is_ruled(key):
+                self.by_hand[key] = None
+            else:  # wanted by hand alone, or by nobody: that is not to be remembered against a later configuration
+                self.by_hand.pop(key, None)
         return self._settle_news()
 
     async def run(self) -> None:
@@ -163,10 +173,16 @@ class Following:
         trading = {rule.category: self._instruments.symbols(rule.category) for rule in rules}
         return wanted(rules, trading, self._turnover, self.roster.followed)
 
+    def _is_ruled(self, key: InstrumentKey) -> bool:
+        """Whether the configuration asks for the book."""
+        if any(rule.category == key[0] and rule.symbols is not None and key[1] in rule.symbols for rule in self._rules):
+            return True
+        return key in self._by_rules() or (key in self.roster.followed and not self.by_hand.get(key))
+
     def _settle(self) -> Changes:
         """Have the roster follow what is wanted now."""
         changes = self.roster.follow(self._wanted())
-        self._publisher.complete = not self._missing()
+        self._publisher.complete = not self.waiting_for()
         needed = self._needed()
         for known in (self._loaded, self._turnover):
             for category in known.keys() - needed:
@@ -191,6 +207,14 @@ class Following:
         self._asked_again &= changes.refused.keys() <= before
         self._news.set()
         return changes
+
+    def waiting_for(self) -> dict[str, str]:
+        """The configured categories of which too little is known to follow their books, and what was said last, if so.
+
+        What is wanted by hand alone is not among them: the books of the configuration do not wait for it.
+        """
+        missing = self._missing() & {rule.category for rule in self._rules}
+        return {category: self._failures.get(category, "") for category in sorted(missing)}
 
     def id_of(self, key: InstrumentKey) -> int:
         """The instrument id, whether or not the exchange lists it."""
@@ -241,6 +265,7 @@ class Following:
             known = self._loaded.get(category, frozenset())
             self._loaded[category] = known.union(listed_by(category, unknown[category]))
         failures |= await self._rank(missing - failures.keys())
+        self._failures = {category: str(error) for category, error in failures.items()}
         if not self._connected:
             if len(failures) == len(missing):
                 for error in failures.values():

@@ -43,6 +43,10 @@ class Operator:
         books = {status.name: count for status, count in roster.router.statuses().items()}
         connections = roster.pool.connections()
         reasons = roster.reasons_not_ready()
+        for category, error in self._following.waiting_for().items():
+            reasons.append(
+                f"the instruments of {category} are not loaded: {error}" if error else f"{category} is asked for"
+            )
         by_hand = self._following.by_hand
         return {
             "version": __version__,
@@ -108,7 +112,7 @@ class Operator:
         return [
             Outcome(":".join(key), True, "not followed any longer")
             if key in before
-            else Outcome(":".join(key), False, "was not followed")
+            else Outcome(":".join(key), False, self._other_shard(key) or "was not followed")
             for key in instruments
         ]
 
@@ -154,16 +158,25 @@ class Operator:
         if key in changes.refused:
             then = "the exchange is asked again now, and it stays wanted until it is unsubscribed"
             return Outcome(name, False, f"{changes.refused[key]}; {then}")
-        if not self._roster.publisher.serves(self._following.id_of(key)):
-            return Outcome(name, False, f"belongs to another shard than {self._settings.shard}; ask that one")
+        if (other := self._other_shard(key)) is not None:
+            return Outcome(name, False, other)
         if key in self._roster.followed:
-            return Outcome(name, True, "followed now" if key in changes.subscribed else "was followed already")
+            how = "is followed now" if key in changes.subscribed else "was followed already"
+            return Outcome(name, True, f"{how}, at depth {self._roster.followed[key].depth}")
         return Outcome(name, True, f"will be followed as soon as the exchange has told the instruments of {key[0]}")
+
+    def _other_shard(self, key: InstrumentKey) -> str | None:
+        """Who serves the instrument, if that is another process."""
+        publisher, shard = self._roster.publisher, self._settings.shard
+        number = self._following.id_of(key)
+        if shard is None or publisher.serves(number):
+            return None
+        return f"belongs to shard {publisher.plan.partition_of(number) % shard.count}/{shard.count}; ask that one"
 
     def _resync(self, key: InstrumentKey) -> Outcome:
         worker = self._roster.router.workers.get(key)
         if worker is None:
-            return Outcome(":".join(key), False, "is not followed")
+            return Outcome(":".join(key), False, self._other_shard(key) or "is not followed")
         if self._roster.pool.resync(key, StatusReason.REQUESTED, worker.queue.generation):
             return Outcome(":".join(key), True, "begun anew")
         return Outcome(":".join(key), False, "is being begun anew already, or is not connected")

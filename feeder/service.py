@@ -133,7 +133,7 @@ class Service:
                 await self._control.aclose()
             if self._copier is not None:
                 self._copier.close()
-        _log.info("feeder stopped", statuses=_named(self.router.transitions()), counters=dict(self.router.totals()))
+        _log.info("feeder stopped", transitions=_named(self.router.transitions()), counters=dict(self.router.totals()))
 
     async def reload(self) -> tuple[list[str], Changes]:
         """Read the configuration again and apply what needs no restart: the keys that changed, and what came of it.
@@ -284,7 +284,8 @@ class Service:
             _log.warning("not ready", reasons=reasons)
         elif not reasons and not self._ready:
             self._ready = True
-            _log.info("ready", followed=len(self.roster.followed), outage_seconds=round(now - self._unready_since, 1))
+            seconds = round(now - self._unready_since, 1)  # since the start, or since it was ready last
+            _log.info("ready", followed=len(self.roster.followed), after_seconds=seconds)
 
     async def _reload_when_asked(self) -> None:
         while True:

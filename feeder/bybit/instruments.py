@@ -252,7 +252,7 @@ class InstrumentTable:
             category, symbol = key
             raise InstrumentError(
                 f"no {category} instrument {symbol!r} in the venue's table; correct the symbol or the category"
-                " (symbols are upper case), or remove it from the subscriptions"
+                " (symbols are upper case), or leave it out"
             )
         return instrument
 

@@ -70,7 +70,7 @@ async def test_an_outage_is_some_lines_that_account_for_every_book(tmp_path):
     assert all(list(line)[:4] == ["event", "level", "timestamp", "part"] for line in lines)
     assert not [line for line in lines if "picows" in line["part"]]
     told = counted(lines)
-    assert told["book live"] == end["statuses"]["LIVE/SNAPSHOT"]
+    assert told["book live"] == end["transitions"]["LIVE/SNAPSHOT"]
     assert told["book stale"] == SYMBOLS  # at the outage; that they end with the feeder goes without saying
     assert [line["event"] for line in lines if line["event"] in {"ready", "not ready"}][:2] == ["ready", "not ready"]
 

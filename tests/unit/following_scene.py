@@ -90,6 +90,9 @@ class Exchange:
     async def start(self) -> None:
         self.connected = True
 
+    def connections(self) -> list[Any]:
+        return []
+
     def subscribe(self, subscriptions: Sequence[Subscription]) -> list[Any]:
         self.calls.append(("subscribe", *(f"{s.symbol}.{s.depth}{'+' if s.trades else ''}" for s in subscriptions)))
         return []
