@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from feeder.clock import SECOND_NS
 from feeder.ctl.activity import Activity, BookActivity
-from feeder.ctl.tables import NOTHING, age, duration, lag, rate
+from feeder.ctl.tables import duration, lag
+from feeder.readable import NOTHING, age_text, rate_text
 from feeder.telemetry.health import State
 
 BOLD, DIM, RED, YELLOW = "1", "2", "31", "33"
@@ -93,10 +94,10 @@ def _per_second(activity: Activity) -> Sequence[str]:
     if not activity.seconds:
         return [NOTHING]
     return [
-        f"{rate(activity.updates_per_second)} updates",
-        f"{rate(activity.folds_per_second)} folds",
-        f"{rate(activity.gaps_per_second)} gaps",
-        f"{rate(activity.resyncs_per_second)} resyncs",
+        f"{rate_text(activity.updates_per_second)} updates",
+        f"{rate_text(activity.folds_per_second)} folds",
+        f"{rate_text(activity.gaps_per_second)} gaps",
+        f"{rate_text(activity.resyncs_per_second)} resyncs",
         f"over {activity.seconds:.1f} s",
     ]
 
@@ -118,7 +119,7 @@ def _cells(book: BookActivity) -> tuple[str, ...]:
     return (
         book.instrument,
         book.status,
-        rate(book.updates_per_second),
+        rate_text(book.updates_per_second),
         _age(book.age_seconds),
         _counted(book.gaps, book.new_gaps),
         _counted(book.resyncs, book.new_resyncs),
@@ -130,7 +131,7 @@ def _cells(book: BookActivity) -> tuple[str, ...]:
 
 def _age(seconds: float | None) -> str:
     """The counters are up to a second old themselves, so that less cannot be told."""
-    return f"<{_OWN_AGE:g}s" if seconds is not None and seconds < _OWN_AGE else age(seconds)
+    return f"<{_OWN_AGE:g}s" if seconds is not None and seconds < _OWN_AGE else age_text(seconds)
 
 
 def _counted(count: int, new: int) -> str:

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-NOTHING = "-"
+from feeder.readable import NOTHING, age_text
+
 WIDTH = 80
 _LABEL = 11  # columns
 _GAP = "  "
@@ -75,7 +76,7 @@ def _connections(rows: Iterable[Row]) -> list[str]:
             str(row["topics"]),
             str(row["active"]),
             lag(row["lag_seconds"]),
-            age(row["silent_seconds"]),
+            age_text(row["silent_seconds"]),
             str(row["attempt"]) if row["attempt"] else NOTHING,
         )
         for row in rows
@@ -104,8 +105,8 @@ def books(rows: Sequence[Row], width: int | None = None) -> list[str]:
         for head, text in {
             "instrument": row["instrument"],
             "status": row["status"] if live else f"{row['status']} {row['reason']}",
-            "since": age(row["since_seconds"]),
-            "age": age(row["age_seconds"]),
+            "since": age_text(row["since_seconds"]),
+            "age": age_text(row["age_seconds"]),
             "depth": f"{row['depth']}{'' if row['trades'] else '*'}",
             "updates": f"{row['updates']:,}",
             "queue": str(row["queue_depth"]),
@@ -148,18 +149,6 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def age(seconds: float | None) -> str:
-    """At most four characters: "0.2s", "45s", "12m", "30h", "12d"."""
-    if seconds is None:
-        return NOTHING
-    if seconds < 9.95:
-        return f"{max(seconds, 0.0):.1f}s"
-    for limit, unit, name in ((99.5, 1, "s"), (99.5 * 60, 60, "m"), (99.5 * 3600, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.0f}{name}"
-    return f"{seconds / 86400:.0f}d"
-
-
 def lag(seconds: float | None) -> str:
     """Milliseconds below a second; negative when the clocks differ."""
     if seconds is None:
@@ -174,8 +163,3 @@ def duration(seconds: float) -> str:
         if whole >= unit:
             return f"{whole // unit} {name} {whole % unit // below} {small}"
     return f"{whole} s"
-
-
-def rate(per_second: float) -> str:
-    """One decimal below ten, thousands apart above."""
-    return f"{per_second:.1f}" if 0 < per_second < 9.95 else f"{per_second:,.0f}"

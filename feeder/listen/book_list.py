@@ -9,10 +9,11 @@ from feeder.client.book_view import BookView
 from feeder.client.status import ViewStatus
 from feeder.listen import hints
 from feeder.listen.board import NOT_PUBLISHED, Board, status_text
-from feeder.listen.decimals import NOTHING, DecimalColumn, age_text, fixed, rate_text
+from feeder.listen.decimals import DecimalColumn, fixed
 from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out, wrapped
 from feeder.listen.status import SEVERITY, TONES
 from feeder.market.instrument import InstrumentKey
+from feeder.readable import NOTHING, age_text, rate_text
 
 _SORT_SECONDS = 1.0  # how long an order stands, so that a list sorted by rate can be read
 _GAP = "  "

@@ -9,11 +9,12 @@ from feeder.client.events import Traded, TradesGone
 from feeder.client.status import ViewStatus
 from feeder.listen import hints
 from feeder.listen.board import NOT_PUBLISHED, Board
-from feeder.listen.decimals import age_text, clock_text, duration_text, fixed, middle, rate_text
+from feeder.listen.decimals import clock_text, duration_text, fixed, middle
 from feeder.listen.paint import Ground, Line, Span, Tone, line, spread_out, wrapped
 from feeder.listen.status import GROUNDS, MEANINGS, TONES
 from feeder.market.instrument import InstrumentKey
 from feeder.market.update import Side, pairs
+from feeder.readable import age_text, rate_text
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WIDEST_BAR = 60

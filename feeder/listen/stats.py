@@ -10,9 +10,9 @@ from feeder.client.repairs import RepairStats
 from feeder.client.status import ViewStatus
 from feeder.clock import SECOND_NS
 from feeder.listen.board import Board
-from feeder.listen.decimals import rate_text
 from feeder.listen.paint import Line, Span, Tone, line
 from feeder.multicast.arbiter import ChannelState, ChannelStats, LineStats
+from feeder.readable import rate_text
 from feeder.wire.messages import Kind
 
 _SAMPLE_SECONDS = 0.9  # rates are means over the last second or so

@@ -104,16 +104,7 @@ def test_outcomes_and_a_reload():
     assert tables.reload({**nothing, "refused": refused})[1:] == ["", "refused", "  linear:FOOUSDT: no such"]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "-"), (-1, "0.0s"), (0.24, "0.2s"), (9.96, "10s"), (99, "99s"), (120, "2m"), (7200, "2h"), (9e5, "10d")],
-)
-def test_an_age_has_at_most_four_characters(seconds, text):
-    assert tables.age(seconds) == text
-
-
-def test_lags_durations_and_rates():
+def test_lags_and_durations():
     assert [tables.lag(s) for s in (None, 0.04, -0.003, 0.9999, 12.34)] == ["-", "40ms", "-3ms", "1.0s", "12.3s"]
     durations = ["14 s", "3 min 2 s", "5 h 12 min", "8 d 3 h"]
     assert [tables.duration(s) for s in (14.9, 182, 18720, 8 * 86400 + 3 * 3600)] == durations
-    assert [tables.rate(r) for r in (0, 0.04, 9.94, 9.96, 1234.5)] == ["0", "0.0", "9.9", "10", "1,234"]

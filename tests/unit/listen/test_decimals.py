@@ -2,13 +2,11 @@ import pytest
 
 from feeder.listen.decimals import (
     DecimalColumn,
-    age_text,
     clock_text,
     duration_text,
     fixed,
     iso_text,
     middle,
-    rate_text,
 )
 
 
@@ -43,22 +41,6 @@ def test_points_stand_below_each_other_and_the_column_never_shrinks():
     assert cells == ["64,250.10      ", "     0.00001234", "     7         ", "     -         "]
     column.note("1")
     assert column.width == 15
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "-"), (0.04, "0.0s"), (-1.0, "0.0s"), (9.94, "9.9s"), (9.96, "10s"), (99.4, "99s"), (99.6, "2m"),
-        (5400, "90m"), (99.4 * 3600, "99h"), (40 * 86400, "40d"),
-    ],
-)  # fmt: skip
-def test_an_age_has_at_most_four_characters(seconds, text):
-    assert age_text(seconds) == text
-    assert len(text) <= 4
-
-
-def test_rates_show_a_decimal_only_while_they_are_small():
-    assert [rate_text(rate) for rate in (0.0, 0.26, 9.94, 9.96, 12345.6)] == ["0", "0.3", "9.9", "10", "12,346"]
 
 
 @pytest.mark.parametrize(
