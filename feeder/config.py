@@ -74,14 +74,18 @@ class Subscribed(Section):
     trades: bool = True
 
     def __post_init__(self) -> None:
-        if not self.depth:
-            self.depth = 25 if self.category == "option" else 50
+        self.depth = self.depth or usual_depth(self.category)
 
 
 class Universe(Section):
     """How often the exchange is asked what it lists and trades most; None: at start only."""
 
     refresh_seconds: float | None = 300.0
+
+
+def usual_depth(category: str) -> int:
+    """The levels a side of a book of which nobody says how many."""
+    return 25 if category == "option" else 50
 
 
 class Queue(Section):

@@ -18,7 +18,7 @@ from feeder.bybit.pacing import backoff_delay
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.bybit.universe import Rule, Turnover, wanted
 from feeder.clock import Clock
-from feeder.config import Config, Subscribed, Top
+from feeder.config import Config, Top, usual_depth
 from feeder.errors import ConfigError, InstrumentError, RestError
 from feeder.log import logger
 from feeder.log_outage import Outage
@@ -92,9 +92,8 @@ class Following:
         present = ruled | self.roster.followed
         for key in keys:
             category, symbol = key
-            known = present[key].depth if key in present else 0
-            entry = Subscribed(category=category, symbols=[symbol], depth=depth or known, trades=trades)  # type: ignore[arg-type]
-            subscription = Subscription(category, symbol, entry.depth, trades)
+            known = present[key].depth if key in present else usual_depth(category)
+            subscription = Subscription(category, symbol, depth or known, trades)
             if ruled.get(key) == subscription:
                 self.by_hand.pop(key, None)  # it is what the configuration says: nothing is left to be said by hand
             else:

@@ -40,9 +40,7 @@ class Operator:
         """How the feeder is."""
         settings, roster = self._settings, self._roster
         publisher, followed = roster.publisher, roster.followed
-        books = {status.name: count for status, count in roster.router.statuses().items()}
-        connections = roster.pool.connections()
-        reasons = roster.reasons_not_ready()
+        books, connections, reasons = roster.condition()
         for category, error in self._following.waiting_for().items():
             reasons.append(
                 f"the instruments of {category} are not loaded: {error}" if error else f"{category} is asked for"

@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from feeder.bybit.connection_status import ConnectionStatus
 from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pool import BybitPool, Subscription
+from feeder.bybit.stream import StreamState
 from feeder.errors import VenueError
 from feeder.log import logger
 from feeder.market.instrument import InstrumentKey, TradingStatus
@@ -27,6 +30,18 @@ class Changes:
     refused: dict[InstrumentKey, str] = field(default_factory=dict)  # why, of all that are wanted and not followed
 
 
+class Condition(NamedTuple):
+    """How the books that are followed fare: how many by status, the connections, why the feeder is not ready, if so."""
+
+    books: Counter[str]
+    connections: list[ConnectionStatus]
+    reasons: list[str]
+
+    def __str__(self) -> str:
+        up = sum(connection.state is StreamState.CONNECTED for connection in self.connections)
+        return f"{self.books['LIVE']} of {self.books.total()} books LIVE, {up} connections up"
+
+
 class Roster:
     """Follows what is wanted, and touches no book that stays as it is.
 
@@ -42,15 +57,17 @@ class Roster:
         self.publisher = publisher
         self._publishers: dict[InstrumentKey, BookPublisher] = {}
 
-    def reasons_not_ready(self) -> list[str]:
-        """Why the feeder is not ready, as /readyz has it; empty if it is."""
-        states = Counter(connection.state.name for connection in self.pool.connections())
-        return reasons_not_ready(
+    def condition(self) -> Condition:
+        """How everything is at this moment; goes through all books."""
+        books = Counter({status.name: count for status, count in self.router.statuses().items()})
+        connections = self.pool.connections()
+        reasons = reasons_not_ready(
             complete=self.publisher.complete,
             followed=len(self.followed),
-            books=Counter({status.name: count for status, count in self.router.statuses().items()}),
-            connections=states,
+            books=books,
+            connections=Counter(connection.state.name for connection in connections),
         )
+        return Condition(books, connections, reasons)
 
     def follow(self, wanted: Mapping[InstrumentKey, Subscription]) -> Changes:
         """Follow these and no others."""

@@ -15,7 +15,6 @@ from feeder import log
 from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pacing import Timing
 from feeder.bybit.pool import BybitPool
-from feeder.bybit.stream import StreamState
 from feeder.clock import Clock, SystemClock
 from feeder.config import Config
 from feeder.errors import ConfigError, ControlError, CountersError
@@ -156,7 +155,7 @@ class Service:
             else:
                 keys = self._take(new)
             finally:
-                self._notifier.ready(self._status())
+                self._notifier.ready(str(self.roster.condition()))
             return keys, changes
 
     def _take(self, new: Config) -> list[str]:
@@ -273,12 +272,13 @@ class Service:
 
     def _look(self, now: float) -> None:
         """Tell the service manager how things are, the log when they change, and the metrics what only we know."""
-        self._notifier.status(self._status())
+        condition = self.roster.condition()
+        self._notifier.status(str(condition))
         self.plant.refused_subscriptions = len(self.roster.refused)
         self.plant.refused_tables = self.instruments.refused_tables
         if self._stop.is_set():
             return
-        reasons = self.roster.reasons_not_ready()
+        reasons = condition.reasons
         if reasons and self._ready:
             self._ready, self._unready_since = False, now
             _log.warning("not ready", reasons=reasons)
@@ -301,12 +301,6 @@ class Service:
         async with aclosing(file_changes(self.settings.path)) as changes:
             async for _ in changes:
                 self.reload_soon()
-
-    def _status(self) -> str:
-        """How the feeder is, in a line for the service manager."""
-        statuses = self.router.statuses()
-        up = sum(connection.state is StreamState.CONNECTED for connection in self.pool.connections())
-        return f"{statuses[BookStatus.LIVE]} of {statuses.total()} books LIVE, {up} connections up"
 
     def _open_counters(self) -> Copier | None:
         """The counters file of this session. Without one there are no metrics, which is no reason to have no books."""
