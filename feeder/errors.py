@@ -6,7 +6,28 @@ FeederError
 |- VenueError           the exchange, or what it sent
 |  |- MessageError      a message that cannot be understood
 |  |- InstrumentError   a symbol the instrument table does not have
-|  `- RestError         a REST request that failed; `retriable` says whether to ask again
+|  `- RestError         a REST request that failed; `retriable`, `retry_after_seconds`, `unknown_outcome` say what next
+|     |- ParameterError     found wrong before anything was sent; names the parameter
+|     |- UnknownEndpointError   no such method and path
+|     |- PoolError          the session pool is closed, or belongs to another event loop
+|     |- BudgetError        not sent: its turn within the rate limits is too far away
+|     |- BarredError        HTTP 403; nothing is sent to the venue for 10 minutes
+|     |- TransportError     no whole answer came
+|     |  |- ConnectError       no connection, so surely not sent
+|     |  |  `- TlsError           the other side is not the one it should be
+|     |  `- ReplyTimeoutError  sent, and no answer within the time
+|     |- ReplyError         an answer that is not the API's: HTTP status, redirect, HTML, cut short, of another shape
+|     |  `- HttpStatusError    an HTTP status other than 200
+|     `- RefusedError       retCode is not 0
+|        |- InvalidRequestError   a parameter the venue does not accept
+|        |- ClockError         our time is outside the venue's window
+|        |- AuthError          key, signature, permission, address, region
+|        |- RateLimitedError   too many requests
+|        |- UnavailableError   overload, time-out or restart at the venue
+|        `- OrderError         what the matching engine or risk control says
+|           |- OrderNotFoundError
+|           |- DuplicateOrderError
+|           `- BalanceError
 |- FixedPointError      a decimal text that is not an exact number
 |  `- FinerThanScale    exact, but finer than the instrument's exponent
 |- CountersError        a counters file that is missing or cannot be understood
@@ -67,12 +88,132 @@ class RestError(VenueError):
     """A REST request that failed. Raised with a message that names the address and the cause.
 
     `retry_after_seconds` is how long to leave the venue alone first, 0 for no more than one's own backoff.
+    `unknown_outcome`: the request changes something and the venue may have carried it out; ask before it is sent again.
+    Of an order, `order_link_id` is what to ask by. `retriable` is then false.
     """
 
-    def __init__(self, message: str, *, retriable: bool, retry_after_seconds: float = 0.0) -> None:
+    order_link_id: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retriable: bool = False,
+        retry_after_seconds: float = 0.0,
+        unknown_outcome: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retriable = retriable
         self.retry_after_seconds = retry_after_seconds
+        self.unknown_outcome = unknown_outcome
+
+
+class ParameterError(RestError):
+    """A parameter that is missing, of the wrong type or impossible; `parameter` is its name. Nothing was sent."""
+
+    def __init__(self, endpoint: str, parameter: str, problem: str) -> None:
+        super().__init__(f"{endpoint}: {parameter}: {problem}")
+        self.parameter = parameter
+
+
+class UnknownEndpointError(RestError):
+    """A method and path that Bybit v5 does not have. Nothing was sent."""
+
+
+class PoolError(RestError):
+    """A session pool that is closed, or that another event loop opened. Nothing was sent."""
+
+
+class BudgetError(RestError):
+    """Not sent: within the rate limits its turn would come later than the caller may wait."""
+
+
+class BarredError(RestError):
+    """The venue answered HTTP 403 and is left alone: `retry_after_seconds` says for how long yet."""
+
+
+class TransportError(RestError):
+    """No whole answer came."""
+
+
+class ConnectError(TransportError):
+    """There is no connection, so the request was surely not sent."""
+
+
+class TlsError(ConnectError):
+    """The connection cannot be trusted: a certificate that is not the venue's, out of date, or no TLS at all."""
+
+
+class ReplyTimeoutError(TransportError):
+    """The request was sent and no answer came within the time."""
+
+
+class ReplyError(RestError):
+    """An answer that the API never gives: HTML, a redirect, cut short, not JSON, JSON of another shape."""
+
+
+class HttpStatusError(ReplyError):
+    """An HTTP status other than 200; `status` is that."""
+
+    def __init__(self, message: str, status: int, *, retriable: bool, unknown_outcome: bool = False) -> None:
+        super().__init__(message, retriable=retriable, unknown_outcome=unknown_outcome)
+        self.status = status
+
+
+class RefusedError(RestError):
+    """The venue answered with a `ret_code` other than 0; `ret_message` is its text."""
+
+    def __init__(
+        self,
+        message: str,
+        ret_code: int,
+        ret_message: str,
+        *,
+        retriable: bool = False,
+        retry_after_seconds: float = 0.0,
+        unknown_outcome: bool = False,
+    ) -> None:
+        super().__init__(
+            message, retriable=retriable, retry_after_seconds=retry_after_seconds, unknown_outcome=unknown_outcome
+        )
+        self.ret_code = ret_code
+        self.ret_message = ret_message
+
+
+class InvalidRequestError(RefusedError):
+    """A parameter that the venue does not accept; which one, its text says."""
+
+
+class ClockError(RefusedError):
+    """Our time is outside the window that the venue accepts, by its own clock."""
+
+
+class AuthError(RefusedError):
+    """Key, signature, permission, address or region: the venue does not let this key do this."""
+
+
+class RateLimitedError(RefusedError):
+    """More requests than the venue allows; it did not carry this one out."""
+
+
+class UnavailableError(RefusedError):
+    """The venue is overloaded, restarting, or took too long itself."""
+
+
+class OrderError(RefusedError):
+    """What the matching engine or risk control says to an order, position or account."""
+
+
+class OrderNotFoundError(OrderError):
+    """No such order, or one that is done already."""
+
+
+class DuplicateOrderError(OrderError):
+    """An order with this orderLinkId was accepted before."""
+
+
+class BalanceError(OrderError):
+    """Not enough balance or margin."""
 
 
 class FixedPointError(FeederError):

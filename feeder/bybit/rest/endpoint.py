@@ -1,0 +1,82 @@
+"""What is known of one endpoint before it is called: a row of the table in `endpoints`.
+
+Source: Bybit v5, rate-limit/rate-limit and the page of each endpoint.
+"""
+
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+Result = TypeVar("Result")
+
+
+class Limit(NamedTuple):
+    """So many requests in any span of so many seconds."""
+
+    requests: int
+    seconds: float = 1.0
+
+
+UNTOLD = Limit(10)
+"""Where the venue documents no limit of an endpoint: what most of its neighbours have."""
+
+
+class Endpoint(Generic[Result]):
+    """Method and path, and how a request to it is built, limited and repeated.
+
+    `signed`: it needs a key. `required` names what must be given, as the venue spells it; "orderId|orderLinkId" is one
+    or the other. `limit` holds per key; endpoints of one `group` share it, and where `by_category` has a category, that
+    limit holds for this category, apart from the others. `repeatable`: the same request twice does what one does, so
+    that it may be sent again when nobody knows what became of it. `result` is the Struct of the reply's `result`;
+    Any leaves it as plain Python objects.
+    """
+
+    __slots__ = (
+        "by_category",
+        "decode",
+        "group",
+        "limit",
+        "method",
+        "path",
+        "repeatable",
+        "required",
+        "result",
+        "signed",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        *,
+        required: tuple[str, ...] = (),
+        signed: bool = True,
+        limit: Limit = UNTOLD,
+        by_category: dict[str, Limit] | None = None,
+        group: str | None = None,
+        repeatable: bool | None = None,
+        result: type[Result] | Any = Any,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.required = required
+        self.signed = signed
+        self.limit = limit
+        self.by_category = by_category or {}
+        self.group = group or path
+        self.repeatable = method == "GET" if repeatable is None else repeatable
+        self.result = result
+        self.decode = msgspec.json.Decoder(result).decode
+
+    def __repr__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def get(path: str, *required: str, **facts: Any) -> "Endpoint[Any]":
+    """A GET whose result stays plain; a row of the table. `facts` are those of Endpoint."""
+    return Endpoint("GET", path, required=required, **facts)
+
+
+def post(path: str, *required: str, **facts: Any) -> "Endpoint[Any]":
+    """A POST whose result stays plain; a row of the table. `facts` are those of Endpoint."""
+    return Endpoint("POST", path, required=required, **facts)
