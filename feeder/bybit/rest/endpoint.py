@@ -26,9 +26,9 @@ class Endpoint(Generic[Result]):
 
     `signed`: it needs a key. `required` names what must be given, as the venue spells it; "orderId|orderLinkId" is one
     or the other. `limit` holds per key; endpoints of one `group` share it, and where `by_category` has a category, that
-    limit holds for this category, apart from the others. `repeatable`: the same request twice does what one does, so
-    that it may be sent again when nobody knows what became of it. `result` is the Struct of the reply's `result`;
-    Any leaves it as plain Python objects.
+    limit holds for this category, apart from the others. What is not signed has no key, so its limits are not looked
+    at. `repeatable`: the same request twice does what one does, so that it may be sent again when nobody knows what
+    became of it. `result` is the Struct of the reply's `result`; Any leaves it as plain Python objects.
     """
 
     __slots__ = (
@@ -66,7 +66,8 @@ class Endpoint(Generic[Result]):
         self.group = group or path
         self.repeatable = method == "GET" if repeatable is None else repeatable
         self.result = result
-        self.decode = msgspec.json.Decoder(result).decode
+        # Not strict: the venue writes times, counts and flags as text, and in places the same one as a number.
+        self.decode = msgspec.json.Decoder(result, strict=False).decode
 
     def __repr__(self) -> str:
         return f"{self.method} {self.path}"

@@ -43,8 +43,9 @@ class Reply(msgspec.Struct, Generic[Result], repr_omit_defaults=True):
 
 
 class Page(msgspec.Struct, Generic[Entry], rename="camel"):
-    """One page of a listing. `next_page_cursor` is None on the last."""
+    """One page of a listing. `next_page_cursor` is None on the last; `symbol` is there in listings of one symbol."""
 
     entries: list[Entry] = msgspec.field(name="list", default_factory=list)
     category: Text = None
+    symbol: Text = None
     next_page_cursor: Text = None
