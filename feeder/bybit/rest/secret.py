@@ -1,15 +1,24 @@
-"""Text that never shows itself: in no log, error, repr, traceback with locals, pickle or JSON."""
+"""Text that never shows itself: in no log, error, repr, format, traceback with locals, pickle, copy, JSON or YAML."""
 
 import hmac
-from typing import NoReturn
+from typing import NoReturn, final
 
 
+@final
 class Secret:
-    """A secret text. Only `reveal()` gives it; whoever calls that answers for it."""
+    """A secret text. Only `reveal()` gives it; whoever calls that answers for it.
+
+    Raises TypeError and ValueError, without the text in them, for what is no text.
+    """
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"a Secret is made of text, not of {type(text).__name__}")
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            # Encoded later, it would raise an error whose repr is the text.
+            raise ValueError("a Secret is made of text, and this has bytes in it that are none")
         self._text = text
 
     def reveal(self) -> str:
@@ -35,8 +44,11 @@ class Secret:
 
     __hash__ = None  # type: ignore[assignment]  # a hash would say which secrets are equal, to whoever sees it
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Secret is not serialized: what was made of it might be kept")
+
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret cannot be pickled or copied to somewhere that might keep it")
+        self.__getstate__()
 
     def __copy__(self) -> "Secret":
         return self
