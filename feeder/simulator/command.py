@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from feeder.errors import FeederError
+from feeder.simulator.keys import DEFAULT_KEY, ApiKey
 from feeder.simulator.script import load_script
 from feeder.simulator.server import Simulator, SimulatorConfig
 from feeder.simulator.venue import CATEGORIES
@@ -23,6 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="what goes wrong and when: a YAML list (see feeder/simulator/script.py)",
+    )
+    parser.add_argument(
+        "--key",
+        type=_key,
+        action="append",
+        default=[],
+        metavar="KEY:SECRET",
+        help="an API key of this simulator, never one of the real exchange, as whoever lists processes reads it; "
+        f"may be given several times, each with an account of its own (default {DEFAULT_KEY.key}:{DEFAULT_KEY.secret})",
+    )
+    parser.add_argument(
+        "--rest-limits", action="store_true", help="refuse who asks REST too often, as the exchange does"
     )
     market = parser.add_argument_group("a seeded market")
     market.add_argument(
@@ -78,6 +91,8 @@ def config_of(args: argparse.Namespace) -> SimulatorConfig:
         replays=tuple(args.replay),
         faults=load_script(args.faults) if args.faults else (),
         speed=None if args.speed == "max" else args.speed or defaults.speed,
+        keys=_accounts(args.key) or defaults.keys,
+        rest_limits=args.rest_limits,
     )
 
 
@@ -86,6 +101,17 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is no port; give 0 to 65535")
     return port
+
+
+def _key(text: str) -> tuple[str, str]:
+    key, colon, secret = text.partition(":")
+    if not colon or not key or not secret:
+        raise argparse.ArgumentTypeError("one is not KEY:SECRET, such as my-key:my-secret")  # not repeated: a secret
+    return key, secret
+
+
+def _accounts(keys: list[tuple[str, str]]) -> tuple[ApiKey, ...]:
+    return tuple(ApiKey(key, secret, str(number)) for number, (key, secret) in enumerate(keys, 1))
 
 
 def _symbols(text: str) -> int:

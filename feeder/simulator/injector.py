@@ -10,7 +10,8 @@ from feeder.simulator.exchange import Exchange
 from feeder.simulator.faults import Mishap, OldTimes
 from feeder.simulator.line import Line
 from feeder.simulator.replay import ReplaySource
-from feeder.simulator.rest_faults import RestFaults
+from feeder.simulator.rest_gate import RestGate
+from feeder.simulator.rest_limits import Limit
 from feeder.simulator.script import (
     AnyFault,
     BookFault,
@@ -29,6 +30,8 @@ from feeder.simulator.script import (
     Refuse,
     Rest,
     Restart,
+    RestLimit,
+    RestSkew,
     Slow,
     Snapshot,
     StuckTimes,
@@ -54,7 +57,7 @@ class Done(NamedTuple):
 class Injector:
     """Makes faults happen. `done` holds those carried out, in order."""
 
-    def __init__(self, exchange: Exchange, websocket: WebSocketServer, rest: RestFaults, clock: Clock) -> None:
+    def __init__(self, exchange: Exchange, websocket: WebSocketServer, rest: RestGate, clock: Clock) -> None:
         self.done: list[Done] = []
         self._exchange = exchange
         self._websocket = websocket
@@ -138,5 +141,11 @@ class Injector:
                 exchange.age_times(fault.category, stuck)
                 return websocket.names(fault.category)
             case Rest():
-                self._rest.add(fault)
+                self._rest.faults.add(fault)
                 return [fault.path]
+            case RestLimit():
+                self._rest.limits.tighten(fault.path, Limit(fault.requests, fault.window), fault.seconds)
+                return [fault.path]
+            case RestSkew():
+                self._rest.clock.set_ahead(fault.by, None if fault.seconds is None else now + fault.seconds)
+                return ["/v5/"]

@@ -8,10 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from feeder.clock import Clock
 from feeder.simulator.control import Control
 from feeder.simulator.exchange import Exchange
-from feeder.simulator.rest_faults import RestFaults
+from feeder.simulator.rest_gate import RestGate
 from feeder.simulator.turnover import ticker
 from feeder.simulator.universe import Listing
 from feeder.simulator.venue import CATEGORIES, Category, is_number
@@ -30,15 +29,13 @@ class _ParameterError(Exception):
 class RestServer:
     """The HTTP server; `async with` binds the port, `url` is then known. Port 0 picks one."""
 
-    def __init__(
-        self, exchange: Exchange, control: Control, faults: RestFaults, clock: Clock, host: str, port: int
-    ) -> None:
+    def __init__(self, exchange: Exchange, control: Control, gate: RestGate, host: str, port: int) -> None:
         self._exchange = exchange
-        self._faults = faults
-        self._clock = clock
+        self._gate = gate
+        self._clock = gate.clock
         self._host = host
         self._port = port
-        app = web.Application(middlewares=[faults.middleware()])
+        app = web.Application(middlewares=gate.middlewares())
         app.router.add_get("/v5/market/time", self._time)
         app.router.add_get("/v5/market/instruments-info", self._instruments)
         app.router.add_get("/v5/market/orderbook", self._orderbook)
@@ -57,7 +54,7 @@ class RestServer:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        self._faults.close()
+        self._gate.close()
         await self._runner.cleanup()
 
     @property

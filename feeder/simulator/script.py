@@ -25,6 +25,7 @@ Category = Literal["spot", "linear", "inverse", "option"]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 Span = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+RetCode = Annotated[int, msgspec.Meta(ge=-1, le=99_999_999)]
 Symbol = Annotated[str, msgspec.Meta(pattern="^[A-Z0-9][A-Z0-9-]{0,31}$")]
 
 
@@ -199,22 +200,57 @@ class StuckTimes(Fault, frozen=True, kw_only=True, tag="stuck_times"):
 
 
 class Rest(Fault, frozen=True, kw_only=True, tag="rest"):
-    """The next `times` requests under `path`, or all for `seconds`, fail.
+    """The next `times` requests under `path`, or all for `seconds`, go wrong; with `method`, only such ones.
 
     `how`: an HTTP status; no answer (`hang`); half a body (`truncated`); a page (`html`); JSON of another shape
-    (`wrong_json`).
+    (`wrong_json`); a redirect to a page (`redirect`). These do nothing. But a request is carried out, and then the
+    connection cut instead of an answer (`lost`), or the answer held back for `delay` seconds (`late`).
+    Instead of `how`, `ret_code`: it is refused with this code, and `ret_msg` or the venue's own text.
     """
 
-    how: Literal[403, 404, 429, 500, 502, 503, "hang", "truncated", "html", "wrong_json"]
+    how: (
+        Literal[403, 404, 429, 500, 502, 503, "hang", "truncated", "html", "wrong_json", "redirect", "lost", "late"]
+        | None
+    ) = None
+    ret_code: RetCode | None = None
+    ret_msg: str | None = None
+    delay: Span | None = None
     path: str = "/v5/"
+    method: Literal["GET", "POST"] | None = None
     times: Count | None = None
     seconds: Span | None = None
 
     def __post_init__(self) -> None:
+        if (self.how is None) == (self.ret_code is None):
+            raise ValueError("it needs one of `how` and `ret_code`")
+        if self.ret_code == 0:
+            raise ValueError("its `ret_code` 0 is no refusal")
+        if self.ret_msg is not None and self.ret_code is None:
+            raise ValueError("its `ret_msg` goes with a `ret_code`")
+        if (self.how == "late") != (self.delay is not None):
+            raise ValueError("`how: late` and `delay` go together")
         if (self.times is None) == (self.seconds is None):
             raise ValueError("it needs one of `times` and `seconds`")
-        if not self.path.startswith("/v5/"):
-            raise ValueError("its `path` is none of the exchange's; they begin with /v5/")
+        _check_path(self.path)
+
+
+class RestLimit(Fault, frozen=True, kw_only=True, tag="rest_limit"):
+    """For `seconds`, or for ever, each path under `path` takes so many `requests` in `window` seconds, then 10006."""
+
+    requests: Count
+    path: str = "/v5/"
+    window: Span = 1.0
+    seconds: Span | None = None
+
+    def __post_init__(self) -> None:
+        _check_path(self.path)
+
+
+class RestSkew(Fault, frozen=True, kw_only=True, tag="rest_skew"):
+    """For `seconds`, or for ever, REST's clock is `by` seconds fast (negative: slow): its times, and what it checks."""
+
+    by: Annotated[float, msgspec.Meta(ge=-10_000_000, le=10_000_000)]
+    seconds: Span | None = None
 
 
 AnyFault = (
@@ -239,6 +275,8 @@ AnyFault = (
     | OldData
     | StuckTimes
     | Rest
+    | RestLimit
+    | RestSkew
 )
 KINDS: dict[str, type[Fault]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyFault)}
 
@@ -311,6 +349,11 @@ def _is_due(fault: AnyFault, elapsed: float | None) -> bool:
     return fault.at is None or (elapsed is not None and fault.at <= elapsed)
 
 
+def _check_path(path: str) -> None:
+    if not path.startswith("/v5/"):
+        raise ValueError("its `path` is none of the exchange's; they begin with /v5/")
+
+
 def _number(text: str) -> Decimal:
     """A plain number of at most 18 digits, and 8 behind the point. ValueError if it is none."""
     if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,8})?", text):
@@ -330,7 +373,14 @@ def _keys(kind: type[Fault]) -> str:
     told = ["[at]"]
     for field in msgspec.structs.fields(kind):
         if field.name != "at":
-            values = "|".join(map(str, get_args(field.type))) if get_origin(field.type) is Literal else ""
+            values = "|".join(map(str, _values(field.type)))
             name = field.name if field.required else f"[{field.name}]"
             told.append(f"{name} ({values})" if values else name)
     return ", ".join(told)
+
+
+def _values(type_: Any) -> tuple[Any, ...]:
+    """The values of a type that has few, also of one that may be left out."""
+    if get_origin(type_) is Literal:
+        return get_args(type_)
+    return next((get_args(each) for each in get_args(type_) if get_origin(each) is Literal), ())

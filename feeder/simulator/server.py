@@ -14,10 +14,11 @@ from feeder.simulator.control import Control
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.faults import Mishap
 from feeder.simulator.injector import Done, Injector
+from feeder.simulator.keys import DEFAULT_KEY, ApiKey
 from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
 from feeder.simulator.rest import RestServer
-from feeder.simulator.rest_faults import RestFaults
+from feeder.simulator.rest_gate import RestGate
 from feeder.simulator.script import AnyFault, Enlist, Script, check_moment
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
@@ -37,7 +38,8 @@ class SimulatorConfig:
     """A seeded market (`symbols` over `categories`) unless there are `replays`, (category, file) pairs.
 
     `speed` is that of replays: 1 is real time, None as fast as the clients read. Port 0 picks one. `faults` is the
-    script of what goes wrong.
+    script of what goes wrong. `keys` may sign requests; `rest_limits` makes REST refuse whoever asks too often, as the
+    venue does: an address by HTTP 403, an account by retCode 10006.
     """
 
     host: str = "127.0.0.1"
@@ -50,13 +52,15 @@ class SimulatorConfig:
     replays: Sequence[tuple[str, Path]] = ()
     speed: float | None = 1.0
     faults: Sequence[AnyFault] = ()
+    keys: Sequence[ApiKey] = (DEFAULT_KEY,)
+    rest_limits: bool = False
 
 
 class Simulator:
     """A running exchange: `async with Simulator(config) as sim`, then `sim.websocket_url` and `sim.rest_url`.
 
-    FeederError when a port is taken, a recording cannot be replayed, the market would be empty, or a scripted fault
-    cannot be.
+    FeederError when a port is taken, a recording cannot be replayed, the market would be empty, a scripted fault
+    cannot be, or an API key cannot be used.
     """
 
     def __init__(self, config: SimulatorConfig, clock: Clock | None = None) -> None:
@@ -64,11 +68,11 @@ class Simulator:
         self._clock = clock or SystemClock()
         self.exchange = Exchange(_source(config, self._clock), config.seed, self._clock)
         self._websocket = WebSocketServer(self.exchange, self._clock, config.host, config.port)
-        rest_faults = RestFaults(self._clock)
-        self._injector = Injector(self.exchange, self._websocket, rest_faults, self._clock)
+        gate = RestGate(config.keys, self._clock, enforce_limits=config.rest_limits)
+        self._injector = Injector(self.exchange, self._websocket, gate, self._clock)
         self._script = _script(config, self._injector)
         control = Control(self.exchange, self._injector)
-        self._rest = RestServer(self.exchange, control, rest_faults, self._clock, config.host, config.rest_port)
+        self._rest = RestServer(self.exchange, control, gate, config.host, config.rest_port)
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
 

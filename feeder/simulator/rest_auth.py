@@ -1,0 +1,141 @@
+"""Who signed a request, and whether the venue lets it. No sockets here.
+
+Source: Bybit v5, integration guidance (what is signed, the time window) and error page.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from feeder.clock import MILLISECOND_NS, Clock
+from feeder.errors import FeederError
+from feeder.simulator.keys import ApiKey
+from feeder.simulator.refusals import (
+    ADDRESS,
+    EXPIRED,
+    PARAMETERS,
+    PERMISSION,
+    SIGNATURE,
+    UNKNOWN_KEY,
+    Refusal,
+    outside_window,
+    refusal,
+)
+from feeder.simulator.venue import is_number
+
+_RECV_WINDOW_MS = 5000  # where the client names none
+_AHEAD_MS = 1000
+
+Verify = Callable[[bytes, str], bool]
+"""Whether a signature is that of these bytes."""
+
+
+class Signature(NamedTuple):
+    """The X-BAPI-* headers of a request as they came; "" for one that is missing."""
+
+    key: str = ""
+    timestamp: str = ""
+    sign: str = ""
+    recv_window: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether nobody tried to sign."""
+        return not (self.key or self.timestamp or self.sign)
+
+
+class Request(NamedTuple):
+    """What is signed, and from where it comes. `payload`: the query as sent, or the body of a POST."""
+
+    method: str
+    payload: bytes
+    address: str
+
+
+class Authenticator:
+    """The keys that are known, and the rules. FeederError for a key twice, or an RSA key that cannot be used."""
+
+    def __init__(self, keys: Sequence[ApiKey], clock: Clock) -> None:
+        self._clock = clock
+        self._keys: dict[str, tuple[ApiKey, Verify]] = {}
+        for key in keys:
+            if key.key in self._keys:
+                raise FeederError(f"API key {key.key} is given twice; leave one out")
+            self._keys[key.key] = key, _hmac(key) if key.public_key_pem is None else _rsa(key)
+
+    def check(self, signature: Signature, request: Request) -> ApiKey | Refusal:
+        """The key that signed it, or why it is refused."""
+        key, timestamp, sign, recv_window = signature
+        if not (key and timestamp and sign):
+            return Refusal(PARAMETERS, f"empty value: apiTimestamp[{timestamp}] apiKey[{key}] apiSignature[{sign}]")
+        if not is_number(timestamp):
+            return Refusal(PARAMETERS, "invalid timestamp")
+        if recv_window and not is_number(recv_window):
+            return Refusal(PARAMETERS, "invalid recv_window")
+        known = self._keys.get(key)
+        if known is None:
+            return refusal(UNKNOWN_KEY)
+        api_key, verify = known
+        if api_key.expired:
+            return refusal(EXPIRED)
+        if api_key.addresses is not None and request.address not in api_key.addresses:
+            return refusal(ADDRESS)
+        server_ms = self._clock.wall_ns() // MILLISECOND_NS
+        window_ms = int(recv_window or _RECV_WINDOW_MS)
+        if not server_ms - window_ms <= int(timestamp) < server_ms + _AHEAD_MS:
+            return outside_window(timestamp, server_ms, str(window_ms))
+        origin = _bytes(timestamp + key + recv_window) + request.payload
+        if not verify(origin, sign):
+            return Refusal(SIGNATURE, f"error sign! origin_string[{origin.decode('utf-8', 'replace')}]")
+        if api_key.read_only and request.method == "POST":
+            return refusal(PERMISSION)
+        return api_key
+
+
+def _bytes(text: str) -> bytes:
+    """A header's text as it came over the wire."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _hmac(key: ApiKey) -> Verify:
+    """HMAC-SHA256 with the key's secret, as lowercase hex."""
+    secret = key.secret.encode()
+
+    def verify(origin: bytes, sign: str) -> bool:
+        expected = hmac.new(secret, origin, hashlib.sha256).hexdigest()
+        return hmac.compare_digest(expected.encode("ascii"), _bytes(sign))
+
+    return verify
+
+
+def _rsa(key: ApiKey) -> Verify:
+    """RSA-SHA256 (PKCS#1 v1.5) with the private half of the key's pair, as base64."""
+    try:
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError as error:
+        raise FeederError(
+            f"API key {key.key} is an RSA key, and the package cryptography is missing; install feeder[rsa]"
+        ) from error
+    assert key.public_key_pem is not None
+    try:
+        public = load_pem_public_key(key.public_key_pem.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise FeederError(f"the public key of API key {key.key} is no PEM text of one: {error}") from error
+    if not isinstance(public, RSAPublicKey):
+        raise FeederError(f"the public key of API key {key.key} is not of RSA; make the pair with RSA")
+
+    def verify(origin: bytes, sign: str) -> bool:
+        try:
+            public.verify(base64.b64decode(_bytes(sign), validate=True), origin, PKCS1v15(), SHA256())
+        except (binascii.Error, InvalidSignature):
+            return False
+        return True
+
+    return verify

@@ -1,0 +1,127 @@
+"""What stands between a request and the exchange's handlers: faults, the address, the signature, the limits.
+
+What it has found out is in `rest_caller`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from feeder.clock import Clock
+from feeder.simulator.keys import ApiKey
+from feeder.simulator.refusals import PARAMETERS, TOO_MANY, Refusal, refusal
+from feeder.simulator.rest_auth import Authenticator, Request, Signature
+from feeder.simulator.rest_caller import Caller, caller
+from feeder.simulator.rest_clock import RestClock
+from feeder.simulator.rest_faults import RestFaults
+from feeder.simulator.rest_limits import AddressLimits, RateLimits
+
+_PUBLIC = ("/v5/market/", "/v5/system/", "/v5/announcements/")
+
+
+class RestGate:
+    """`clock` is the one REST goes by. FeederError for keys that cannot be used."""
+
+    def __init__(self, keys: Sequence[ApiKey], clock: Clock, *, enforce_limits: bool) -> None:
+        self.clock = RestClock(clock)
+        self.faults = RestFaults(self.clock)
+        self.limits = RateLimits(self.clock, enforced=enforce_limits)
+        self._addresses = AddressLimits(self.clock) if enforce_limits else None
+        self._authenticator = Authenticator(keys, self.clock)
+
+    def middlewares(self) -> list[Middleware]:
+        """What aiohttp asks before each request, in this order."""
+        return [self.faults.middleware(), self._middleware()]
+
+    def close(self) -> None:
+        """The server is going down."""
+        self.faults.close()
+
+    def _middleware(self) -> Middleware:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            caller.set(Caller())
+            if not request.path.startswith("/v5/"):
+                return await handler(request)
+            address = request.remote or ""
+            if self._addresses is not None and not self._addresses.visit(address):
+                return web.Response(status=403, text="access too frequent")
+            if request.match_info.http_exception is not None:  # no such path, or not with this method
+                return await handler(request)
+            if request.method != "POST" and request.body_exists:
+                return web.Response(status=403)  # as documented, strange as it is
+            if request.path.startswith(_PUBLIC):
+                if not self.limits.visit_public(address, request.path):
+                    return refusal(TOO_MANY).response(self.clock)
+                caller.set(Caller(parameters=request.query))
+                return await handler(request)
+            return await self._signed(request, handler, address)
+
+        return guard
+
+    async def _signed(self, request: web.Request, handler: Handler, address: str) -> web.StreamResponse:
+        signature = _signature(request)
+        if signature.missing:
+            return web.Response(status=401)
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return Refusal(PARAMETERS, "params error: the body is too large").response(self.clock)
+        except web.RequestPayloadError:
+            return Refusal(PARAMETERS, "params error: the body cannot be read").response(self.clock)
+        payload = body if request.method == "POST" else _query(request)
+        api_key = self._authenticator.check(signature, Request(request.method, payload, address))
+        if isinstance(api_key, Refusal):
+            return api_key.response(self.clock)
+        parameters = _json_object(request, body) if request.method == "POST" else request.query
+        if parameters is None:
+            return Refusal(PARAMETERS, "params error: the body is no JSON object").response(self.clock)
+        visit = self.limits.visit(api_key.account, request.path, _category(parameters), _orders(parameters))
+        if not visit.allowed:
+            return refusal(TOO_MANY).response(self.clock, visit.headers)
+        caller.set(Caller(api_key, parameters, visit.allowed))
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.update(visit.headers)
+        return response
+
+
+def _category(parameters: Mapping[str, Any]) -> str:
+    category = parameters.get("category")
+    return category if isinstance(category, str) else ""
+
+
+def _orders(parameters: Mapping[str, Any]) -> int:
+    """How many orders it is about: of a batch all, and it is one request if it is none."""
+    orders = parameters.get("request")
+    return max(1, len(orders)) if isinstance(orders, list) else 1
+
+
+def _signature(request: web.Request) -> Signature:
+    headers = request.headers
+    return Signature(
+        headers.get("X-BAPI-API-KEY", ""),
+        headers.get("X-BAPI-TIMESTAMP", ""),
+        headers.get("X-BAPI-SIGN", ""),
+        headers.get("X-BAPI-RECV-WINDOW", ""),
+    )
+
+
+def _query(request: web.Request) -> bytes:
+    """The query as it was sent: that is what was signed, in its order and with its percent signs."""
+    return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
+
+
+def _json_object(request: web.Request, body: bytes) -> dict[str, Any] | None:
+    """The body's JSON object, empty for no body at all; None if it is none, or not sent as JSON."""
+    if not body:
+        return {}
+    if request.content_type != "application/json":
+        return None
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return None
