@@ -1,0 +1,100 @@
+"""How fast the venue may be asked. No I/O and no clock of their own; times are monotonic seconds.
+
+Source: Bybit v5, rate-limit/rate-limit: so many requests of one address in any 5 s, so many of one account and endpoint
+in any second. Both are rolling windows, which a token bucket of the same size would overrun by up to its whole burst
+(full at first, refilled within the same second), so these are windows, too.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+
+from .endpoint import Limit
+
+_PRUNED_AT = 1000  # windows; a window that nobody used for its whole span says nothing
+
+
+class Window:
+    """Slots: at most `limit.requests` in any span of `limit.seconds` and `margin`, first come, first served.
+
+    `margin` allows for requests that overtake one another on their way.
+    """
+
+    __slots__ = ("_held_until", "_margin", "_times", "limit")
+
+    def __init__(self, limit: Limit, margin: float) -> None:
+        self.limit = limit
+        self._margin = margin
+        self._times: deque[float] = deque()  # of the slots given, ascending; some are yet to come
+        self._held_until = float("-inf")
+
+    def next_at(self, now: float) -> float:
+        """When the next slot would be: `now` or later."""
+        times, (requests, seconds) = self._times, self.limit
+        oldest = now - seconds - self._margin
+        while times and times[0] <= oldest:
+            times.popleft()
+        at = max(now, self._held_until)
+        if times:
+            at = max(at, times[-1])
+        if len(times) >= requests:
+            at = max(at, times[-requests] + seconds + self._margin)
+        return at
+
+    def take(self, now: float) -> float:
+        """Take the next slot; the time at which it is."""
+        at = self.next_at(now)
+        self._times.append(at)
+        return at
+
+    def give_back(self, at: float) -> None:
+        """Return a slot that is not used after all."""
+        if at in self._times:
+            self._times.remove(at)
+
+    def hold(self, until: float) -> None:
+        """No slot before this, whatever was used: the venue said so."""
+        self._held_until = max(self._held_until, until)
+
+    @property
+    def held_until(self) -> float:
+        """The end of the longest hold."""
+        return self._held_until
+
+    def learn(self, requests: int, remaining: int, sent: float) -> None:
+        """What the venue's answer to the request sent at `sent` says: so many allowed, so many left then.
+
+        What was used beyond our own requests, others with the same account used: it counts from then on.
+        """
+        requests = max(requests, 1)
+        self.limit = Limit(requests, self.limit.seconds)
+        ours = sum(1 for at in self._times if sent - self.limit.seconds < at)
+        others = min(requests - remaining, requests) - ours
+        if others > 0:
+            self._times = deque(sorted([*self._times, *[sent] * others]))
+
+    def is_idle(self, now: float) -> bool:
+        """Whether nothing it knows matters any more."""
+        last = self._times[-1] if self._times else float("-inf")
+        return now > max(last + self.limit.seconds + self._margin, self._held_until)
+
+
+class Windows:
+    """The windows of all keys and endpoint groups; those that are idle are forgotten in time."""
+
+    def __init__(self, margin: float) -> None:
+        self._margin = margin
+        self._windows: dict[Hashable, Window] = {}
+        self._pruned_at = _PRUNED_AT
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def of(self, key: Hashable, limit: Limit, now: float) -> Window:
+        """The window of this key, begun with `limit` where there is none."""
+        window = self._windows.get(key)
+        if window is None:
+            if len(self._windows) >= self._pruned_at:
+                self._windows = {each: known for each, known in self._windows.items() if not known.is_idle(now)}
+                self._pruned_at = max(_PRUNED_AT, 2 * len(self._windows))
+            window = self._windows[key] = Window(limit, self._margin)
+        return window

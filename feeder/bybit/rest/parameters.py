@@ -1,0 +1,148 @@
+"""Parameters of a request: checked before anything is sent, and written as the venue wants them.
+
+Amounts go as text: Bybit's own numbers are texts, and a float is not what its user wrote (0.1 + 0.2). Which kind a
+parameter is of goes by its name, which means the same on all of v5; what is not named here may be of any kind but
+float.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from feeder.errors import ParameterError
+
+from .endpoint import Endpoint
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_AMOUNTS = _names(
+    """qty price triggerPrice takeProfit stopLoss tpLimitPrice slLimitPrice orderIv slippageTolerance buyLeverage
+    sellLeverage leverage trailingStop activePrice tpSize slSize amount margin frozenAmt"""
+)
+_INTEGERS = _names(
+    """limit startTime endTime start end positionIdx triggerDirection isLeverage openOnly timeWindow bboLevel
+    tradeMode mode riskId autoAddMargin recvWindow"""
+)
+_FLAGS = _names("reduceOnly closeOnTrigger mmp")
+_TEXTS = _names(
+    """category symbol side orderType timeInForce orderId orderLinkId orderFilter orderStatus baseCoin quoteCoin
+    settleCoin coin accountType cursor triggerBy tpTriggerBy slTriggerBy tpslMode tpOrderType slOrderType smpType
+    marketUnit slippageToleranceType bboSideType execType stopOrderType"""
+)
+_AMOUNT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
+_ORDER_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)
+_ORDERS = frozenset(["/v5/order/create", "/v5/order/create-batch", "/v5/spread/order/create"])
+_DEEPEST = 5
+
+
+def checked(endpoint: Endpoint[Any], parameters: Mapping[str, object], random: Random) -> dict[str, Any]:
+    """The parameters as they are sent: those that are None left out, amounts as text.
+
+    A new order without orderLinkId is given one, so that its outcome can be asked for. Raises ParameterError.
+    """
+    given = {name: _value(endpoint, name, value, 0) for name, value in parameters.items() if value is not None}
+    for names in endpoint.required:
+        if "|" in names:
+            if all(given.get(name, "") == "" for name in names.split("|")):
+                raise ParameterError(repr(endpoint), names.replace("|", " or "), "is required")
+        elif given.get(names, "") == "":
+            raise ParameterError(repr(endpoint), names, "is required")
+    if endpoint.path in _ORDERS and endpoint.method == "POST":
+        for order in _orders(endpoint, given):
+            if not order.get("orderLinkId"):
+                order["orderLinkId"] = f"{random.getrandbits(128):032x}"
+    return given
+
+
+def query_string(endpoint: Endpoint[Any], given: Mapping[str, Any]) -> str:
+    """The query string of a GET, in the order given, percent-encoded: what is signed is what is sent."""
+    return "&".join([f"{name}={_query_value(endpoint, name, value)}" for name, value in given.items()])
+
+
+def body(given: Mapping[str, Any]) -> bytes:
+    """The JSON of a POST."""
+    return msgspec.json.encode(given)
+
+
+def _orders(endpoint: Endpoint[Any], given: dict[str, Any]) -> list[dict[str, Any]]:
+    if not endpoint.path.endswith("-batch"):
+        return [given]
+    orders = given["request"]
+    if not isinstance(orders, list) or not all(isinstance(order, dict) for order in orders):
+        raise ParameterError(repr(endpoint), "request", "must be a list of orders")
+    return orders
+
+
+def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
+    # The common cases first: this runs for each parameter of each request.
+    kind = type(value)
+    if name in _TEXTS:
+        if not isinstance(value, str):
+            raise ParameterError(repr(endpoint), name, f"must be text, not {_shown(value)}")
+        if name == "orderLinkId" and value and not _ORDER_LINK_ID.fullmatch(value):
+            problem = "may have 36 characters at most: letters, digits, - and _"
+            raise ParameterError(repr(endpoint), name, problem)
+        return str(value)
+    if name in _AMOUNTS:
+        return _amount(endpoint, name, value)
+    if name in _INTEGERS:
+        if kind is not int:
+            raise ParameterError(repr(endpoint), name, f"must be a whole number, not {_shown(value)}")
+        return value
+    if name in _FLAGS:
+        if kind is not bool:
+            raise ParameterError(repr(endpoint), name, f"must be True or False, not {_shown(value)}")
+        return value
+    if kind is str or kind is int or kind is bool:
+        return value
+    if isinstance(value, Decimal):
+        return _amount(endpoint, name, value)
+    if isinstance(value, float):
+        raise ParameterError(repr(endpoint), name, f"{value!r} is a float, which is not exact; give a Decimal or text")
+    if depth < _DEEPEST:
+        if isinstance(value, Mapping):
+            items = {str(key): item for key, item in value.items() if item is not None}
+            return {key: _value(endpoint, key, item, depth + 1) for key, item in items.items()}
+        if isinstance(value, list | tuple):
+            return [_value(endpoint, name, item, depth + 1) for item in value]
+    raise ParameterError(repr(endpoint), name, f"must be text, a number, a list or a mapping, not {_shown(value)}")
+
+
+def _amount(endpoint: Endpoint[Any], name: str, value: object) -> str:
+    if isinstance(value, Decimal):
+        if value.is_finite():
+            return format(value, "f")
+    elif isinstance(value, str):
+        # Empty text is what the venue takes for "none" in some places.
+        if not value or _AMOUNT.fullmatch(value):
+            return value
+    elif type(value) is int:
+        return str(value)
+    elif isinstance(value, float):
+        raise ParameterError(repr(endpoint), name, f"{value!r} is a float, which is not exact; give a Decimal or text")
+    raise ParameterError(repr(endpoint), name, f"must be a plain decimal number, not {_shown(value)}")
+
+
+def _query_value(endpoint: Endpoint[Any], name: str, value: Any) -> str:
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, list | dict):
+        raise ParameterError(repr(endpoint), name, "must be one value; of several, write them into one text: 'BTC,ETH'")
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
+
+
+def _shown(value: object) -> str:
+    """A value in an error: short, and of texts and numbers alone."""
+    if isinstance(value, str | int | float | Decimal | bool | None):
+        return f"{str(value)[:40]!r} ({type(value).__name__})"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,259 @@
+"""One shared HTTP session for every client: its connections, and the venue's limits on this address.
+
+    async with SessionPool() as pool:
+        client = BybitClient(pool=pool)
+
+or once for the process, `SessionPool.setup()` and, at its end, `await SessionPool.close()`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
+from typing import Any, ClassVar, NamedTuple
+
+import aiohttp
+
+from feeder.clock import Clock, SystemClock
+from feeder.errors import BarredError, BudgetError, PoolError
+from feeder.log import logger
+
+from .endpoint import Limit
+from .limits import Window, Windows
+from .venue_clock import VenueClock
+
+REQUESTS = 600
+"""What the venue allows one address in any 5 s, over all its hosts. Source: Bybit v5, rate-limit/rate-limit."""
+
+_SPAN = 5.0
+_SPAN_MARGIN = 0.5  # seconds; overtaking on the way must not cost ten minutes of silence
+_KEY_MARGIN = 0.05  # seconds; here it costs one request that is asked again
+_SILENCE_SECONDS = 600.0  # after HTTP 403 the venue wants no request at all for at least 10 minutes
+_KEEP_ALIVE_SECONDS = 15.0  # less than any server in between keeps an idle connection, so that no order meets its end
+_DNS_SECONDS = 300
+
+_log = logger("bybit.rest")
+
+
+class Timeouts(NamedTuple):
+    """Seconds for each phase of a request; the whole of it may take `turn` and, each time it is asked, `whole`."""
+
+    turn: float = 30.0  # until the rate limits let it go; what would wait longer fails at once
+    connect: float = 5.0  # for a connection: a free one, or name, TCP and TLS
+    silence: float = 10.0  # between any two pieces of the answer
+    whole: float = 15.0  # from its turn to the end of the answer
+
+
+_TIMEOUTS = Timeouts()
+
+
+class Counters:
+    """What has happened in a pool."""
+
+    __slots__ = ("barred", "clock_measurements", "failures", "refused", "requests", "retries", "waits")
+
+    def __init__(self) -> None:
+        self.requests = 0  # sent, repeated ones included
+        self.retries = 0  # of these, repeated
+        self.failures = 0  # without an answer of the API
+        self.refused = 0  # answered with a retCode that is an error
+        self.barred = 0  # HTTP 403
+        self.waits = 0  # requests that had to wait for their turn
+        self.clock_measurements = 0
+
+
+class SessionPool:
+    """The session, made by the first request, and with it bound to that request's event loop.
+
+    `max_connections` at once, kept alive 15 s, names remembered 5 min. `requests` is the budget in any 5 s: divide it
+    when several processes share an address. `ssl` is a context other than the system's. `clock`, `random` and `sleep`
+    are for tests. After HTTP 403 nothing is sent for 10 minutes, by whatever client: BarredError.
+    """
+
+    default: ClassVar["SessionPool | None"] = None
+    """The pool of the process, if it was set up."""
+
+    def __init__(
+        self,
+        max_connections: int = 2000,
+        *,
+        requests: int = REQUESTS,
+        timeouts: Timeouts = _TIMEOUTS,
+        ssl: Any = True,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if max_connections < 1 or requests < 1:
+            raise ValueError(f"max_connections {max_connections}, requests {requests}: both must be at least 1")
+        self.clock: Clock = clock or SystemClock()
+        self.random = random or Random()  # noqa: S311 - jitter and order names
+        self.sleep = sleep
+        self.timeouts = timeouts
+        self.counters = Counters()
+        self._max_connections = max_connections
+        self._ssl = ssl
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._barred_until = float("-inf")
+        self._budget = Window(Limit(requests, _SPAN), _SPAN_MARGIN)
+        self.windows = Windows(_KEY_MARGIN)
+        self._venue_clocks: dict[str, VenueClock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # The one of the process
+
+    @classmethod
+    def setup(cls, max_connections: int = 2000, **options: Any) -> "SessionPool":
+        """Make the pool that clients without one of their own use. Raises PoolError when there is one in use."""
+        if SessionPool.default is not None and SessionPool.default.is_open:
+            raise PoolError("the session pool of this process is set up already; await SessionPool.close() first")
+        SessionPool.default = cls(max_connections, **options)
+        return SessionPool.default
+
+    @classmethod
+    async def close(cls) -> None:
+        """Close the pool of the process, if there is one; it may be set up again."""
+        if SessionPool.default is not None:
+            await SessionPool.default.aclose()
+            SessionPool.default = None
+
+    # Its life
+
+    async def __aenter__(self) -> "SessionPool":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a session in an event loop that has not ended."""
+        return self._session is not None and self._loop is not None and not self._loop.is_closed()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `aclose` was called: nothing can be sent any more."""
+        return self._closed
+
+    async def aclose(self) -> None:
+        """Close all connections. Requests under way fail with PoolError. A second time does nothing.
+
+        Raises PoolError in another event loop than the pool's, unless that has ended.
+        """
+        loop = self._loop
+        if loop is not None and loop is not asyncio.get_running_loop() and not loop.is_closed():
+            raise PoolError("the session pool belongs to an event loop that runs elsewhere; close it there")
+        self._closed = True
+        session, self._session = self._session, None
+        tasks = [task for task in self._tasks if task.cancel()]  # of a loop that has ended there are none to cancel
+        if session is not None:
+            await session.close()
+        if tasks and loop is asyncio.get_running_loop():
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def session(self) -> aiohttp.ClientSession:
+        """The session, for the event loop that runs. Raises PoolError when it is another's, or closed."""
+        loop = asyncio.get_running_loop()
+        if self._session is not None and self._loop is loop:
+            return self._session
+        if self._closed:
+            raise PoolError("the session pool is closed; make another, or SessionPool.setup() again")
+        if self._loop is not None:
+            state = "has ended" if self._loop.is_closed() else "still runs elsewhere"
+            raise PoolError(
+                f"the session pool belongs to the event loop of its first request, which {state}; make one pool for"
+                " each asyncio.run, and await its aclose() (or SessionPool.close()) before that ends"
+            )
+        self._loop = loop
+        timeouts = self.timeouts
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._max_connections,
+                ttl_dns_cache=_DNS_SECONDS,
+                keepalive_timeout=_KEEP_ALIVE_SECONDS,
+                ssl=self._ssl,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),  # the API sets none that it wants back
+            timeout=aiohttp.ClientTimeout(
+                total=timeouts.whole,
+                connect=timeouts.connect,
+                sock_connect=timeouts.connect,
+                sock_read=timeouts.silence,
+            ),
+        )
+        return self._session
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run beside the requests until it ends or the pool is closed."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # The venue's limits
+
+    def venue_clock(self, base_url: str) -> VenueClock:
+        """What is known of the time at this address."""
+        known = self._venue_clocks.get(base_url)
+        if known is None:
+            known = self._venue_clocks[base_url] = VenueClock(self.clock)
+        return known
+
+    def bar(self) -> float:
+        """The venue answered HTTP 403: nothing is sent for so many seconds."""
+        self.counters.barred += 1
+        self._barred_until = self.clock.monotonic() + _SILENCE_SECONDS
+        _log.warning(
+            "venue bars this address",
+            status=403,
+            silent_seconds=_SILENCE_SECONDS,
+            remedy="send less, or from a country that the venue serves; several processes share one budget",
+        )
+        return _SILENCE_SECONDS
+
+    async def turn(self, address: str, window: Window | None) -> None:
+        """Wait until a request may go, by the limits of its key (`window`) and of this address.
+
+        Raises BarredError, or BudgetError when that would take longer than `timeouts.turn`.
+        """
+        self._check_barred(address)
+        now = self.clock.monotonic()
+        patience = now + self.timeouts.turn
+        if window is not None:
+            await self._wait(address, window, patience, "this key and endpoint")
+        await self._wait(address, self._budget, patience, "this address")
+        self._check_barred(address)
+
+    async def _wait(self, address: str, window: Window, patience: float, of: str) -> None:
+        now = self.clock.monotonic()
+        at = window.next_at(now)
+        if at > patience:
+            raise BudgetError(
+                f"{address}: not sent, as the rate limit of {of} ({window.limit.requests} per"
+                f" {window.limit.seconds:g} s) has no room for {at - now:.1f} s yet",
+                retriable=True,
+                retry_after_seconds=at - now,
+            )
+        window.take(now)
+        if at <= now:
+            return
+        self.counters.waits += 1
+        try:
+            while at > now:
+                await self.sleep(at - now)
+                now = self.clock.monotonic()
+                if window.held_until > now:  # since this slot was taken
+                    window.give_back(at)
+                    at = window.take(now)
+        except asyncio.CancelledError:
+            window.give_back(at)
+            raise
+
+    def _check_barred(self, address: str) -> None:
+        silent = self._barred_until - self.clock.monotonic()
+        if silent > 0:
+            raise BarredError(
+                f"{address}: not sent, as the venue answered HTTP 403 and is left alone for {silent:.0f} s yet",
+                retriable=True,
+                retry_after_seconds=silent,
+            )

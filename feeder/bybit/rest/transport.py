@@ -1,0 +1,105 @@
+"""One HTTP request and its whole answer, or a typed error. Bytes only: what they mean is said in `answer`."""
+
+from typing import Any, NamedTuple
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from feeder.errors import ConnectError, PoolError, ReplyError, ReplyTimeoutError, RestError, TlsError, TransportError
+
+from .endpoint import Endpoint
+from .pool import SessionPool
+
+_LARGEST_BODY = 16 << 20  # bytes, after decompression; a page of 1000 instruments has about one million
+_LONGEST_CAUSE = 300  # characters
+_LONGEST_ADDRESS = 500
+_UNSURE = "; whether it was carried out is unknown"
+
+
+class _TooLong(Exception):  # noqa: N818 - never leaves this file
+    """A body longer than any true one."""
+
+
+class Answer(NamedTuple):
+    """What came back, and from where: method and address, for errors."""
+
+    address: str
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+async def fetch(
+    pool: SessionPool, endpoint: Endpoint[Any], url: str, headers: dict[str, str] | None, body: bytes | None
+) -> Answer:
+    """Send one request, `url` as it is signed. Raises a RestError that says whether it may be sent again."""
+    session = pool.session()
+    pool.counters.requests += 1
+    try:
+        # The exchange does not redirect; whoever does is not the exchange.
+        async with session.request(
+            endpoint.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+        ) as response:
+            whole = await _whole(response)
+            return Answer(_address(endpoint, url), response.status, response.headers, whole)
+    except (aiohttp.ClientError, OSError, _TooLong) as error:
+        pool.counters.failures += 1
+        raise _explained(pool, endpoint, _address(endpoint, url), error) from error
+    except RuntimeError as error:  # what aiohttp says of a session that is closed
+        if not pool.is_closed:
+            raise
+        raise _explained(pool, endpoint, _address(endpoint, url), error) from error
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, unless it is longer than any true one, before all of that is in memory."""
+    length = response.content_length
+    if length is not None and length <= _LARGEST_BODY and "Content-Encoding" not in response.headers:
+        return await response.read()
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _LARGEST_BODY:
+            raise _TooLong
+    return bytes(body)
+
+
+def _address(endpoint: Endpoint[Any], url: str) -> str:
+    """The request in errors: of a signed one without what is asked, which may be private."""
+    return f"{endpoint.method} {url.partition('?')[0] if endpoint.signed else url[:_LONGEST_ADDRESS]}"
+
+
+def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: Exception) -> RestError:
+    """The typed error. Only one that came before anything was sent is harmless for what must not happen twice."""
+    if pool.is_closed:
+        unknown = not endpoint.repeatable
+        return PoolError(f"{address}: the session pool was closed meanwhile", unknown_outcome=unknown)
+    cause = f"{type(error).__name__} {error}"[:_LONGEST_CAUSE]
+    match error:
+        case aiohttp.InvalidURL():
+            return ConnectError(f"{address}: not an address: {cause}; check base_url")
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return TlsError(
+                f"{address}: the connection cannot be trusted: {cause}; check base_url, this machine's clock and its"
+                " certificates"
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return ConnectError(f"{address}: no connection within {pool.timeouts.connect:g} s", retriable=True)
+        case aiohttp.ClientConnectorError():
+            return ConnectError(f"{address}: {cause}", retriable=True)
+    unknown = not endpoint.repeatable
+    facts = {"retriable": not unknown, "unknown_outcome": unknown}
+    unsure = _UNSURE if unknown else ""
+    match error:
+        case TimeoutError():
+            seconds = f"{pool.timeouts.silence:g} s of silence, or {pool.timeouts.whole:g} s in all"
+            return ReplyTimeoutError(f"{address}: no answer within {seconds}{unsure}", **facts)
+        case _TooLong():
+            problem = f"an answer of over {_LARGEST_BODY} bytes, which the API never gives"
+            return ReplyError(f"{address}: {problem}{unsure}", unknown_outcome=unknown)
+        case aiohttp.ClientPayloadError():
+            return ReplyError(f"{address}: the answer was cut short: {cause}{unsure}", **facts)
+        case aiohttp.ClientResponseError():
+            return ReplyError(f"{address}: not an HTTP answer: {cause}{unsure}", **facts)
+    return TransportError(f"{address}: {cause}{unsure}", **facts)
