@@ -7,7 +7,7 @@ from aiohttp import web
 
 from feeder.bybit import instruments_info as module
 
-from .rest import Rest
+from .rest_venue import Rest
 
 
 @pytest.fixture

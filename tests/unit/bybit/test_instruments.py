@@ -15,7 +15,7 @@ from feeder.clock import ManualClock
 from feeder.errors import FixedPointError, InstrumentError, RestError
 from feeder.market.instrument import TradingStatus, instrument_id
 
-from .rest import Rest, load, table
+from .rest_venue import Rest, load, table
 from .support import payload
 
 

@@ -14,7 +14,7 @@ from feeder.clock import SECOND_NS, ManualClock
 from feeder.errors import InstrumentError
 from feeder.market.instrument import InstrumentKey, TradingStatus
 
-from .rest import Rest, load, table
+from .rest_venue import Rest, load, table
 
 CALL, PUT = ("option", "BTC-27NOV26-90000-C"), ("option", "BTC-27NOV26-90000-P")
 

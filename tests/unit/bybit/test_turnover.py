@@ -15,7 +15,7 @@ from feeder.bybit.instruments_info import turnovers
 from feeder.clock import ManualClock
 from feeder.errors import RestError
 
-from .rest import Rest, load, table
+from .rest_venue import Rest, load, table
 from .support import payload
 
 

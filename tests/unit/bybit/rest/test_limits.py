@@ -1,0 +1,99 @@
+"""Windows: never more than the venue allows in any span, and no slot later than it must be."""
+
+from random import Random
+
+import pytest
+
+from feeder.bybit.rest.endpoint import Limit
+from feeder.bybit.rest.limits import Window, Windows
+
+
+def test_a_burst_goes_at_once_and_the_next_one_waits_for_the_first_to_leave_the_span() -> None:
+    window = Window(Limit(3), margin=0.0)
+    assert [window.take(100.0) for _ in range(3)] == [100.0] * 3
+    assert window.take(100.4) == 101.0
+    assert window.take(100.4) == 101.0
+
+
+def test_no_span_ever_has_more_than_allowed_whoever_asks_when() -> None:
+    random = Random(7)
+    for requests, seconds, margin in ((1, 1.0, 0.0), (10, 1.0, 0.05), (600, 5.0, 0.5)):
+        window, now, slots = Window(Limit(requests, seconds), margin), 0.0, []
+        for _ in range(4 * requests + 50):
+            now += random.choice([0.0, 0.0, 0.001, seconds / requests, seconds])
+            slots.append(window.take(now))
+        assert slots == sorted(slots)
+        assert all(
+            later - sooner > seconds + margin - 1e-9 for sooner, later in zip(slots, slots[requests:], strict=False)
+        )
+
+
+def test_no_slot_is_later_than_the_span_demands() -> None:
+    window = Window(Limit(10), margin=0.0)
+    slots = [window.take(0.0) for _ in range(100)]
+    assert slots == [float(number // 10) for number in range(100)]
+
+
+def test_a_slot_given_back_is_there_for_the_next() -> None:
+    window = Window(Limit(2), margin=0.0)
+    window.take(0.0)
+    window.take(0.0)
+    late = window.take(0.0)
+    assert late == 1.0
+    window.give_back(late)
+    window.give_back(99.0)  # never given: changes nothing
+    assert [window.take(0.5), window.take(0.5)] == [1.0, 1.0]
+    assert window.take(0.5) == 2.0
+
+
+def test_a_hold_delays_even_an_unused_window() -> None:
+    window = Window(Limit(5), margin=0.0)
+    window.hold(7.5)
+    window.hold(3.0)  # the longest counts
+    assert window.take(2.0) == 7.5
+    assert window.held_until == 7.5
+
+
+def test_what_others_used_of_the_same_account_counts_from_when_the_venue_said_so() -> None:
+    window = Window(Limit(10), margin=0.0)
+    window.take(50.0)
+    window.learn(10, 3, sent=50.0)  # seven used, one of them ours
+    assert [window.take(50.2) for _ in range(3)] == [50.2] * 3
+    assert window.take(50.2) == 51.0
+
+
+def test_the_venues_own_limit_replaces_the_documented_one() -> None:
+    window = Window(Limit(10), margin=0.0)
+    window.take(0.0)
+    window.learn(20, 19, sent=0.0)
+    assert [window.take(0.0) for _ in range(19)] == [0.0] * 19
+    assert window.take(0.0) == 1.0
+
+
+def test_answers_that_overtake_one_another_make_nobody_wait_longer() -> None:
+    window = Window(Limit(10), margin=0.0)
+    for _ in range(5):
+        window.take(0.0)
+    for remaining in (5, 9, 7, 8, 6):
+        window.learn(10, remaining, sent=0.0)
+    assert [window.take(0.1) for _ in range(5)] == [0.1] * 5
+    assert window.take(0.1) == 1.0
+
+
+@pytest.mark.parametrize(("requests", "remaining"), [(0, 0), (10, -5), (10, 99), (1, 0)])
+def test_nonsense_in_the_headers_never_stops_a_window_for_good(requests: int, remaining: int) -> None:
+    window = Window(Limit(10), margin=0.0)
+    window.take(0.0)
+    for _ in range(20):
+        window.learn(requests, remaining, sent=0.0)
+    assert window.take(0.0) <= 2.0
+
+
+def test_idle_windows_are_forgotten_and_busy_ones_are_not() -> None:
+    windows = Windows(0.0)
+    busy = windows.of("busy", Limit(1), 0.0)
+    busy.hold(10_000.0)
+    for number in range(5000):
+        windows.of(number, Limit(1), float(number)).take(float(number))
+    assert len(windows) < 2100
+    assert windows.of("busy", Limit(1), 5000.0) is busy

@@ -1,0 +1,130 @@
+"""What is wrong with a request is said before anything is sent, and what is sent is exact."""
+
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+
+from feeder.bybit.rest.endpoint import Endpoint, get, post
+from feeder.bybit.rest.parameters import body, checked, query_string
+from feeder.errors import ParameterError
+
+ORDER = post("/v5/order/create", "category", "symbol", "side", "orderType", "qty")
+CANCEL = post("/v5/order/cancel", "category", "orderId|orderLinkId")
+LISTING = get("/v5/order/realtime", "category")
+WHOLE = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.1"}
+
+
+def sent(endpoint: Endpoint[Any], **parameters: object) -> dict[str, Any]:
+    return checked(endpoint, parameters, Random(1))
+
+
+def problem(endpoint: Endpoint[Any], **parameters: object) -> str:
+    with pytest.raises(ParameterError) as caught:
+        sent(endpoint, **parameters)
+    assert not caught.value.retriable
+    assert not caught.value.unknown_outcome
+    assert caught.value.parameter in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("missing", list(WHOLE))
+def test_each_required_parameter_is_missed_by_name(missing: str) -> None:
+    rest = {name: value for name, value in WHOLE.items() if name != missing}
+    assert problem(ORDER, **rest) == f"POST /v5/order/create: {missing}: is required"
+    assert problem(ORDER, **(rest | {missing: None})) == f"POST /v5/order/create: {missing}: is required"
+    assert problem(ORDER, **(rest | {missing: ""})) == f"POST /v5/order/create: {missing}: is required"
+
+
+def test_one_of_two_is_enough() -> None:
+    assert sent(CANCEL, category="spot", orderId="1") == {"category": "spot", "orderId": "1"}
+    assert sent(CANCEL, category="spot", orderLinkId="a") == {"category": "spot", "orderLinkId": "a"}
+    assert "orderId or orderLinkId: is required" in problem(CANCEL, category="spot")
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (Decimal("0.1"), "0.1"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-8"), "0.00000001"),
+        (Decimal("100.00"), "100.00"),
+        ("28000.50", "28000.50"),
+        (".5", ".5"),
+        (7, "7"),
+        ("-1", "-1"),
+        (10**30, "1" + "0" * 30),
+    ],
+)
+def test_amounts_are_sent_as_the_text_they_were(amount: object, text: str) -> None:
+    given = sent(ORDER, **(WHOLE | {"qty": amount}))
+    assert given["qty"] == text
+    assert f'"qty":"{text}"'.encode() in body(given)
+
+
+@pytest.mark.parametrize(
+    "amount", [0.1, float("nan"), True, Decimal("NaN"), Decimal("Infinity"), "1e5", "abc", " 1", "1,5", "٣", [1], b"1"]
+)
+def test_what_is_no_exact_number_is_no_amount(amount: object) -> None:
+    assert "qty: " in problem(ORDER, **(WHOLE | {"qty": amount}))
+
+
+def test_a_float_is_refused_wherever_it_stands_and_the_remedy_named() -> None:
+    assert "give a Decimal or text" in problem(ORDER, **(WHOLE | {"qty": 0.1}))
+    assert "give a Decimal or text" in problem(LISTING, category="linear", whatever=1.5)
+    assert "give a Decimal or text" in problem(post("/v5/x"), deep=[{"more": [2.5]}])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("category", 5, "must be text, not '5' (int)"),
+        ("symbol", ["BTCUSDT"], "must be text, not a list"),
+        ("positionIdx", "0", "must be a whole number, not '0' (str)"),
+        ("positionIdx", True, "must be a whole number"),
+        ("reduceOnly", "true", "must be True or False"),
+        ("reduceOnly", 1, "must be True or False"),
+        ("orderLinkId", "x" * 37, "36 characters at most"),
+        ("orderLinkId", "white space", "36 characters at most"),
+        ("anything", object(), "not a object"),
+        ("anything", {1, 2}, "not a set"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_named_with_what_it_must_be(name: str, value: object, what: str) -> None:
+    assert f"{name}: " in problem(ORDER, **(WHOLE | {name: value}))
+    assert what in problem(ORDER, **(WHOLE | {name: value}))
+
+
+def test_a_new_order_without_an_id_is_given_one_and_one_with_keeps_its_own() -> None:
+    random = Random(3)
+    ids = {checked(ORDER, WHOLE, random)["orderLinkId"] for _ in range(100)}
+    assert len(ids) == 100
+    assert all(len(each) <= 36 and each.isalnum() for each in ids)
+    assert sent(ORDER, **WHOLE, orderLinkId="mine")["orderLinkId"] == "mine"
+    assert "orderLinkId" not in sent(CANCEL, category="linear", orderId="1")
+    assert "orderLinkId" not in sent(LISTING, category="linear")
+
+
+def test_each_order_of_a_batch_is_checked_and_given_an_id() -> None:
+    batch = post("/v5/order/create-batch", "category", "request")
+    orders = [{"symbol": "BTCUSDT", "qty": Decimal("1.0"), "price": None}, {"symbol": "ETHUSDT", "orderLinkId": "b"}]
+    given = sent(batch, category="linear", request=orders)
+    assert given["request"][0]["qty"] == "1.0"
+    assert "price" not in given["request"][0]
+    assert len(given["request"][0]["orderLinkId"]) == 32
+    assert given["request"][1]["orderLinkId"] == "b"
+    assert orders[0] == {"symbol": "BTCUSDT", "qty": Decimal("1.0"), "price": None}  # the caller's own stays as it was
+    assert "qty: 0.5 is a float" in problem(batch, category="linear", request=[{"qty": 0.5}])
+    assert "request: must be a list of orders" in problem(batch, category="linear", request="x")
+    assert "request: must be a list of orders" in problem(batch, category="linear", request=["x"])
+
+
+def test_the_query_is_in_the_order_given_and_percent_encoded() -> None:
+    given = sent(LISTING, category="linear", cursor="a=b&c/d e+ü", limit=50, flag=False, nothing=None)
+    assert query_string(LISTING, given) == "category=linear&cursor=a%3Db%26c%2Fd%20e%2B%C3%BC&limit=50&flag=false"
+
+
+def test_a_list_in_a_query_is_refused_with_the_way_to_write_it() -> None:
+    with pytest.raises(ParameterError, match="coins: must be one value"):
+        query_string(LISTING, sent(LISTING, category="linear", coins=["BTC", "ETH"]))
