@@ -6,22 +6,23 @@ log what it was given. Rather too much is hidden than too little.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
 HIDDEN = "***"
 
 _LONGEST_TEXT = 8_000  # characters; journald cuts a line at 48 KiB
-_MOST_READ = 50_000  # characters that are searched for secrets: 5 ms
+_MOST_READ = 50_000  # characters that are searched for secrets: 10 ms
 _MOST_ITEMS = 100
+_LONGEST_NAME = 64  # characters
 _DEEPEST = 5
 
 # Coins are called so, too: COOKIEUSDT, SIGNUSDT and TOKENUSDT are symbols.
 _ALONE = r"(?![a-z0-9])"
 _NAMES = (
-    rf"(?:(?:api|private|secret)[-_ ]?key|passw(?:or)?d|passphrase|signature|credential|(?:secret|token|pwd)s?{_ALONE}"
-    rf"|(?<![a-z])sign{_ALONE}(?!-type))"
+    rf"(?:(?:api|private|secret|listen)[-_ ]?key|passw(?:or)?d|passphrase|signature|credential"
+    rf"|(?:secret|token|pwd|jwt|sessionid)s?{_ALONE}|(?<![a-z])sign{_ALONE}(?!-type))"
 )
 _HEADERS = rf"(?:authorization|(?:set-)?cookies?{_ALONE})"
 _SECRET_NAME = re.compile(f"{_NAMES}|{_HEADERS}", re.IGNORECASE)
@@ -33,12 +34,21 @@ _QUOTED = "|".join(
     for quote in "\"'"
 )
 _NESTED = r"\[[^\]]*\]?|\([^)]*\)?|\{[^}]*\}?"
-_BARE = r"""(?:(?:bearer|basic|digest)\s{1,8})?[^\s,;&"'()\[\]{}<>|]+"""
+_END = r"""\s,;&"'()\[\]{}<>|\\"""
+# Not past the end of a line that stands in quotes, as bytes' repr has it: the next header begins there.
+_BARE = rf"""(?:(?:bearer|basic|digest)\s{{1,8}})?(?:[^{_END}]|\\{{1,8}}(?![rn])(?=[^{_END}]))+"""
+# Words that are others' names as well: only where a value clearly stands after them. PASS and AUTH are coins.
+_SHORT = r"(?-i:pass|Pass|auth|Auth)"
 _SECRET = re.compile(
     rf"""
       (?P<scheme>://)[^/?\#\s"'<>]{{1,512}}@
     | (?P<header>{_HEADERS}[\w-]{{0,32}}{_GIVEN})(?:{_QUOTED}|[^\r\n]+)
     | (?P<name>{_NAMES}[\w-]{{0,32}}{_GIVEN})(?:{_QUOTED}|{_NESTED}|{_BARE})
+    | (?P<flag>--(?:[a-z]{{1,16}}-){{0,4}}(?:{_NAMES}|pass{_ALONE})[\w-]{{0,32}}\s{{1,8}})(?!-)(?:{_QUOTED}|{_BARE})
+    | (?P<query>(?:[?&]|%3f|%26)(?:key|{_SHORT})(?:=|%3d)){_BARE}
+    | (?P<short>(?<![\w-]){_SHORT}{_GIVEN})(?:{_QUOTED}|{_NESTED}|{_BARE})
+    | (?P<key>(?-i:(?<![\w-])key=["']?(?=[\w-]{{0,64}}[a-z])(?=[\w-]{{0,64}}[0-9])(?=[\w-]{{8}})))[\w-]+
+    | (?P<login>"op"\s{{0,8}}:\s{{0,8}}"auth"\s{{0,8}},\s{{0,8}}"args"\s{{0,8}}:\s{{0,8}})(?:{_NESTED})
     | (?P<bearer>\bbearer\s{{1,8}})[\w.~+/=-]{{8,}}
     | (?P<pem>-----BEGIN[ ][A-Z ]{{0,32}}PRIVATE[ ]KEY-----).*?(?:-----END|\Z)
     """,
@@ -81,8 +91,23 @@ def _plain(value: object, depth: int) -> Any:
             shown = {_text(name): _field(name, item, depth + 1) for name, item in items}
             return shown | _left_out(len(value))
         if isinstance(value, list | tuple | set | frozenset):
-            return [_plain(item, depth + 1) for item in islice(value, _MOST_ITEMS)] + [*_left_out(len(value))]
+            return [*_items(value, depth + 1), *_left_out(len(value))]
     return _text(repr(value))
+
+
+def _items(values: Collection[object], depth: int) -> list[Any]:
+    """The first of them; hidden is what follows its name, as in ["--password", "x"] and ("X-BAPI-SIGN", "x")."""
+    shown: list[Any] = []
+    pair = len(values) == 2
+    named = False
+    for item in islice(values, _MOST_ITEMS):
+        shown.append(HIDDEN if named and item is not None else _plain(item, depth))
+        named = False
+        if isinstance(item, str | bytes) and len(item) <= _LONGEST_NAME:
+            name = str(item)
+            coin = name.isalnum() and name.isupper()
+            named = (name.startswith("--") or (pair and not coin)) and is_secret(name)
+    return shown
 
 
 def _hide(match: re.Match[str]) -> str:

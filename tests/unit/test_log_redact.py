@@ -43,6 +43,23 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIE hunter2\nhunter2==\n-----END RSA PR
         PEM,
         PEM[:-20],
         PEM.replace("\n", "\\n"),
+        "program --password hunter2 --verbose",
+        "program --api-secret 'spaces in hunter2'",
+        "program --venue-api-key hunter2",
+        "GET /x?key=hunter2&a=1",
+        "/x?a=1&pass=hunter2",
+        "key=aB3hunter2",
+        "key='aB3hunter2'",
+        "jwt=hunter2",
+        "secret=a\\b\\\\hunter2",
+        "auth: hunter2",
+        '{"auth": "hunter2", "x": 1}',
+        "listenKey=hunter2",
+        '{"listenKey":"hunter2"}',
+        "Set sessionid=hunter2; path=/",
+        "b'POST / HTTP/1.1\\r\\nX-BAPI-SIGN: hunter2\\r\\nX-BAPI-API-KEY: hunter2\\r\\nHost: x\\r\\n'",
+        "X-BAPI-SIGN: hunter2/+hunter2==\r\nX-BAPI-API-KEY: hunter2\r\n",
+        '{"req_id":"1","op":"auth","args":["hunter2",1700000000000,"hunter2"]}',
     ],
 )
 def test_a_secret_in_a_text_is_hidden(text):
@@ -62,6 +79,10 @@ def test_a_secret_in_a_text_is_hidden(text):
         "multicast.lines.A.group: no multicast address; give one of 239.0.0.0/8",
         "book stale",
         "linear:COOKIEUSDT: not listed; spot:TOKENUSDT: not listed; SIGNUSDT=5, 'SECRETUSDT': 1, X-BAPI-SIGN-TYPE: 2",
+        "PASS: 1, AUTH: 2, KEY=3, 'PASSUSDT': 4, spot:AUTHUSDT: not listed, key=1000PEPEUSDT",
+        "sorted(books, key=lambda book: book.symbol)",
+        "authority: x, compass: 2, author=3, monkey=aB3dE5fG7, keys=4, session_id=5, --passive 6, 2nd pass through",
+        '{"op":"subscribe","args":["orderbook.50.BTCUSDT"]}',
     ],
 )
 def test_what_is_no_secret_stays(text):
@@ -84,12 +105,24 @@ def test_what_is_no_secret_stays(text):
         "Set-Cookie",
         "Authorization",
         "signature",
+        "listenKey",
+        "X-BAPI-API-KEY",
+        "jwt",
+        "sessionid",
     ],
 )
 def test_the_value_of_a_field_that_is_named_as_a_secret_is_hidden_whatever_it_is(name):
     assert plain(name, SECRET) == "***"
     assert plain("request", {"headers": [{name: [SECRET, b"x"]}]}) == {"headers": [{name: "***"}]}
     assert plain("request", {b"sign": b"hunter2"}) == {"b'sign'": "***"}
+
+
+def test_the_value_that_follows_its_name_in_a_list_is_hidden():
+    assert plain("argv", ["run", "--password", SECRET, "--to", "x"]) == ["run", "--password", "***", "--to", "x"]
+    assert plain("headers", [("Accept", "*/*"), ("X-BAPI-SIGN", SECRET)]) == [["Accept", "*/*"], ["X-BAPI-SIGN", "***"]]
+    assert plain("headers", ((b"X-BAPI-API-KEY", b"hunter2"),)) == [["b'X-BAPI-API-KEY'", "***"]]
+    assert plain("coins", ["SIGN", "BTC"]) == ["SIGN", "BTC"]
+    assert plain("columns", ["secret", "symbol", "price"]) == ["secret", "symbol", "price"]
 
 
 def test_symbols_that_sound_like_secrets_are_none():
@@ -164,6 +197,17 @@ def test_a_cut_does_not_part_a_secret_from_its_name():
     [
         *('"secret": "', "secret\\", "token", 'token="\\', "://a", "://", "secret ", "-----BEGIN PRIVATE KEY-----"),
         *("authorization:\n", "bearer ", "token=[", "sign=\\'", "\\", "(", "b'", '"'),
+        *(
+            "--password ",
+            "--a-",
+            "?key=",
+            "key=a",
+            "auth:",
+            '"op":"auth","args":[',
+            "secret=a\\",
+            "secret=\\\\\\\\a",
+            "X-BAPI-SIGN: \\r",
+        ),
     ],
 )
 def test_no_text_keeps_the_event_loop_waiting(piece):
