@@ -46,15 +46,21 @@ class Market:
         self.asks = [self._reference * self._tick]
         for side in self.bids, self.asks:
             self.sizes[side[0]] = self._size()
-            self._refill(side)
+        self._deep = False
+
+    def touch(self) -> dict[int, int]:
+        """The best level of each side; of a market that nobody has looked into, this costs no deeper ones."""
+        return {side[0]: self.sizes[side[0]] for side in (self.bids, self.asks)}
 
     def window(self, depth: int) -> dict[int, int]:
         """The levels a subscriber of `depth` sees now."""
+        self._deepen()
         sizes = self.sizes
         return {key: sizes[key] for key in self.bids[:depth] + self.asks[:depth]}
 
     def step(self, time_ms: int) -> list[Trade]:
         """One event of the matching engine at `time_ms`: the visible book changes, and perhaps something trades."""
+        self._deepen()
         rng = self._rng
         self.seq += rng.randrange(1, 30)
         self.matched_ms = time_ms
@@ -161,6 +167,13 @@ class Market:
 
     def _remove(self, side: list[int], index: int) -> None:
         del self.sizes[side.pop(index)]
+
+    def _deepen(self) -> None:
+        """Make the levels behind the best, the first time that they are wanted."""
+        if not self._deep:
+            self._deep = True
+            self._refill(self.bids)
+            self._refill(self.asks)
 
     def _refill(self, side: list[int]) -> None:
         """Bring the far end back to the depth that is kept."""

@@ -11,12 +11,13 @@ from typing import Any
 from feeder.clock import SECOND_NS, Clock
 from feeder.errors import FeederError
 from feeder.simulator.decimals import Scale, to_units
-from feeder.simulator.messages import BookFacts, levels_message
+from feeder.simulator.messages import BookFacts, Trade, levels_message
 from feeder.simulator.recording import Message, Recording
-from feeder.simulator.source import BookState, Publication
+from feeder.simulator.source import BookState, Publication, Touch
+from feeder.simulator.tape import Tape
 from feeder.simulator.topic_book import TopicBook
 from feeder.simulator.universe import Listing, new_listing
-from feeder.simulator.venue import CATEGORIES, BookTopic, parse_topic
+from feeder.simulator.venue import CATEGORIES, BookTopic, TradeTopic, parse_topic
 
 
 class _PlayedBook:
@@ -60,6 +61,8 @@ class _Playback:
         self.listings: dict[str, Listing] = {}
         self.last_depth: dict[str, int] = {}
         self.asked: dict[str, None] = {}
+        self.tapes: dict[str, Tape] = {}
+        self.time_ms: int | None = None  # of the last message played
         self.started_at: float | None = None
         self._next: list[tuple[int, int, Message, Iterator[Message]]] = []
 
@@ -71,6 +74,7 @@ class _Playback:
                 precision.price_digits = max(precision.price_digits, known.price_digits)
                 precision.size_digits = max(precision.size_digits, known.size_digits)
             self.listings[symbol] = _listing(self.category, symbol, precision.price_digits, precision.size_digits)
+            self.tapes.setdefault(symbol, Tape(self.category))
         self.topics.update(recording.topics)
         stream = recording.messages()
         self._queue(stream, len(self._next))
@@ -89,6 +93,10 @@ class _Playback:
         book = self.books.get(message.topic)
         if book is not None:
             book.play(message.body)
+        elif isinstance(parse_topic(message.topic), TradeTopic):
+            for row in message.body["data"]:
+                self.tapes[row["s"]].add(_trade(row, self.listings[row["s"]].scale))
+        self.time_ms = message.body.get("ts", self.time_ms)
         return Publication(self.category, message.topic, message.payload, message.body.get("type") == "delta")
 
     def snapshot(self, topic: str) -> bytes | None:
@@ -210,6 +218,30 @@ class ReplaySource:
         depths = playback.of_symbol(symbol) if playback else {}
         return self.book(category, symbol, max(depths)) if depths else None
 
+    def touch(self, category: str, symbol: str) -> Touch | None:
+        """The best levels of the deepest recorded book as far as it was played."""
+        playback = self._playbacks.get(category)
+        if playback is None or symbol not in playback.listings:
+            return None
+        state = self.rest_book(category, symbol)
+        scale = playback.listings[symbol].scale
+        if state is None:
+            return Touch(scale, {}, 0)
+        levels = state.book.levels
+        sides = [key for key in levels if key < 0], [key for key in levels if key >= 0]
+        return Touch(scale, {min(side): levels[min(side)] for side in sides if side}, state.book.seq)
+
+    def tape(self, category: str, symbol: str) -> Tape | None:
+        """The recorded trades as far as they were played, at their recorded times."""
+        playback = self._playbacks.get(category)
+        return playback.tapes.get(symbol) if playback else None
+
+    def time_ms(self, category: str) -> int:
+        """The recorded time of what was played last; the clock's before anything was."""
+        playback = self._playbacks.get(category)
+        played = playback.time_ms if playback else None
+        return self._clock.wall_ns() // 1_000_000 if played is None else played
+
     def _due(self, playback: _Playback) -> float | None:
         offset = playback.next_offset()
         if playback.started_at is None or offset is None:
@@ -220,3 +252,17 @@ class ReplaySource:
 def _listing(category: str, symbol: str, price_digits: int, size_digits: int) -> Listing:
     finest = {digits: "0." + "1".rjust(digits, "0") if digits else "1" for digits in (price_digits, size_digits)}
     return new_listing(category, symbol, finest[price_digits], finest[size_digits], finest[price_digits])
+
+
+def _trade(row: dict[str, Any], scale: Scale) -> Trade:
+    return Trade(
+        symbol=row["s"],
+        scale=scale,
+        buy=row.get("S") == "Buy",
+        price=to_units(row["p"], scale.price_digits),
+        size=to_units(row["v"], scale.size_digits),
+        id=str(row.get("i", "")),
+        tick_direction=row.get("L", ""),
+        seq=row.get("seq", 0),
+        time_ms=row.get("T", 0),
+    )

@@ -8,6 +8,7 @@ import heapq
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from functools import partial
 
 from feeder.clock import Clock
@@ -15,7 +16,8 @@ from feeder.errors import FeederError
 from feeder.simulator.decimals import Scale
 from feeder.simulator.market import Market
 from feeder.simulator.messages import BookFacts, Trade, book_message, levels_message, trade_message
-from feeder.simulator.source import BookState, Publication
+from feeder.simulator.source import BookState, Publication, Touch
+from feeder.simulator.tape import Tape
 from feeder.simulator.topic_book import TopicBook, difference
 from feeder.simulator.universe import Listing
 from feeder.simulator.venue import CATEGORIES, LEVEL_ONE_REPEAT_SECONDS, BookTopic, TradeTopic, parse_topic
@@ -48,7 +50,9 @@ def spread_rate(total: float, count: int) -> list[float]:
 class _Symbol:
     """One listing: its market, and which topics make it move."""
 
-    def __init__(self, listing: Listing, market: Callable[[], Market], rate: float, rng: random.Random) -> None:
+    def __init__(
+        self, listing: Listing, market: Callable[[], Market], rate: float, rng: random.Random, tape: Tape
+    ) -> None:
         self.listing = listing
         self.scale: Scale = listing.scale
         self.rate = rate
@@ -58,6 +62,7 @@ class _Symbol:
         self.trades_wanted = False
         self.moving = False  # whether its next event stands in the heap
         self.last_depth: int | None = None
+        self.tape = tape
         self._make_market = market
         self._market: Market | None = None
 
@@ -245,6 +250,20 @@ class SeededSource:
         """The book whose `u` the REST order book tells."""
         return self.book(category, symbol, CATEGORIES[category].rest_book_depth)
 
+    def touch(self, category: str, symbol: str) -> Touch | None:
+        """The best levels as the market is now, whatever was published."""
+        found = self._symbols.get((category, symbol))
+        return None if found is None else Touch(found.scale, found.market.touch(), found.market.seq)
+
+    def tape(self, category: str, symbol: str) -> Tape | None:
+        """What it has traded since it was listed."""
+        found = self._symbols.get((category, symbol))
+        return None if found is None else found.tape
+
+    def time_ms(self, category: str) -> int:
+        """By the clock."""
+        return self._now_ms()
+
     def _list(self, listing: Listing, rank: int, rate: float) -> None:
         name = f"{self._seed}:{listing.category}:{listing.symbol}"
         # The busiest symbols are deep enough for the 1000-level topic; the quiet ones are as thin as they really are.
@@ -255,6 +274,7 @@ class SeededSource:
             lambda: Market(listing, levels, visible, random.Random(f"market:{name}")),  # noqa: S311 - no secret
             rate,
             random.Random(f"times:{name}"),  # noqa: S311 - no secret
+            Tape(listing.category, self._now_ms(), Decimal(listing.tick) * listing.mid_ticks),
         )
         self._symbols[listing.category, listing.symbol] = symbol
         topic = f"publicTrade.{listing.base if listing.category == 'option' else listing.symbol}"
@@ -288,6 +308,8 @@ class SeededSource:
             return None
         late_ns = round((self._clock.monotonic() - due) * 1e9)
         trades = symbol.market.step((self._clock.wall_ns() - max(late_ns, 0)) // 1_000_000)
+        for trade in trades:
+            symbol.tape.add(trade)
         for book in symbol.books.values():
             if book.active and not book.pending:
                 book.pending = True

@@ -15,10 +15,12 @@ from feeder.simulator.exchange import Exchange
 from feeder.simulator.faults import Mishap
 from feeder.simulator.injector import Done, Injector
 from feeder.simulator.keys import DEFAULT_KEY, ApiKey
+from feeder.simulator.quotes import Quotes
 from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
 from feeder.simulator.rest import RestServer
 from feeder.simulator.rest_gate import RestGate
+from feeder.simulator.rest_market import MarketEndpoints
 from feeder.simulator.script import AnyFault, Enlist, Script, check_moment
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
@@ -72,7 +74,8 @@ class Simulator:
         self._injector = Injector(self.exchange, self._websocket, gate, self._clock)
         self._script = _script(config, self._injector)
         control = Control(self.exchange, self._injector)
-        self._rest = RestServer(self.exchange, control, gate, config.host, config.rest_port)
+        endpoints = MarketEndpoints(self.exchange, Quotes(self.exchange, config.seed)).endpoints()
+        self._rest = RestServer(endpoints, control, gate, config.host, config.rest_port)
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
 

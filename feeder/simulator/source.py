@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from feeder.simulator.decimals import Scale
+from feeder.simulator.tape import Tape
 from feeder.simulator.topic_book import TopicBook, price_of
 from feeder.simulator.universe import Listing
 
@@ -37,6 +38,19 @@ class BookState:
         for key in sorted(levels):
             (bids if key < 0 else asks).append([price(price_of(key)), size(levels[key])])
         return bids, asks
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """The best level of each side, `levels` as in TopicBook; a side may be missing. `seq` is the cross sequence."""
+
+    scale: Scale
+    levels: Mapping[int, int]
+    seq: int
+
+    def best(self, *, bid: bool) -> tuple[int, int] | None:
+        """Price and size of a side, in whole units."""
+        return next(((price_of(key), size) for key, size in self.levels.items() if (key < 0) == bid), None)
 
 
 class Source(Protocol):
@@ -92,4 +106,16 @@ class Source(Protocol):
 
     def rest_book(self, category: str, symbol: str) -> BookState | None:
         """The book that the REST order book tells."""
+        ...
+
+    def touch(self, category: str, symbol: str) -> Touch | None:
+        """The best levels now. None if it is not listed; without levels when its book has not begun."""
+        ...
+
+    def tape(self, category: str, symbol: str) -> Tape | None:
+        """What it has traded since its market began; None if it is not listed."""
+        ...
+
+    def time_ms(self, category: str) -> int:
+        """What time it is in the market, ms since the epoch: a recording goes on at the time it was made."""
         ...

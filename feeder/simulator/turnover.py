@@ -35,21 +35,9 @@ class Turnovers:
             return fixed
         rng = random.Random(f"turnover:{self._seed}:{listing.category}:{listing.symbol}")  # noqa: S311 - no secret
         turn = self._clock.wall_ns() / 1e9 / rng.uniform(*_PERIODS) + rng.random()
-        usual = _BUSIEST * (rank + 1) ** -_ZIPF_EXPONENT
+        usual = float(self.usual(rank))
         return Decimal(round(usual * (1 + _SWING * math.sin(2 * math.pi * turn)) * 100)) / 100
 
-
-def ticker(listing: Listing, turnover: Decimal) -> dict[str, str]:
-    """One row of tickers, as far as the simulator has a fact for it.
-
-    The venue counts turnover in the coin that is paid with: for inverse contracts of a dollar that is the base coin.
-    """
-    price = Decimal(listing.price)
-    volume, paid = (turnover, turnover / price) if listing.category == "inverse" else (turnover / price, turnover)
-    row = {
-        "symbol": listing.symbol,
-        "lastPrice": listing.price,
-        "volume24h": f"{volume:.4f}",
-        "turnover24h": f"{paid:.8f}",
-    }
-    return row | {"usdIndexPrice": listing.price} if listing.category == "spot" else row
+    def usual(self, rank: int) -> Decimal:
+        """What the turnover goes up and down around."""
+        return Decimal(_BUSIEST * (rank + 1) ** -_ZIPF_EXPONENT)

@@ -1,9 +1,7 @@
 from decimal import Decimal
 
-import pytest
-
 from feeder.clock import ManualClock
-from feeder.simulator.turnover import Turnovers, ticker
+from feeder.simulator.turnover import Turnovers
 from feeder.simulator.universe import listings, universe
 
 
@@ -43,16 +41,3 @@ def test_turnover_that_was_given_stays_as_it_is() -> None:
     clock.advance(9 * 3600)
     assert turnovers.of(listing, 0) == Decimal("12.5")
     assert turnovers.of(next(listings("linear")), 0) > 100, "of the other category's it says nothing"
-
-
-@pytest.mark.parametrize("category", ["linear", "spot", "inverse", "option"])
-def test_a_row_counts_as_the_exchange_does(category: str) -> None:
-    listing = next(listings(category))
-    row = ticker(listing, Decimal(1_000_000))
-    assert row["symbol"] == listing.symbol
-    price, volume, paid = (Decimal(row[key]) for key in ("lastPrice", "volume24h", "turnover24h"))
-    if category == "inverse":
-        assert (volume, round(paid * price)) == (1_000_000, 1_000_000)
-    else:
-        assert (paid, round(volume * price, -2)) == (1_000_000, 1_000_000)
-    assert row.get("usdIndexPrice") == (listing.price if category == "spot" else None)
