@@ -120,7 +120,7 @@ async def _truncated(request: web.Request, handler: Handler) -> web.StreamRespon
     whole = await handler(request)
     assert isinstance(whole, web.Response)
     body = whole.body if isinstance(whole.body, bytes) else b""
-    response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+    response = web.StreamResponse(status=whole.status, headers={"Content-Length": str(len(body))})
     response.content_type = whole.content_type
     await response.prepare(request)
     await response.write(body[: len(body) // 2])

@@ -49,9 +49,11 @@ class RestGate:
             address = request.remote or ""
             if self._addresses is not None and not self._addresses.visit(address):
                 return web.Response(status=403, text="access too frequent")
+            if request.method not in ("GET", "POST"):
+                return web.Response(status=400)
             if request.match_info.http_exception is not None:  # no such path, or not with this method
-                return await handler(request)
-            if request.method != "POST" and request.body_exists:
+                return web.Response(status=404)
+            if request.method == "GET" and request.body_exists:
                 return web.Response(status=403)  # as documented, strange as it is
             if request.path.startswith(_PUBLIC):
                 if not self.limits.visit_public(address, request.path):
