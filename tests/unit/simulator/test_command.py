@@ -5,6 +5,7 @@ import pytest
 
 from feeder.errors import FeederError
 from feeder.simulator.command import add_arguments, config_of
+from feeder.simulator.keys import DEFAULT_KEY, ApiKey
 from feeder.simulator.server import SimulatorConfig
 
 
@@ -33,6 +34,35 @@ def test_recordings_may_be_several_and_have_a_speed() -> None:
     assert config.speed == 2.5
     assert _config("--replay", "spot=c", "--speed", "max").speed is None
     assert _config("--replay", "spot=c").speed == 1
+
+
+def test_without_a_key_there_is_the_published_one_and_nobody_is_refused_for_asking_too_often() -> None:
+    config = _config()
+    assert (config.keys, config.rest_limits) == ((DEFAULT_KEY,), False)
+
+
+def test_keys_given_have_an_account_each_and_replace_the_published_one() -> None:
+    config = _config("--key", "first:secret:with:colons", "--key", "second:s", "--rest-limits")
+    assert config.keys == (ApiKey("first", "secret:with:colons", account="1"), ApiKey("second", "s", account="2"))
+    assert config.rest_limits
+
+
+@pytest.mark.parametrize("text", ["s3cret", "s3cret:", ":s3cret"])
+def test_a_key_that_is_none_is_a_usage_error_that_does_not_repeat_it(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        _config("--key", text)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "KEY:SECRET" in told
+    assert "s3cret" not in told
+
+
+def test_a_key_that_no_header_can_carry_is_refused_without_its_secret() -> None:
+    with pytest.raises(FeederError, match="ASCII") as caught:
+        _config("--key", "schlüssel:s3cret")
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

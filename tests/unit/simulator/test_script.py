@@ -61,7 +61,8 @@ def test_every_wrong_entry_is_named_with_its_key_and_what_the_fault_takes(tmp_pa
     assert "entry 3: gap: " in told[2]
     assert "`symbol`" in told[2]
     assert "entry 4: rest: `how`" in told[3]
-    assert "429" in told[3]
+    assert "[how] (403|404|429|" in told[3]
+    assert "[method] (GET|POST)" in told[3]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,19 @@ def test_every_wrong_entry_is_named_with_its_key_and_what_the_fault_takes(tmp_pa
         ({"fault": "rest", "how": 403}, "`seconds`"),
         ({"fault": "rest", "how": 403, "times": 1, "seconds": 1}, "`seconds`"),
         ({"fault": "rest", "how": 403, "times": 1, "path": "/simulator/books"}, "`path`"),
+        ({"fault": "rest", "times": 1}, "`ret_code`"),
+        ({"fault": "rest", "how": 403, "ret_code": 10016, "times": 1}, "`ret_code`"),
+        ({"fault": "rest", "ret_code": 0, "times": 1}, "`ret_code`"),
+        ({"fault": "rest", "ret_code": "10016", "times": 1}, "`ret_code`"),
+        ({"fault": "rest", "how": "lost", "ret_msg": "no", "times": 1}, "`ret_msg`"),
+        ({"fault": "rest", "how": "late", "times": 1}, "`delay`"),
+        ({"fault": "rest", "how": "lost", "delay": 1, "times": 1}, "`delay`"),
+        ({"fault": "rest", "how": 403, "times": 1, "method": "get"}, "`method`"),
+        ({"fault": "rest_limit", "requests": 0}, "`requests`"),
+        ({"fault": "rest_limit", "requests": 1, "window": 0}, "`window`"),
+        ({"fault": "rest_limit", "requests": 1, "path": "/"}, "`path`"),
+        ({"fault": "rest_skew"}, "`by`"),
+        ({"fault": "rest_skew", "by": float("inf")}, "`by`"),
     ],
 )
 def test_a_wrong_entry_is_told_by_its_key(entry: Any, key: str) -> None:
