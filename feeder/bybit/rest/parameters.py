@@ -28,7 +28,7 @@ _AMOUNTS = _names(
     sellLeverage leverage trailingStop activePrice tpSize slSize amount margin frozenAmt"""
 )
 _INTEGERS = _names(
-    """limit startTime endTime start end positionIdx triggerDirection isLeverage openOnly timeWindow bboLevel
+    """limit startTime endTime start end positionIdx triggerDirection isLeverage openOnly timeWindow
     tradeMode mode riskId autoAddMargin recvWindow"""
 )
 _FLAGS = _names("reduceOnly closeOnTrigger mmp")

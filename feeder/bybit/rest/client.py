@@ -1,0 +1,304 @@
+"""The client: a thin object over a session pool. What costs (connections, limits, the venue's clock) is the pool's."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar
+
+from feeder.bybit.pacing import backoff_delay
+from feeder.bybit.venue_time import TimeSample
+from feeder.errors import BarredError, ClockError, ParameterError, RateLimitedError, RefusedError, RestError
+from feeder.log import logger
+
+from .account import AccountCalls
+from .answer import rate_status, understood
+from .endpoint import Endpoint
+from .endpoints import find
+from .endpoints.typed import SERVER_TIME
+from .limits import Window
+from .market import MarketCalls
+from .orders import OrderCalls
+from .parameters import body, checked, query_string
+from .pool import SessionPool
+from .positions import PositionCalls
+from .reply import Page, Reply
+from .secret import Secret
+from .signing import Sign, signer
+from .transport import Answer, fetch
+from .venue_clock import SAMPLES, VenueClock
+
+Result = TypeVar("Result")
+Entry = TypeVar("Entry")
+
+_MAINNET, _TESTNET, _DEMO = "https://api.bybit.com", "https://api-testnet.bybit.com", "https://api-demo.bybit.com"
+_ATTEMPTS = 4
+_RETRY_FIRST = 0.25
+_RETRY_CAP = 2.0
+_LONGEST_RECV_WINDOW = 60_000
+
+_log = logger("bybit.rest")
+
+
+class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
+    """Bybit's REST API for one key, or for none: then the public endpoints.
+
+        async with SessionPool() as pool:
+            client = BybitClient(key, secret, pool=pool)
+            reply = await client.wallet_balance()
+
+    `api_secret` that is a PEM private key signs by RSA. `recv_window`, ms: how late a request may arrive. Without
+    `pool` the process-wide one is used (SessionPool.setup), and without that a session of its own, opened by the first
+    request: slower, and to be closed by `aclose` or `async with`. `base_url` is another host, as a regional one or the
+    simulator. `in_flight` counts requests under way; `last_used`, monotonic seconds, is when one ended last.
+
+    Every method raises RestError, and of that ParameterError before anything is sent. What may be repeated is, by
+    itself; an order whose outcome is not known (`error.unknown_outcome`) never: ask by `error.order_link_id`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_base_url",
+        "_key",
+        "_owned",
+        "_pool",
+        "_secret",
+        "_sign",
+        "in_flight",
+        "last_used",
+        "recv_window",
+    )
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        api_secret: str | Secret | None = None,
+        testnet: bool = False,
+        demo: bool = False,
+        recv_window: int = 5000,
+        *,
+        pool: SessionPool | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        if (api_key is None) is not (api_secret is None):
+            missing = "api_key" if api_key is None else "api_secret"
+            raise ParameterError("BybitClient", missing, "is missing; give both or neither")
+        if testnet and demo:
+            raise ParameterError("BybitClient", "demo", "testnet and demo are two environments; choose one")
+        self._key = api_key
+        self._secret = Secret(api_secret) if isinstance(api_secret, str) else api_secret
+        self._base_url = base_url or (_TESTNET if testnet else _DEMO if demo else _MAINNET)
+        self.recv_window = recv_window
+        self._pool = pool or SessionPool.default
+        self._owned = self._pool is None
+        self._sign: Sign | None = None
+        self.in_flight = 0
+        self.last_used = 0.0
+
+    def __repr__(self) -> str:
+        return f"BybitClient({self._base_url}, {'public' if self._key is None else 'with a key'})"
+
+    async def __aenter__(self) -> "BybitClient":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the session, if it is the client's own; a shared pool stays as it is."""
+        if self._owned and self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None  # the next request opens another
+
+    @property
+    def base_url(self) -> str:
+        """The address of the venue, without a path."""
+        return self._base_url
+
+    async def call(self, method: str, path: str, **parameters: object) -> Reply[Any]:
+        """Any endpoint of v5, by the venue's names; what has no Struct of its own comes as plain Python objects.
+
+        Raises UnknownEndpointError and ParameterError before anything is sent, and RestError.
+        """
+        return await self.send(find(method, path), parameters)
+
+    async def send(self, endpoint: Endpoint[Result], parameters: Mapping[str, object]) -> Reply[Result]:
+        """The reply to one request. Parameters have the venue's names; those that are None are left out."""
+        pool = self._pool or self._open_pool()
+        given = checked(endpoint, parameters, pool.random)
+        self.in_flight += 1
+        try:
+            return await self._asked(pool, endpoint, given)
+        except RestError as error:
+            if error.unknown_outcome:
+                error.order_link_id = given.get("orderLinkId")
+            raise
+        finally:
+            self.in_flight -= 1
+            self.last_used = pool.clock.monotonic()
+
+    async def each(self, endpoint: Endpoint[Page[Entry]], parameters: Mapping[str, object]) -> AsyncIterator[Entry]:
+        """All entries of all pages. The last page has no cursor, or one that was there before."""
+        asked = dict(parameters)
+        cursors: set[str | None] = {None, ""}
+        while True:
+            page = (await self.send(endpoint, asked)).result
+            for entry in page.entries:
+                yield entry
+            if page.next_page_cursor in cursors:
+                return
+            cursors.add(page.next_page_cursor)
+            asked["cursor"] = page.next_page_cursor
+
+    async def measure_clock(self) -> float:
+        """Ask the venue for its time; the seconds to add to this machine's clock to have it. Raises RestError."""
+        pool = self._open_pool()
+        clock = pool.venue_clock(self._base_url)
+        clock.take(await self.time_samples())
+        pool.counters.clock_measurements += 1
+        return clock.offset_seconds
+
+    async def time_samples(self, count: int = SAMPLES) -> list[TimeSample]:
+        """The venue's time, asked for `count` times, with when it was asked and answered. Raises RestError."""
+        pool = self._open_pool()
+        samples: list[TimeSample] = []
+        for _ in range(count):
+            await pool.turn(f"{SERVER_TIME!r}", None)
+            sent = pool.clock.monotonic()
+            answer = await self._exchanged(pool, SERVER_TIME, f"{self._base_url}{SERVER_TIME.path}", None, None)
+            received = pool.clock.monotonic()
+            samples.append(TimeSample(sent, self._understood(pool, SERVER_TIME, answer).result.time_nano, received))
+        return samples
+
+    # Within
+
+    def _open_pool(self) -> SessionPool:
+        if self._pool is None:
+            self._pool = SessionPool()
+        return self._pool
+
+    async def _asked(self, pool: SessionPool, endpoint: Endpoint[Result], given: dict[str, Any]) -> Reply[Result]:
+        """Ask, and ask again while that may help and can do no harm."""
+        is_get = endpoint.method == "GET"
+        query = query_string(endpoint, given) if is_get else ""
+        payload = None if is_get else body(given)
+        window = self._window(pool, endpoint, given) if endpoint.signed else None
+        clock_was_wrong = False
+        attempt = 1
+        while True:
+            try:
+                return await self._once(pool, endpoint, query, payload, window)
+            except RestError as error:
+                if isinstance(error, ClockError):
+                    if clock_was_wrong:  # it was measured anew for this one
+                        raise
+                    clock_was_wrong = True
+                    pool.venue_clock(self._base_url).distrust()
+                wait = error.retry_after_seconds
+                if not error.retriable or wait > pool.timeouts.turn or attempt == _ATTEMPTS:
+                    raise
+                delay = max(backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, pool.random), wait)
+                _log.debug("asked again", error=str(error), attempt=attempt, delay_seconds=delay)
+            attempt += 1
+            pool.counters.retries += 1
+            await pool.sleep(delay)
+
+    async def _once(
+        self, pool: SessionPool, endpoint: Endpoint[Result], query: str, payload: bytes | None, window: Window | None
+    ) -> Reply[Result]:
+        """One request, when its turn has come."""
+        url = f"{self._base_url}{endpoint.path}"
+        if query:
+            url = f"{url}?{query}"
+        if not endpoint.signed:
+            await pool.turn(repr(endpoint), None)
+            return self._understood(pool, endpoint, await self._exchanged(pool, endpoint, url, None, payload))
+        clock = pool.venue_clock(self._base_url)
+        if clock.is_due:
+            await self._keep_time(pool, clock)
+        await pool.turn(repr(endpoint), window)
+        # Signed when it goes, not before it waited: the venue takes no request that is old.
+        headers = self._headers(clock.now_ms(), query.encode("ascii") if payload is None else payload)
+        sent = pool.clock.monotonic()
+        answer = await self._exchanged(pool, endpoint, url, headers, payload)
+        assert window is not None
+        rate = rate_status(answer.headers)
+        if rate is not None:
+            window.learn(rate.limit, rate.remaining, sent)
+        try:
+            return self._understood(pool, endpoint, answer)
+        except RateLimitedError as error:
+            window.hold(pool.clock.monotonic() + error.retry_after_seconds)
+            raise
+
+    async def _exchanged(
+        self,
+        pool: SessionPool,
+        endpoint: Endpoint[Any],
+        url: str,
+        headers: dict[str, str] | None,
+        payload: bytes | None,
+    ) -> Answer:
+        answer = await fetch(pool, endpoint, url, headers, payload)
+        if answer.status == 403:
+            silent = pool.bar()
+            raise BarredError(
+                f"{endpoint!r}: HTTP 403, too many requests from this address or a country the venue bars;"
+                f" nothing is sent for {silent:g} s",
+                retriable=True,
+                retry_after_seconds=silent,
+            )
+        return answer
+
+    def _understood(self, pool: SessionPool, endpoint: Endpoint[Result], answer: Answer) -> Reply[Result]:
+        now_ms = pool.venue_clock(self._base_url).now_ms()
+        try:
+            return understood(endpoint, answer, now_ms, self._key)
+        except RefusedError:
+            pool.counters.refused += 1
+            raise
+        except RestError:
+            pool.counters.failures += 1
+            raise
+
+    def _window(self, pool: SessionPool, endpoint: Endpoint[Any], given: Mapping[str, Any]) -> Window:
+        """The limit of this key and endpoint. Raises ParameterError without a key that can sign."""
+        if self._key is None or self._secret is None:
+            raise ParameterError(repr(endpoint), "api_key", "this endpoint needs one; BybitClient(api_key, api_secret)")
+        if self._sign is None:
+            if not (self._key.isascii() and self._key.isprintable()) or not self._key or " " in self._key:
+                raise ParameterError("BybitClient", "api_key", "is no key of Bybit; copy it again")
+            if not 0 < self.recv_window <= _LONGEST_RECV_WINDOW:
+                raise ParameterError("BybitClient", "recv_window", f"must be 1 to {_LONGEST_RECV_WINDOW} ms")
+            self._sign = signer(self._secret)
+        category = given.get("category")
+        limit = endpoint.by_category.get(category) if category is not None else None
+        if limit is None:
+            limit, category = endpoint.limit, None
+        return pool.windows.of((self._base_url, self._key, endpoint.group, category), limit, pool.clock.monotonic())
+
+    def _headers(self, now_ms: int, text: bytes) -> dict[str, str]:
+        assert self._key is not None
+        assert self._sign is not None
+        stamp, recv_window = str(now_ms), str(self.recv_window)
+        return {
+            "X-BAPI-API-KEY": self._key,
+            "X-BAPI-TIMESTAMP": stamp,
+            "X-BAPI-RECV-WINDOW": recv_window,
+            "X-BAPI-SIGN": self._sign(f"{stamp}{self._key}{recv_window}".encode("ascii") + text),
+            "Content-Type": "application/json",
+        }
+
+    async def _keep_time(self, pool: SessionPool, clock: VenueClock) -> None:
+        """Measure the venue's clock: before the first request, later beside them."""
+        if not clock.is_needed:
+            clock.postpone()  # so that one does it
+            pool.spawn(self._measure(clock))
+            return
+        async with clock.measuring:
+            if clock.is_needed:
+                await self._measure(clock)
+
+    async def _measure(self, clock: VenueClock) -> None:
+        try:
+            await self.measure_clock()
+        except RestError as error:
+            clock.postpone()
+            _log.warning("venue's time unknown", error=str(error))
