@@ -3,13 +3,11 @@
 Source: Bybit v5, error page and rate-limit page; the texts as users of the venue quote them.
 """
 
-from typing import NamedTuple
-
 from aiohttp import web
 
 from feeder.clock import MILLISECOND_NS, Clock
+from feeder.simulator.rest_reply import PARAMETER_ERROR, Refused, envelope
 
-PARAMETERS = 10001
 TIME_WINDOW = 10002
 UNKNOWN_KEY = 10003
 SIGNATURE = 10004
@@ -20,7 +18,7 @@ EXPIRED = 33004
 
 _TEXTS = {
     10000: "Server Timeout",
-    PARAMETERS: "Request parameter error.",
+    PARAMETER_ERROR: "Request parameter error.",
     UNKNOWN_KEY: "API key is invalid.",
     SIGNATURE: "Error sign, please check your signature generation algorithm.",
     PERMISSION: "Permission denied, please check your API key permissions.",
@@ -36,31 +34,18 @@ _TEXTS = {
 }
 
 
-class Refusal(NamedTuple):
-    """A retCode and its text."""
-
-    code: int
-    message: str
-
-    def response(self, clock: Clock, headers: dict[str, str] | None = None) -> web.Response:
-        """In the venue's envelope, HTTP 200."""
-        body = {
-            "retCode": self.code,
-            "retMsg": self.message,
-            "result": {},
-            "retExtInfo": {},
-            "time": clock.wall_ns() // MILLISECOND_NS,
-        }
-        return web.json_response(body, headers=headers)
-
-
-def refusal(code: int) -> Refusal:
+def refused(code: int) -> Refused:
     """With the venue's own text, or none where it is not known."""
-    return Refusal(code, _TEXTS.get(code, ""))
+    return Refused(code, _TEXTS.get(code, ""))
 
 
-def outside_window(timestamp: str, server_ms: int, recv_window: str) -> Refusal:
+def outside_window(timestamp: str, server_ms: int, recv_window: str) -> Refused:
     """The request's time is too old, or too far ahead; the text names both clocks."""
     times = f"req_timestamp[{timestamp}],server_timestamp[{server_ms}],recv_window[{recv_window}]"
     text = f"invalid request, please check your server timestamp or recv_window param. {times}"
-    return Refusal(TIME_WINDOW, text)
+    return Refused(TIME_WINDOW, text)
+
+
+def refusal(why: Refused, clock: Clock, headers: dict[str, str] | None = None) -> web.Response:
+    """The reply to a request that is refused: HTTP 200, and the venue's envelope."""
+    return web.json_response(envelope(why, clock.wall_ns() // MILLISECOND_NS), headers=headers)

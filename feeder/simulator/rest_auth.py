@@ -16,14 +16,13 @@ from feeder.simulator.keys import ApiKey
 from feeder.simulator.refusals import (
     ADDRESS,
     EXPIRED,
-    PARAMETERS,
     PERMISSION,
     SIGNATURE,
     UNKNOWN_KEY,
-    Refusal,
     outside_window,
-    refusal,
+    refused,
 )
+from feeder.simulator.rest_reply import PARAMETER_ERROR, Refused
 from feeder.simulator.venue import is_number
 
 _RECV_WINDOW_MS = 5000  # where the client names none
@@ -66,32 +65,32 @@ class Authenticator:
                 raise FeederError(f"API key {key.key} is given twice; leave one out")
             self._keys[key.key] = key, _hmac(key) if key.public_key_pem is None else _rsa(key)
 
-    def check(self, signature: Signature, request: Request) -> ApiKey | Refusal:
-        """The key that signed it, or why it is refused."""
+    def check(self, signature: Signature, request: Request) -> ApiKey:
+        """The key that signed it. Raises Refused."""
         key, timestamp, sign, recv_window = signature
         if not (key and timestamp and sign):
-            return Refusal(PARAMETERS, f"empty value: apiTimestamp[{timestamp}] apiKey[{key}] apiSignature[{sign}]")
+            raise Refused(PARAMETER_ERROR, f"empty value: apiTimestamp[{timestamp}] apiKey[{key}] apiSignature[{sign}]")
         if not is_number(timestamp):
-            return Refusal(PARAMETERS, "invalid timestamp")
+            raise Refused(PARAMETER_ERROR, "invalid timestamp")
         if recv_window and not is_number(recv_window):
-            return Refusal(PARAMETERS, "invalid recv_window")
+            raise Refused(PARAMETER_ERROR, "invalid recv_window")
         known = self._keys.get(key)
         if known is None:
-            return refusal(UNKNOWN_KEY)
+            raise refused(UNKNOWN_KEY)
         api_key, verify = known
         if api_key.expired:
-            return refusal(EXPIRED)
+            raise refused(EXPIRED)
         if api_key.addresses is not None and request.address not in api_key.addresses:
-            return refusal(ADDRESS)
+            raise refused(ADDRESS)
         server_ms = self._clock.wall_ns() // MILLISECOND_NS
         window_ms = int(recv_window or _RECV_WINDOW_MS)
         if not server_ms - window_ms <= int(timestamp) < server_ms + _AHEAD_MS:
-            return outside_window(timestamp, server_ms, str(window_ms))
+            raise outside_window(timestamp, server_ms, str(window_ms))
         origin = _bytes(timestamp + key + recv_window) + request.payload
         if not verify(origin, sign):
-            return Refusal(SIGNATURE, f"error sign! origin_string[{origin.decode('utf-8', 'replace')}]")
+            raise Refused(SIGNATURE, f"error sign! origin_string[{origin.decode('utf-8', 'replace')}]")
         if api_key.read_only and request.method == "POST":
-            return refusal(PERMISSION)
+            raise refused(PERMISSION)
         return api_key
 
 

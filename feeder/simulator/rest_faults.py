@@ -8,8 +8,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from feeder.clock import MILLISECOND_NS, Clock
-from feeder.simulator.refusals import TIME_WINDOW, TOO_MANY, Refusal, outside_window, refusal
+from feeder.simulator.refusals import TIME_WINDOW, TOO_MANY, outside_window, refusal, refused
 from feeder.simulator.rest_limits import Visit, limit_of
+from feeder.simulator.rest_reply import Refused
 from feeder.simulator.script import Rest
 
 _PAGE = "<html><head><title>Error</title></head><body><h1>The service is being maintained</h1></body></html>"
@@ -99,16 +100,16 @@ class RestFaults:
         now_ms = self._clock.wall_ns() // MILLISECOND_NS
         headers = None
         if message is not None:
-            refused = Refusal(code, message)
+            why = Refused(code, message)
         elif code == TIME_WINDOW:
             sent = request.headers
-            refused = outside_window(sent.get("X-BAPI-TIMESTAMP", ""), now_ms, sent.get("X-BAPI-RECV-WINDOW", "5000"))
+            why = outside_window(sent.get("X-BAPI-TIMESTAMP", ""), now_ms, sent.get("X-BAPI-RECV-WINDOW", "5000"))
         else:
-            refused = refusal(code)
+            why = refused(code)
         if code == TOO_MANY and "X-BAPI-SIGN" in request.headers:  # the venue tells a limit only to whom it knows
             limit = limit_of(request.path, request.query.get("category", ""))
             headers = Visit(limit.requests, 0, now_ms + round(limit.seconds * 1000), 0).headers
-        return refused.response(self._clock, headers)
+        return refusal(why, self._clock, headers)
 
 
 def _page(status: int = 200) -> web.Response:

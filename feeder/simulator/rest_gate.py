@@ -3,7 +3,7 @@
 What it has found out is in `rest_caller`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,12 +12,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from feeder.clock import Clock
 from feeder.simulator.keys import ApiKey
-from feeder.simulator.refusals import PARAMETERS, TOO_MANY, Refusal, refusal
+from feeder.simulator.refusals import TOO_MANY, refusal, refused
 from feeder.simulator.rest_auth import Authenticator, Request, Signature
 from feeder.simulator.rest_caller import Caller, caller
 from feeder.simulator.rest_clock import RestClock
 from feeder.simulator.rest_faults import RestFaults
 from feeder.simulator.rest_limits import AddressLimits, RateLimits
+from feeder.simulator.rest_reply import PARAMETER_ERROR, Parameters, Refused
 
 _PUBLIC = ("/v5/market/", "/v5/system/", "/v5/announcements/")
 
@@ -57,7 +58,7 @@ class RestGate:
                 return web.Response(status=403)  # as documented, strange as it is
             if request.path.startswith(_PUBLIC):
                 if not self.limits.visit_public(address, request.path):
-                    return refusal(TOO_MANY).response(self.clock)
+                    return refusal(refused(TOO_MANY), self.clock)
                 caller.set(Caller(parameters=request.query))
                 return await handler(request)
             return await self._signed(request, handler, address)
@@ -69,21 +70,15 @@ class RestGate:
         if signature.missing:
             return web.Response(status=401)
         try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return Refusal(PARAMETERS, "params error: the body is too large").response(self.clock)
-        except web.RequestPayloadError:
-            return Refusal(PARAMETERS, "params error: the body cannot be read").response(self.clock)
-        payload = body if request.method == "POST" else _query(request)
-        api_key = self._authenticator.check(signature, Request(request.method, payload, address))
-        if isinstance(api_key, Refusal):
-            return api_key.response(self.clock)
-        parameters = _json_object(request, body) if request.method == "POST" else request.query
-        if parameters is None:
-            return Refusal(PARAMETERS, "params error: the body is no JSON object").response(self.clock)
+            body = await _body(request)
+            payload = body if request.method == "POST" else _query(request)
+            api_key = self._authenticator.check(signature, Request(request.method, payload, address))
+            parameters = _json_object(request, body) if request.method == "POST" else request.query
+        except Refused as why:
+            return refusal(why, self.clock)
         visit = self.limits.visit(api_key.account, request.path, _category(parameters), _orders(parameters))
         if not visit.allowed:
-            return refusal(TOO_MANY).response(self.clock, visit.headers)
+            return refusal(refused(TOO_MANY), self.clock, visit.headers)
         caller.set(Caller(api_key, parameters, visit.allowed))
         response = await handler(request)
         if not response.prepared:
@@ -91,12 +86,21 @@ class RestGate:
         return response
 
 
-def _category(parameters: Mapping[str, Any]) -> str:
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Refused(PARAMETER_ERROR, "params error: the body is too large") from error
+    except web.RequestPayloadError as error:
+        raise Refused(PARAMETER_ERROR, "params error: the body cannot be read") from error
+
+
+def _category(parameters: Parameters) -> str:
     category = parameters.get("category")
     return category if isinstance(category, str) else ""
 
 
-def _orders(parameters: Mapping[str, Any]) -> int:
+def _orders(parameters: Parameters) -> int:
     """How many orders it is about: of a batch all, and it is one request if it is none."""
     orders = parameters.get("request")
     return max(1, len(orders)) if isinstance(orders, list) else 1
@@ -117,13 +121,13 @@ def _query(request: web.Request) -> bytes:
     return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
 
 
-def _json_object(request: web.Request, body: bytes) -> dict[str, Any] | None:
-    """The body's JSON object, empty for no body at all; None if it is none, or not sent as JSON."""
+def _json_object(request: web.Request, body: bytes) -> dict[str, Any]:
+    """The body's JSON object, empty for no body at all."""
     if not body:
         return {}
-    if request.content_type != "application/json":
-        return None
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        if request.content_type == "application/json":
+            return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
-        return None
+        pass
+    raise Refused(PARAMETER_ERROR, "params error: the body is no JSON object")
