@@ -29,7 +29,7 @@ OrderFilter = Literal["Order", "StopOrder", "tpslOrder", "OcoOrder", "Bidirectio
 MarketUnit = Literal["baseCoin", "quoteCoin"]
 SlippageToleranceType = Literal["TickSize", "Percent"]
 BboSideType = Literal["Queue", "Counterparty"]
-BboLevel = Literal["1", "2", "3", "4", "5"]
+BboLevel = Literal[1, 2, 3, 4, 5]
 
 OrderStatus = Literal[
     "New",

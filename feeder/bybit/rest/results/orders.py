@@ -3,10 +3,9 @@
 Source: Bybit v5, order/*.
 """
 
-from typing import Any
-
 import msgspec
 
+from feeder.bybit.messages import DECODE_ERRORS
 from feeder.errors import ReplyError
 
 from ..reply import Amount, Page, Reply, Text
@@ -26,12 +25,23 @@ class CancelledOrders(msgspec.Struct, rename="camel"):
     success: bool | None = None
 
 
+class ExtraFee(msgspec.Struct, rename="camel"):
+    """A fee or tax beside the trading fee, as some places of residence have it; `fee` in `fee_coin`."""
+
+    fee_coin: Text = None
+    fee_type: Text = None
+    sub_fee_type: Text = None
+    fee_rate: Amount = None
+    fee: Amount = None
+
+
 class Order(msgspec.Struct, rename="camel"):
     """An order as it stands; times in ms.
 
     Open: `order_status` New, PartiallyFilled or Untriggered. Done: Rejected, PartiallyFilledCanceled (spot), Filled,
     Cancelled, Triggered, Deactivated. `cum_fee_detail` is the fee paid per coin; `cum_exec_fee` is for inverse and
-    option. A `trigger_direction` of 1 is a rise, of 2 a fall.
+    option. A `trigger_direction` of 1 is a rise, of 2 a fall. The venue writes `extra_fees` as a list, or as JSON in a
+    text, which is left as it is.
     """
 
     order_id: str
@@ -82,7 +92,7 @@ class Order(msgspec.Struct, rename="camel"):
     smp_order_id: Text = None
     created_time: int | None = None
     updated_time: int | None = None
-    extra_fees: Any = None
+    extra_fees: list[ExtraFee] | str | None = None
     cum_fee_detail: dict[str, Amount] | None = None
     rpi_taker_access: bool | None = None
     rpi_matched_qty: Amount = None
@@ -91,8 +101,8 @@ class Order(msgspec.Struct, rename="camel"):
 class Execution(msgspec.Struct, rename="camel"):
     """One fill, or a funding, settlement or delivery, as `exec_type` says; `exec_time` in ms.
 
-    A negative `exec_fee` is a rebate. `seq` is shared by fills that happened at once, and by symbols: it is unique
-    together with the symbol only.
+    A negative `exec_fee` is a rebate; `extra_fees` as of an order. `seq` is shared by fills that happened at once, and
+    by symbols: it is unique together with the symbol only.
     """
 
     exec_id: str
@@ -124,7 +134,7 @@ class Execution(msgspec.Struct, rename="camel"):
     block_trade_id: Text = None
     closed_size: Amount = None
     seq: int | None = None
-    extra_fees: Any = None
+    extra_fees: list[ExtraFee] | str | None = None
 
 
 class BatchOrder(msgspec.Struct, rename="camel"):
@@ -171,7 +181,7 @@ def batch_outcome(reply: Reply[Page[BatchOrder]]) -> list[BatchEntry]:
     orders = reply.result.entries
     try:
         verdicts = _decode_verdicts(reply.extra).entries
-    except msgspec.MsgspecError as error:
+    except DECODE_ERRORS as error:
         raise ReplyError(f"the verdicts of a batch cannot be understood: {error}", unknown_outcome=True) from error
     if len(orders) != len(verdicts):
         problem = f"{len(orders)} orders and {len(verdicts)} verdicts in the reply to a batch; ask for its orders"
