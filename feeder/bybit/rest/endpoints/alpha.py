@@ -41,7 +41,7 @@ ALPHA: tuple[Endpoint[Any], ...] = (
     post("/v5/alpha/trade/pay-token-list", "chainCode", "tokenAddress", repeatable=True),
     # Liquidity pools
     post("/v5/alpha/lp/stake", "positionId", "poolAddress", "payTokenAmount", "payTokenCode", limit=Limit(1)),
-    post("/v5/alpha/lp/redeem", "positionId", "poolAddress", "dercRatio"),
+    post("/v5/alpha/lp/redeem", "positionId", "poolAddress", "dercRatio", limit=Limit(1)),
     post("/v5/alpha/lp/pool-list", repeatable=True),
     post("/v5/alpha/lp/pool-info", "poolAddress", repeatable=True),
     post("/v5/alpha/lp/position-list", repeatable=True),
