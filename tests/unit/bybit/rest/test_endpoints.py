@@ -25,8 +25,8 @@ CATEGORIES = {"spot", "linear", "inverse", "option"}
 
 # The last part of a path that moves money, trades, or makes something.
 MOVES = re.compile(
-    r"(?!.*-(list|price)$)(create|place|buy|sell|stake|redeem|purchase|borrow|repay|supply|loan|fixedborrow|claim|execute|send|pay|finish"
-    r"|add|remove|transfer|subscribe|invest|distribute|withdraw|move)(-.*)?"
+    r"(?!.*-(list|price)$)(create|place|buy|sell|stake|redeem|purchase|borrow|repay|supply|loan|fixedborrow|claim"
+    r"|execute|send|pay|finish|add|remove|transfer|subscribe|invest|distribute|withdraw|move)(-.*)?"
     r"|.*-(transfer|execute|repay|repayment|award|positions|money|quote|apply|profit)"
 )
 
