@@ -153,7 +153,7 @@ def test_parameters_in_the_path_are_told_where_they_belong_and_not_repeated():
     assert "5ecret" not in told("GET", "/v5/nothing?sign=5ecret")
 
 
-def test_a_path_without_end_is_cut_and_does_not_take_long():
+def test_a_path_without_end_is_cut():
     assert len(told("GET", "/v5/" + "x" * 1_000_000)) < 400
 
 
