@@ -159,12 +159,8 @@ class AddressLimits:
     def visit(self, address: str) -> bool:
         """Count a request, and say whether it may pass."""
         now = self._clock.monotonic()
-        until = self._barred_until.get(address)
-        if until is not None:
-            if now < until:
-                return False
-            del self._barred_until[address]
-            self._visits.pop(address, None)
+        if now < self._barred_until.get(address, now):
+            return False
         times = self._visits.setdefault(address, deque())
         while times and times[0] <= now - self._seconds:
             times.popleft()
