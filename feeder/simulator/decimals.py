@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
@@ -39,6 +40,13 @@ def trimmed(units: int, digits: int) -> str:
     """No zeros at the end: (7870430, 2) is "78704.3"."""
     text = padded(units, digits)
     return text.rstrip("0").rstrip(".") if digits else text
+
+
+def plain(number: Decimal) -> str:
+    """A decimal without exponent and without zeros at the end."""
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import cached_property
 
 from feeder.simulator.chart import Chart
+from feeder.simulator.decimals import plain
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.instruments import FUNDING_MS, LIMIT_RATIO, TRADING
 from feeder.simulator.messages import Trade
@@ -32,13 +33,6 @@ _IV = "0.5"  # flat: volatility is not simulated
 _INTEREST_SHARE = Decimal("0.5")  # open interest, of a usual day's volume
 _INTEREST_SWING = 0.1
 _INTEREST_PERIOD_MS = 5 * _DAY_MS
-
-
-def plain(number: Decimal) -> str:
-    """A decimal without exponent and without zeros at the end."""
-    text = f"{number:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
 
 
 class Quotes:

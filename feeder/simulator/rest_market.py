@@ -7,11 +7,12 @@ from typing import Any
 
 from feeder.simulator import rest_parameters as read
 from feeder.simulator.chart import INTERVALS, begin_of, end_of
+from feeder.simulator.decimals import plain
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.instruments import FUNDING_MS, MAX_LEVERAGE, instrument
 from feeder.simulator.messages import Trade
 from feeder.simulator.past import LAUNCH_MS
-from feeder.simulator.quotes import Quote, Quotes, plain
+from feeder.simulator.quotes import Quote, Quotes
 from feeder.simulator.rest_reply import PARAMETER_ERROR, Answer, Endpoint, Parameters, Refused, cursor_of
 from feeder.simulator.source import BookState
 from feeder.simulator.tape import Bar
@@ -207,10 +208,7 @@ class MarketEndpoints:
         step = _INTEREST_INTERVALS[interval] * 60_000
         newest = min(quote.now_ms, quote.now_ms if end is None else end, told - 1 if told else quote.now_ms)
         times = range(newest // step * step, max(start, LAUNCH_MS) - 1, -step)
-        rows = [
-            {"openInterest": plain(quote.open_interest(time)), "timestamp": str(time)}
-            for time in times[:limit]
-        ]
+        rows = [{"openInterest": plain(quote.open_interest(time)), "timestamp": str(time)} for time in times[:limit]]
         cursor = cursor_of(times[limit - 1]) if len(times) > limit else ""
         symbol = quote.listing.symbol
         return Answer({"symbol": symbol, "category": category.name, "list": rows, "nextPageCursor": cursor})

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from feeder.simulator.keys import ApiKey
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.venue import is_number
 
@@ -14,6 +15,7 @@ Parameters = Mapping[str, Any]
 """A query or a JSON body, by the venue's names."""
 
 PARAMETER_ERROR = 10001
+_UNKNOWN_KEY = 10003
 
 
 class Answer(NamedTuple):
@@ -35,6 +37,13 @@ class Refused(Exception):  # noqa: N818 - the venue refuses; nothing of ours wen
 
 Endpoint = Callable[[Caller], Answer]
 """What answers one method and path. Raises Refused."""
+
+
+def owner(call: Caller) -> ApiKey:
+    """Whose request it is."""
+    if call.api_key is None:
+        raise Refused(_UNKNOWN_KEY, "API key is invalid.")
+    return call.api_key
 
 
 def envelope(answer: Answer | Refused, now_ms: int) -> dict[str, Any]:

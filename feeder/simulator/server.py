@@ -15,12 +15,16 @@ from feeder.simulator.exchange import Exchange
 from feeder.simulator.faults import Mishap
 from feeder.simulator.injector import Done, Injector
 from feeder.simulator.keys import DEFAULT_KEY, ApiKey
+from feeder.simulator.ledger import Ledger
 from feeder.simulator.quotes import Quotes
 from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
 from feeder.simulator.rest import RestServer
+from feeder.simulator.rest_account import AccountEndpoints
 from feeder.simulator.rest_gate import RestGate
 from feeder.simulator.rest_market import MarketEndpoints
+from feeder.simulator.rest_position import PositionEndpoints
+from feeder.simulator.rest_trade import TradeEndpoints
 from feeder.simulator.script import AnyFault, Enlist, Script, check_moment
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
@@ -74,7 +78,14 @@ class Simulator:
         self._injector = Injector(self.exchange, self._websocket, gate, self._clock)
         self._script = _script(config, self._injector)
         control = Control(self.exchange, self._injector)
-        endpoints = MarketEndpoints(self.exchange, Quotes(self.exchange, config.seed)).endpoints()
+        quotes = Quotes(self.exchange, config.seed)
+        self.ledger = Ledger(quotes, config.seed, self._clock)
+        endpoints = {
+            **MarketEndpoints(self.exchange, quotes).endpoints(),
+            **TradeEndpoints(self.ledger).endpoints(),
+            **PositionEndpoints(self.ledger, quotes).endpoints(),
+            **AccountEndpoints(self.ledger, quotes).endpoints(),
+        }
         self._rest = RestServer(endpoints, control, gate, config.host, config.rest_port)
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None

@@ -1,0 +1,212 @@
+"""The endpoints of positions: /v5/position. Source: Bybit v5, the page of each."""
+
+from decimal import Decimal
+from typing import Any
+
+from feeder.simulator import rest_parameters as read
+from feeder.simulator import verdicts
+from feeder.simulator.account import Account, Position
+from feeder.simulator.decimals import plain
+from feeder.simulator.instruments import LEVERAGE_STEP, MAX_LEVERAGE
+from feeder.simulator.ledger import Ledger
+from feeder.simulator.order_entry import number
+from feeder.simulator.orders import EXACT, worth
+from feeder.simulator.quotes import Quote, Quotes
+from feeder.simulator.rest_caller import Caller
+from feeder.simulator.rest_market import FUTURES
+from feeder.simulator.rest_reply import PARAMETER_ERROR, Answer, Endpoint, Parameters, Refused, owner, page
+
+_CONTRACTS = ("linear", "inverse", "option")
+_ONE_WAY, _HEDGE = 0, 3
+_STOPS = ("takeProfit", "stopLoss", "trailingStop", "activePrice", "tpSize", "slSize", "tpLimitPrice", "slLimitPrice")
+_TPSL_MODES = ("Full", "Partial")
+
+
+class PositionEndpoints:
+    """Answers by path."""
+
+    def __init__(self, ledger: Ledger, quotes: Quotes) -> None:
+        self._ledger = ledger
+        self._quotes = quotes
+
+    def endpoints(self) -> dict[tuple[str, str], Endpoint]:
+        """By method and path."""
+        return {
+            ("GET", "/v5/position/list"): self._list,
+            ("GET", "/v5/position/closed-pnl"): self._closed_profits,
+            ("POST", "/v5/position/set-leverage"): self._set_leverage,
+            ("POST", "/v5/position/switch-mode"): self._switch_mode,
+            ("POST", "/v5/position/trading-stop"): self._set_stops,
+        }
+
+    def _list(self, call: Caller) -> Answer:
+        """Those that are held; of a symbol that is named, whether or not there is one."""
+        given, account = call.parameters, self._account(call)
+        category = read.category(given, _CONTRACTS).name
+        symbol, base, settle = (read.text(given, name) for name in ("symbol", "baseCoin", "settleCoin"))
+        limit = read.limit(given, 20, 200)
+        if category == "linear" and not (symbol or base or settle):
+            raise read.required("symbol or settleCoin")
+        found: list[Position]
+        if symbol:
+            quote = self._quote(given)
+            sides = (1, 2) if (category, symbol) in account.hedged else (0,)
+            empty = [Position(0, quote.listing, idx, 0, 0) for idx in sides]
+            found = [account.positions.get((category, symbol, each.idx), each) for each in empty]
+            return Answer({"nextPageCursor": "", "category": category, "list": [self._row(account, e) for e in found]})
+        found = [
+            position
+            for position in reversed(account.positions.values())
+            if position.size
+            and position.listing.category == category
+            and base in ("", position.listing.base)
+            and settle in ("", position.listing.settle)
+        ]
+        part, cursor = page(found, _number_of, limit, read.text(given, "cursor"))
+        rows = [self._row(account, position) for position in part]
+        return Answer({"nextPageCursor": cursor, "category": category, "list": rows})
+
+    def _closed_profits(self, call: Caller) -> Answer:
+        """None are kept: each position's sum is in its cumRealisedPnl."""
+        category = read.category(call.parameters, _CONTRACTS).name
+        self._account(call)
+        return Answer({"nextPageCursor": "", "category": category, "list": []})
+
+    def _set_leverage(self, call: Caller) -> Answer:
+        given, account = call.parameters, self._account(call)
+        read.category(given, FUTURES)
+        listing = self._quote(given).listing
+        key = listing.category, listing.symbol
+        wanted = _leverage(given, "buyLeverage"), _leverage(given, "sellLeverage")
+        if key not in account.hedged and wanted[0] != wanted[1]:
+            raise Refused(PARAMETER_ERROR, "buyLeverage and sellLeverage must be equal in one-way mode")
+        if wanted == account.leverage(listing):
+            raise Refused(110043, "leverage not modified")
+        account.leverages[key] = wanted
+        return Answer({})
+
+    def _switch_mode(self, call: Caller) -> Answer:
+        """Of a symbol, or of all that settle in a coin."""
+        given, account = call.parameters, self._account(call)
+        category = read.category(given, FUTURES).name
+        mode = read.whole(given, "mode", None, 0, 3)
+        symbol, coin = read.text(given, "symbol"), read.text(given, "coin")
+        if mode not in (_ONE_WAY, _HEDGE):
+            raise read.invalid("mode")
+        if not (symbol or coin):
+            raise read.required("symbol or coin")
+        if category == "inverse":
+            raise Refused(110029, "Hedge mode is not supported for this symbol.")
+        listings = [self._quote(given).listing] if symbol else [each.listing for each in self._quotes.all(category)]
+        keys = {(category, each.symbol) for each in listings if symbol or each.settle == coin}
+        changed = {key for key in keys if (key in account.hedged) != (mode == _HEDGE)}
+        if not changed:
+            raise Refused(110025, "Position mode is not modified")
+        if any(position.size for key, position in account.positions.items() if key[:2] in changed):
+            raise Refused(110024, "You have an existing position, so the position mode cannot be switched.")
+        if any((order.listing.category, order.listing.symbol) in changed for order in account.open_orders()):
+            raise Refused(110028, "You have existing open orders, so the position mode cannot be switched.")
+        account.hedged = account.hedged | changed if mode == _HEDGE else account.hedged - changed
+        return Answer({})
+
+    def _set_stops(self, call: Caller) -> Answer:
+        """Kept and told with the position; nothing triggers them."""
+        given, account = call.parameters, self._account(call)
+        category = read.category(given, FUTURES).name
+        quote = self._quote(given)
+        mode = read.choice(given, "tpslMode", _TPSL_MODES, "Full")
+        idx = read.whole(given, "positionIdx", 0, 0, 2)
+        position = account.positions.get((category, quote.listing.symbol, idx))
+        if position is None or not position.size:
+            raise Refused(PARAMETER_ERROR, "can not set tp/sl/ts for zero position")
+        wanted = {name: value for name in _STOPS if (value := number(given, name)) is not None}
+        for name, above in (("takeProfit", position.size > 0), ("stopLoss", position.size < 0)):
+            price = wanted.get(name)
+            if price and (price > quote.last) != above:
+                side, where = "Buy" if position.size > 0 else "Sell", "higher" if above else "lower"
+                text = f"{name} {plain(price)} of a {side} position should be {where} than {plain(quote.last)}"
+                raise Refused(PARAMETER_ERROR, text)
+        stops = position.stops | {name: quote.price(value) if value else "" for name, value in wanted.items()}
+        stops["tpslMode"] = mode
+        if {k: v for k, v in stops.items() if v} == {"tpslMode": mode} | {k: v for k, v in position.stops.items() if v}:
+            raise Refused(34040, "not modified")
+        position.stops, position.updated_ms = stops, self._ledger.now_ms()
+        return Answer({})
+
+    def _row(self, account: Account, position: Position) -> dict[str, Any]:
+        listing, size, stops = position.listing, position.size, position.stops
+        quote = self._quotes.find(listing.category, listing.symbol)
+        mark = quote.last if quote is not None else position.average
+        initial, maintenance = account.margins(position)
+        option = listing.category == "option"
+        leverage = account.leverage(listing)[1 if size < 0 else 0]
+        text = {name: stops.get(name, "") for name in ("takeProfit", "stopLoss", "trailingStop")}
+        return text | {
+            "positionIdx": position.idx,
+            "riskId": 0 if option or quote is None else quote.rank + 1,
+            "riskLimitValue": "" if option else "2000000",
+            "symbol": listing.symbol,
+            "side": "Buy" if size > 0 else "Sell" if size else "",
+            "size": plain(abs(size)),
+            "avgPrice": plain(position.average),
+            "positionValue": plain(worth(listing, abs(size), position.average)) if size else "",
+            "autoAddMargin": 0,
+            "positionStatus": "Normal",
+            "leverage": "" if option else plain(leverage),
+            "breakEvenPrice": "",
+            "markPrice": listing.scale.price(int(mark.scaleb(listing.scale.price_digits))),
+            "liqPrice": "",
+            "bustPrice": "",
+            "positionIM": _exact(initial),
+            "positionIMByMp": _exact(initial),
+            "positionMM": _exact(maintenance),
+            "positionMMByMp": _exact(maintenance),
+            "positionBalance": _exact(initial),
+            "tradeMode": 0,
+            "tpslMode": "" if option else "Full",
+            "sessionAvgPrice": "",
+            "delta": "",
+            "gamma": "",
+            "vega": "",
+            "theta": "",
+            "unrealisedPnl": _exact(position.profit(mark)) if size else "",
+            "curRealisedPnl": _exact(position.realised),
+            "cumRealisedPnl": _exact(position.realised),
+            "adlRankIndicator": 2 if size else 0,
+            "isReduceOnly": False,
+            "mmrSysUpdatedTime": "",
+            "leverageSysUpdatedTime": "",
+            "createdTime": str(position.created_ms) if position.created_ms else "",
+            "updatedTime": str(position.updated_ms) if position.updated_ms else "",
+            "openTime": position.created_ms if size else 0,
+            "seq": position.seq,
+        }
+
+    def _quote(self, given: Parameters) -> Quote:
+        category = read.category(given).name
+        quote = self._quotes.find(category, read.text(given, "symbol"))
+        if quote is None:
+            raise verdicts.SYMBOL.refused(category)
+        return quote
+
+    def _account(self, call: Caller) -> Account:
+        return self._ledger.account(owner(call).account)
+
+
+def _leverage(given: Parameters, name: str) -> Decimal:
+    value = number(given, name)
+    if value is None:
+        raise read.required(name)
+    if value < 1 or value > MAX_LEVERAGE:
+        raise Refused(110013, "Cannot set leverage due to risk limit level.")
+    if value % LEVERAGE_STEP:
+        raise read.invalid(name)
+    return value
+
+
+def _number_of(position: Position) -> int:
+    return position.number
+
+
+def _exact(amount: Decimal) -> str:
+    return plain(amount.quantize(EXACT))
