@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+from multidict import istr
 
 from feeder.bybit.messages import DECODE_ERRORS
-from feeder.errors import HttpStatusError, ReplyError
+from feeder.errors import HttpStatusError, RefusedError, ReplyError
 
-from .endpoint import Endpoint
+from .endpoint import Endpoint, Envelope
 from .reply import RateStatus, Reply
 from .ret_codes import OK, UNCHANGED, refused
 from .transport import Answer
@@ -17,99 +18,131 @@ from .transport import Answer
 Result = TypeVar("Result")
 
 _OVERLOADED = 429  # "system protection, retry": nothing was carried out
-_NOTHING = re.compile(rb'(?<=[\[:,])\s*""(?=\s*[,}\]])')
+# The text first and what is around it after: this way the search for it is as fast as the search for any text.
+_NOTHING = re.compile(rb'""(?:(?<=[\[:,]"")|(?<=[\[:,] ""))(?=\s*[,}\]])')
+"""An empty text as a value. Within a text it cannot be: its quotes have backslashes."""
+
 _HIDDEN = "***"
-_MOST_WAIT_SECONDS = 60.0  # of the venue's reset time; the longest of its windows is a minute
+_LARGEST_NUMBER = 1 << 62
+_LIMIT, _LEFT, _RESET = istr("X-Bapi-Limit"), istr("X-Bapi-Limit-Status"), istr("X-Bapi-Limit-Reset-Timestamp")
 
 
-class _Envelope(msgspec.Struct):
-    retCode: Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 31)]  # noqa: N815 - the venue's key
-    retMsg: str | None = None  # noqa: N815 - the venue's key
-    result: msgspec.Raw = msgspec.Raw(b"{}")
-    retExtInfo: msgspec.Raw = msgspec.Raw(b"{}")  # noqa: N815 - the venue's key
-    time: Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)] = 0
+class _Verdict(msgspec.Struct):
+    """The part of a reply that says whether it is one, and good; P2P has other names for it."""
+
+    code: int | None = msgspec.field(name="retCode", default=None)
+    message: str | None = msgspec.field(name="retMsg", default=None)
+    ret_code: int | None = None
+    ret_msg: str | None = None
 
 
-_decode = msgspec.json.Decoder(_Envelope).decode
+class _P2pReply(msgspec.Struct):
+    code: int = msgspec.field(name="ret_code")
+    message: str | None = msgspec.field(name="ret_msg", default=None)
+    result: Any = None
+    extra: msgspec.Raw = msgspec.field(name="ext_info", default=msgspec.Raw(b"{}"))
+    time: float = msgspec.field(name="time_now", default=0.0)  # seconds, as text
+
+
+_decode_verdict = msgspec.json.Decoder(_Verdict).decode
+_decode_p2p = msgspec.json.Decoder(_P2pReply, strict=False).decode
 
 
 def rate_status(headers: Mapping[str, str]) -> RateStatus | None:
     """What the headers say of the rate limit; None when they say nothing, or nonsense."""
-    limit = headers.get("X-Bapi-Limit")
+    limit = headers.get(_LIMIT)
     if limit is None:
         return None
-    remaining, reset = headers.get("X-Bapi-Limit-Status", ""), headers.get("X-Bapi-Limit-Reset-Timestamp", "")
-    if not all(text.isascii() and text.isdigit() and len(text) < 19 for text in (limit, remaining, reset)):
+    try:
+        numbers = int(limit), int(headers[_LEFT]), int(headers[_RESET])
+    except (KeyError, ValueError):
         return None
-    return RateStatus(int(limit), int(remaining), int(reset))
+    return RateStatus(*numbers) if min(numbers) >= 0 and max(numbers) <= _LARGEST_NUMBER else None
 
 
-def understood(endpoint: Endpoint[Result], answer: Answer, now_ms: int, api_key: str | None) -> Reply[Result]:
-    """The reply. Raises RefusedError by its retCode, HttpStatusError or ReplyError.
+def understood(
+    endpoint: Endpoint[Result], answer: Answer, rate: RateStatus | None, api_key: str | None
+) -> Reply[Result]:
+    """The reply, with `rate` in it. Raises RefusedError by its retCode, HttpStatusError or ReplyError.
 
-    `now_ms` is the venue's time. `api_key` is left out of errors: the venue quotes it when a signature is wrong.
+    `api_key` is left out of errors: the venue quotes it when a signature is wrong.
     """
-    address, status, headers, body = answer
+    body = text = answer.body
+    if endpoint.result is not Any and b'""' in body:
+        text = _NOTHING.sub(b"null", body)
     try:
-        envelope = _decode(body)
+        envelope = endpoint.decode(text)
     except DECODE_ERRORS as error:
-        raise _no_reply(endpoint, answer, error) from error
-    code = envelope.retCode
-    if status != 200 and code == OK:
-        raise _status_error(endpoint, address, status)
-    message = envelope.retMsg or ""
-    rate = rate_status(headers)
+        envelope = _otherwise(endpoint, answer, api_key, error)
+    code = envelope.code
     if code != OK and code not in UNCHANGED:
-        if api_key:
-            message = message.replace(api_key, _HIDDEN)
-        wait = (rate.reset_ms - now_ms) / 1000 if rate is not None and rate.remaining == 0 else 0.0
-        raise refused(endpoint, address, code, message, min(max(wait, 0.0), _MOST_WAIT_SECONDS))
-    text = bytes(envelope.result)
-    if endpoint.result is not Any:
-        text = _NOTHING.sub(b"null", text)
-    try:
-        result = endpoint.decode(text)
-    except DECODE_ERRORS as error:
-        raise _unlike(endpoint, address, f"`result` is not as documented: {error}") from error
+        raise _refused(endpoint, answer, code, envelope.message, api_key)
+    if answer.status != 200:
+        raise _status_error(endpoint, answer)
     return Reply(
-        result=result,
-        raw=body,
-        time_ms=envelope.time,
-        message=message,
-        extra=envelope.retExtInfo,
-        rate=rate,
-        unchanged=code != OK,
+        envelope.result, body, envelope.time, envelope.message or "", envelope.extra, rate, unchanged=code != OK
     )
+
+
+def _otherwise(endpoint: Endpoint[Result], answer: Answer, api_key: str | None, error: Exception) -> Envelope[Result]:
+    """A reply that is not as the endpoint's are: a refusal, whose result is of no shape, or P2P's own kind of reply."""
+    try:
+        verdict = _decode_verdict(answer.body)
+    except DECODE_ERRORS:
+        raise _no_reply(endpoint, answer, error) from error
+    if verdict.code is not None:
+        if verdict.code != OK:
+            raise _refused(endpoint, answer, verdict.code, verdict.message, api_key) from None
+        if answer.status != 200:
+            raise _status_error(endpoint, answer) from None
+        raise _unlike(endpoint, answer, f"the reply is not as documented: {error}") from error
+    if verdict.ret_code is None or endpoint.result is not Any:
+        raise _no_reply(endpoint, answer, error) from error
+    try:
+        reply = _decode_p2p(answer.body)
+    except DECODE_ERRORS as odd:
+        raise _unlike(endpoint, answer, f"the reply is not as documented: {odd}") from odd
+    return Envelope(reply.code, reply.result, reply.message, reply.extra, round(reply.time * 1000))
+
+
+def _refused(
+    endpoint: Endpoint[Any], answer: Answer, code: int, message: str | None, api_key: str | None
+) -> RefusedError:
+    message = message or ""
+    if api_key:
+        message = message.replace(api_key, _HIDDEN)
+    return refused(endpoint, answer.address, code, message)
 
 
 def _no_reply(endpoint: Endpoint[Any], answer: Answer, error: Exception) -> ReplyError:
     """The body is no reply of the API. It is described, not quoted: a proxy's page may repeat what was asked."""
-    address, status, headers, body = answer
+    status, body = answer.status, answer.body
     if 300 <= status < 400:
-        return _unlike(endpoint, address, f"HTTP {status}, a redirect, which the API never gives; check base_url")
+        return _unlike(endpoint, answer, f"HTTP {status}, a redirect, which the API never gives; check base_url")
     if status != 200:
-        return _status_error(endpoint, address, status)
+        return _status_error(endpoint, answer)
     start = body[:200].lstrip()
     if not body:
-        return _unlike(endpoint, address, "an empty answer")
+        return _unlike(endpoint, answer, "an empty answer")
     if start.startswith(b"<"):
-        return _unlike(endpoint, address, f"{len(body)} bytes of HTML instead of JSON; check base_url and any proxy")
+        return _unlike(endpoint, answer, f"{len(body)} bytes of HTML instead of JSON; check base_url and any proxy")
     if start.startswith(b"{") and not body.rstrip().endswith(b"}"):
-        return _unlike(endpoint, address, f"JSON that ends after {len(body)} bytes")
-    kind = headers.get("Content-Type", "no content type")[:60]
-    return _unlike(endpoint, address, f"not a reply of the API ({len(body)} bytes, {kind}): {error}")
+        return _unlike(endpoint, answer, f"JSON that ends after {len(body)} bytes")
+    kind = answer.headers.get("Content-Type", "no content type")[:60]
+    return _unlike(endpoint, answer, f"not a reply of the API ({len(body)} bytes, {kind}): {error}")
 
 
-def _unlike(endpoint: Endpoint[Any], address: str, problem: str) -> ReplyError:
+def _unlike(endpoint: Endpoint[Any], answer: Answer, problem: str) -> ReplyError:
     """Nothing is known of what became of the request, and asking again would bring the same."""
     unknown = not endpoint.repeatable
     unsure = "; whether it was carried out is unknown" if unknown else ""
-    return ReplyError(f"{address}: {problem}{unsure}", unknown_outcome=unknown)
+    return ReplyError(f"{answer.address}: {problem}{unsure}", unknown_outcome=unknown)
 
 
-def _status_error(endpoint: Endpoint[Any], address: str, status: int) -> HttpStatusError:
+def _status_error(endpoint: Endpoint[Any], answer: Answer) -> HttpStatusError:
+    status = answer.status
     unknown = status >= 500 and not endpoint.repeatable
-    problem = f"{address}: HTTP {status}"
+    problem = f"{answer.address}: HTTP {status}"
     if status == 401:
         problem += ", the venue does not accept the key or the signature's headers"
     elif status == 404:

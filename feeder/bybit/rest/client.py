@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
+from multidict import CIMultiDict, istr
+
 from feeder.bybit.pacing import backoff_delay
 from feeder.bybit.venue_time import TimeSample
-from feeder.errors import BarredError, ClockError, ParameterError, RateLimitedError, RefusedError, RestError
+from feeder.errors import ClockError, ParameterError, RateLimitedError, RefusedError, RestError
 from feeder.log import logger
 
 from .account import AccountCalls
@@ -16,7 +18,7 @@ from .endpoints.typed import SERVER_TIME
 from .limits import Window
 from .market import MarketCalls
 from .orders import OrderCalls
-from .parameters import body, checked, query_string
+from .parameters import body, checked, orders_of, query_string
 from .pool import SessionPool
 from .positions import PositionCalls
 from .reply import Page, Reply
@@ -32,7 +34,13 @@ _MAINNET, _TESTNET, _DEMO = "https://api.bybit.com", "https://api-testnet.bybit.
 _ATTEMPTS = 4
 _RETRY_FIRST = 0.25
 _RETRY_CAP = 2.0
-_LONGEST_RECV_WINDOW = 60_000
+_LONGEST_RECV_WINDOW = 60_000  # ms
+_LONGEST_RESET = 60.0  # seconds of the venue's reset time that are believed: the longest of its windows is a minute
+
+# Names that multidict need not fold to lower case for each request.
+_API_KEY, _TIMESTAMP = istr("X-BAPI-API-KEY"), istr("X-BAPI-TIMESTAMP")
+_CONTENT_TYPE = istr("Content-Type")
+_RECV_WINDOW, _SIGN = istr("X-BAPI-RECV-WINDOW"), istr("X-BAPI-SIGN")
 
 _log = logger("bybit.rest")
 
@@ -149,7 +157,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
 
     async def measure_clock(self) -> float:
         """Ask the venue for its time; the seconds to add to this machine's clock to have it. Raises RestError."""
-        pool = self._open_pool()
+        pool = self._pool or self._open_pool()
         clock = pool.venue_clock(self._base_url)
         clock.take(await self.time_samples())
         pool.counters.clock_measurements += 1
@@ -157,12 +165,12 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
 
     async def time_samples(self, count: int = SAMPLES) -> list[TimeSample]:
         """The venue's time, asked for `count` times, with when it was asked and answered. Raises RestError."""
-        pool = self._open_pool()
+        pool = self._pool or self._open_pool()
         samples: list[TimeSample] = []
         for _ in range(count):
-            await pool.turn(f"{SERVER_TIME!r}", None)
+            await pool.turn(SERVER_TIME, None)
             sent = pool.clock.monotonic()
-            answer = await self._exchanged(pool, SERVER_TIME, f"{self._base_url}{SERVER_TIME.path}", None, None)
+            answer = await fetch(pool, SERVER_TIME, f"{self._base_url}{SERVER_TIME.path}", None, None)
             received = pool.clock.monotonic()
             samples.append(TimeSample(sent, self._understood(pool, SERVER_TIME, answer).result.time_nano, received))
         return samples
@@ -170,21 +178,38 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
     # Within
 
     def _open_pool(self) -> SessionPool:
-        if self._pool is None:
-            self._pool = SessionPool()
+        self._pool = SessionPool()
         return self._pool
 
     async def _asked(self, pool: SessionPool, endpoint: Endpoint[Result], given: dict[str, Any]) -> Reply[Result]:
         """Ask, and ask again while that may help and can do no harm."""
-        is_get = endpoint.method == "GET"
-        query = query_string(endpoint, given) if is_get else ""
-        payload = None if is_get else body(given)
+        url, query, payload = f"{self._base_url}{endpoint.path}", "", None
+        if endpoint.method != "GET":
+            payload = body(given)
+        elif query := query_string(endpoint, given):
+            url = f"{url}?{query}"
+        signed = query.encode("ascii") if payload is None else payload
         window = self._window(pool, endpoint, given) if endpoint.signed else None
+        count = orders_of(endpoint, given)
         clock_was_wrong = False
         attempt = 1
         while True:
             try:
-                return await self._once(pool, endpoint, query, payload, window)
+                if window is None:
+                    if not pool.take_turn(None):
+                        await pool.turn(endpoint, None)
+                    return self._understood(pool, endpoint, await fetch(pool, endpoint, url, None, payload))
+                clock = pool.venue_clock(self._base_url)
+                if clock.is_due:
+                    await self._keep_time(pool, clock)
+                if not pool.take_turn(window, count):
+                    await pool.turn(endpoint, window, count)
+                # Signed when it goes, not before it waited: the venue takes no request that is old.
+                sent = pool.clock.monotonic()
+                headers = self._headers(clock.now_ms(), signed)
+                return self._understood(
+                    pool, endpoint, await fetch(pool, endpoint, url, headers, payload), window, sent
+                )
             except RestError as error:
                 if isinstance(error, ClockError):
                     if clock_was_wrong:  # it was measured anew for this one
@@ -200,59 +225,27 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             pool.counters.retries += 1
             await pool.sleep(delay)
 
-    async def _once(
-        self, pool: SessionPool, endpoint: Endpoint[Result], query: str, payload: bytes | None, window: Window | None
-    ) -> Reply[Result]:
-        """One request, when its turn has come."""
-        url = f"{self._base_url}{endpoint.path}"
-        if query:
-            url = f"{url}?{query}"
-        if not endpoint.signed:
-            await pool.turn(repr(endpoint), None)
-            return self._understood(pool, endpoint, await self._exchanged(pool, endpoint, url, None, payload))
-        clock = pool.venue_clock(self._base_url)
-        if clock.is_due:
-            await self._keep_time(pool, clock)
-        await pool.turn(repr(endpoint), window)
-        # Signed when it goes, not before it waited: the venue takes no request that is old.
-        headers = self._headers(clock.now_ms(), query.encode("ascii") if payload is None else payload)
-        sent = pool.clock.monotonic()
-        answer = await self._exchanged(pool, endpoint, url, headers, payload)
-        assert window is not None
-        rate = rate_status(answer.headers)
-        if rate is not None:
-            window.learn(rate.limit, rate.remaining, sent)
-        try:
-            return self._understood(pool, endpoint, answer)
-        except RateLimitedError as error:
-            window.hold(pool.clock.monotonic() + error.retry_after_seconds)
-            raise
-
-    async def _exchanged(
+    def _understood(
         self,
         pool: SessionPool,
-        endpoint: Endpoint[Any],
-        url: str,
-        headers: dict[str, str] | None,
-        payload: bytes | None,
-    ) -> Answer:
-        answer = await fetch(pool, endpoint, url, headers, payload)
-        if answer.status == 403:
-            silent = pool.bar()
-            raise BarredError(
-                f"{endpoint!r}: HTTP 403, too many requests from this address or a country the venue bars;"
-                f" nothing is sent for {silent:g} s",
-                retriable=True,
-                retry_after_seconds=silent,
-            )
-        return answer
-
-    def _understood(self, pool: SessionPool, endpoint: Endpoint[Result], answer: Answer) -> Reply[Result]:
-        now_ms = pool.venue_clock(self._base_url).now_ms()
+        endpoint: Endpoint[Result],
+        answer: Answer,
+        window: Window | None = None,
+        sent: float = 0.0,
+    ) -> Reply[Result]:
+        """The reply; what it says of the rate limit goes to `window`, which the request sent at `sent` used."""
+        rate = None
+        if window is not None and (rate := rate_status(answer.headers)) is not None:
+            window.learn(rate.limit, rate.remaining, sent)
         try:
-            return understood(endpoint, answer, now_ms, self._key)
-        except RefusedError:
+            return understood(endpoint, answer, rate, self._key)
+        except RefusedError as error:
             pool.counters.refused += 1
+            if isinstance(error, RateLimitedError) and window is not None:
+                if rate is not None and not rate.remaining:
+                    reset = (rate.reset_ms - pool.venue_clock(self._base_url).now_ms()) / 1000
+                    error.retry_after_seconds = min(max(reset, 0.0), _LONGEST_RESET)
+                window.hold(pool.clock.monotonic() + error.retry_after_seconds)
             raise
         except RestError:
             pool.counters.failures += 1
@@ -274,17 +267,19 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             limit, category = endpoint.limit, None
         return pool.windows.of((self._base_url, self._key, endpoint.group, category), limit, pool.clock.monotonic())
 
-    def _headers(self, now_ms: int, text: bytes) -> dict[str, str]:
+    def _headers(self, now_ms: int, text: bytes) -> CIMultiDict[str]:
         assert self._key is not None
         assert self._sign is not None
         stamp, recv_window = str(now_ms), str(self.recv_window)
-        return {
-            "X-BAPI-API-KEY": self._key,
-            "X-BAPI-TIMESTAMP": stamp,
-            "X-BAPI-RECV-WINDOW": recv_window,
-            "X-BAPI-SIGN": self._sign(f"{stamp}{self._key}{recv_window}".encode("ascii") + text),
-            "Content-Type": "application/json",
-        }
+        return CIMultiDict(
+            (
+                (_API_KEY, self._key),
+                (_TIMESTAMP, stamp),
+                (_RECV_WINDOW, recv_window),
+                (_SIGN, self._sign(f"{stamp}{self._key}{recv_window}".encode("ascii") + text)),
+                (_CONTENT_TYPE, "application/json"),
+            )
+        )
 
     async def _keep_time(self, pool: SessionPool, clock: VenueClock) -> None:
         """Measure the venue's clock: before the first request, later beside them."""

@@ -3,7 +3,8 @@
 Source: Bybit v5, rate-limit/rate-limit and the page of each endpoint.
 """
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,6 +22,16 @@ UNTOLD = Limit(10)
 """Where the venue documents no limit of an endpoint: what most of its neighbours have."""
 
 
+class Envelope(msgspec.Struct, Generic[Result]):
+    """What is around every result: retCode, retMsg, result, retExtInfo and time (ms since the epoch)."""
+
+    code: Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 31)] = msgspec.field(name="retCode")
+    result: Result
+    message: str | None = msgspec.field(name="retMsg", default=None)
+    extra: msgspec.Raw = msgspec.field(name="retExtInfo", default=msgspec.Raw(b"{}"))
+    time: Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)] = 0
+
+
 class Endpoint(Generic[Result]):
     """Method and path, and how a request to it is built, limited and repeated.
 
@@ -28,7 +39,8 @@ class Endpoint(Generic[Result]):
     or the other. `limit` holds per key; endpoints of one `group` share it, and where `by_category` has a category, that
     limit holds for this category, apart from the others. What is not signed has no key, so its limits are not looked
     at. `repeatable`: the same request twice does what one does, so that it may be sent again when nobody knows what
-    became of it. `result` is the Struct of the reply's `result`; Any leaves it as plain Python objects.
+    became of it. `result` is the Struct of the reply's `result`; Any leaves it as plain Python objects. `decode` reads
+    a whole reply, in which `""` was made null unless `result` is Any.
     """
 
     __slots__ = (
@@ -67,7 +79,8 @@ class Endpoint(Generic[Result]):
         self.repeatable = method == "GET" if repeatable is None else repeatable
         self.result = result
         # Not strict: the venue writes times, counts and flags as text, and in places the same one as a number.
-        self.decode = msgspec.json.Decoder(result, strict=False).decode
+        reply: Any = Envelope[result]  # type: ignore[valid-type]  # known at run time only
+        self.decode: Callable[[bytes], Envelope[Result]] = msgspec.json.Decoder(reply, strict=False).decode
 
     def __repr__(self) -> str:
         return f"{self.method} {self.path}"

@@ -5,7 +5,7 @@ in any second. Both are rolling windows, which a token bucket of the same size w
 (full at first, refilled within the same second), so these are windows, too.
 """
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Hashable
 
 from .endpoint import Limit
@@ -19,37 +19,47 @@ class Window:
     `margin` allows for requests that overtake one another on their way.
     """
 
-    __slots__ = ("_held_until", "_margin", "_times", "limit")
+    __slots__ = ("_gone", "_held_until", "_margin", "_times", "limit")
 
     def __init__(self, limit: Limit, margin: float) -> None:
         self.limit = limit
         self._margin = margin
-        self._times: deque[float] = deque()  # of the slots given, ascending; some are yet to come
+        self._times: list[float] = []  # of the slots given, ascending; some are yet to come
+        self._gone = 0  # so many of them, the first, matter no more
         self._held_until = float("-inf")
 
-    def next_at(self, now: float) -> float:
-        """When the next slot would be: `now` or later."""
-        times, (requests, seconds) = self._times, self.limit
+    def next_at(self, now: float, count: int = 1) -> float:
+        """When the next `count` slots together would be: `now` or later."""
+        times, gone, (requests, seconds) = self._times, self._gone, self.limit
         oldest = now - seconds - self._margin
-        while times and times[0] <= oldest:
-            times.popleft()
+        while gone < len(times) and times[gone] <= oldest:
+            gone += 1
+        if gone * 2 > len(times):
+            del times[:gone]
+            gone = 0
+        self._gone = gone
         at = max(now, self._held_until)
         if times:
             at = max(at, times[-1])
-        if len(times) >= requests:
-            at = max(at, times[-requests] + seconds + self._margin)
+        free = max(requests - count, 0)  # what asks for more than all slots waits for all of them
+        if len(times) - gone > free:
+            at = max(at, times[-1 - free] + seconds + self._margin)
         return at
 
-    def take(self, now: float) -> float:
-        """Take the next slot; the time at which it is."""
-        at = self.next_at(now)
-        self._times.append(at)
+    def take(self, now: float, count: int = 1) -> float:
+        """Take the next `count` slots; the time at which they are."""
+        at = self.next_at(now, count)
+        if count == 1:
+            self._times.append(at)
+        else:
+            self._times += [at] * count
         return at
 
-    def give_back(self, at: float) -> None:
-        """Return a slot that is not used after all."""
-        if at in self._times:
-            self._times.remove(at)
+    def give_back(self, at: float, count: int = 1) -> None:
+        """Return slots that are not used after all."""
+        for _ in range(count):
+            if at in self._times:
+                self._times.remove(at)
 
     def hold(self, until: float) -> None:
         """No slot before this, whatever was used: the venue said so."""
@@ -66,11 +76,13 @@ class Window:
         What was used beyond our own requests, others with the same account used: it counts from then on.
         """
         requests = max(requests, 1)
-        self.limit = Limit(requests, self.limit.seconds)
-        ours = sum(1 for at in self._times if sent - self.limit.seconds < at)
+        if requests != self.limit.requests:
+            self.limit = Limit(requests, self.limit.seconds)
+        ours = len(self._times) - bisect_right(self._times, sent - self.limit.seconds)
         others = min(requests - remaining, requests) - ours
         if others > 0:
-            self._times = deque(sorted([*self._times, *[sent] * others]))
+            self._times = sorted([*self._times, *[sent] * others])
+            self._gone = 0
 
     def is_idle(self, now: float) -> bool:
         """Whether nothing it knows matters any more."""

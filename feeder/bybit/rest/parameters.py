@@ -1,8 +1,8 @@
 """Parameters of a request: checked before anything is sent, and written as the venue wants them.
 
 Amounts go as text: Bybit's own numbers are texts, and a float is not what its user wrote (0.1 + 0.2). Which kind a
-parameter is of goes by its name, which means the same on all of v5; what is not named here may be of any kind but
-float.
+parameter is of goes by its name, which means the same wherever one trades; elsewhere, and of what is not named here, it
+may be any but float.
 """
 
 import re
@@ -25,13 +25,13 @@ def _names(text: str) -> frozenset[str]:
 
 _AMOUNTS = _names(
     """qty price triggerPrice takeProfit stopLoss tpLimitPrice slLimitPrice orderIv slippageTolerance buyLeverage
-    sellLeverage leverage trailingStop activePrice tpSize slSize amount margin frozenAmt"""
+    sellLeverage leverage trailingStop activePrice tpSize slSize amount margin frozenAmt bboLevel"""
 )
 _INTEGERS = _names(
     """limit startTime endTime start end positionIdx triggerDirection isLeverage openOnly timeWindow
     tradeMode mode riskId autoAddMargin recvWindow"""
 )
-_FLAGS = _names("reduceOnly closeOnTrigger mmp")
+_FLAGS = _names("reduceOnly closeOnTrigger mmp rpiTakerAccess")
 _TEXTS = _names(
     """category symbol side orderType timeInForce orderId orderLinkId orderFilter orderStatus baseCoin quoteCoin
     settleCoin coin accountType cursor triggerBy tpTriggerBy slTriggerBy tpslMode tpOrderType slOrderType smpType
@@ -41,6 +41,8 @@ _AMOUNT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 _ORDER_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)
 _ORDERS = frozenset(["/v5/order/create", "/v5/order/create-batch", "/v5/spread/order/create"])
+_BATCHES = frozenset(["/v5/order/create-batch", "/v5/order/amend-batch", "/v5/order/cancel-batch"])
+_TRADING = ("/v5/market/", "/v5/order/", "/v5/position/", "/v5/execution/", "/v5/account/", "/v5/spread/")
 _DEEPEST = 5
 
 
@@ -49,7 +51,8 @@ def checked(endpoint: Endpoint[Any], parameters: Mapping[str, object], random: R
 
     A new order without orderLinkId is given one, so that its outcome can be asked for. Raises ParameterError.
     """
-    given = {name: _value(endpoint, name, value, 0) for name, value in parameters.items() if value is not None}
+    value_of = _trading_value if endpoint.path.startswith(_TRADING) else _value
+    given = {name: value_of(endpoint, name, value, 0) for name, value in parameters.items() if value is not None}
     for names in endpoint.required:
         if "|" in names:
             if all(given.get(name, "") == "" for name in names.split("|")):
@@ -64,13 +67,29 @@ def checked(endpoint: Endpoint[Any], parameters: Mapping[str, object], random: R
 
 
 def query_string(endpoint: Endpoint[Any], given: Mapping[str, Any]) -> str:
-    """The query string of a GET, in the order given, percent-encoded: what is signed is what is sent."""
-    return "&".join([f"{name}={_query_value(endpoint, name, value)}" for name, value in given.items()])
+    """The query string of a GET, in the order given, percent-encoded: what is signed is what is sent.
+
+    A list is its name once for each value.
+    """
+    return "&".join(
+        [
+            f"{name}={_query_value(endpoint, name, one)}"
+            for name, value in given.items()
+            for one in (value if isinstance(value, list) else (value,))
+        ]
+    )
 
 
 def body(given: Mapping[str, Any]) -> bytes:
     """The JSON of a POST."""
     return msgspec.json.encode(given)
+
+
+def orders_of(endpoint: Endpoint[Any], given: Mapping[str, Any]) -> int:
+    """How much of the key's limit it takes: of a batch, one for each order, but for options. At least 1."""
+    if endpoint.path in _BATCHES and given.get("category") != "option" and isinstance(given["request"], list):
+        return max(len(given["request"]), 1)
+    return 1
 
 
 def _orders(endpoint: Endpoint[Any], given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,9 +101,8 @@ def _orders(endpoint: Endpoint[Any], given: dict[str, Any]) -> list[dict[str, An
     return orders
 
 
-def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
-    # The common cases first: this runs for each parameter of each request.
-    kind = type(value)
+def _trading_value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
+    """A value whose name says what it must be."""
     if name in _TEXTS:
         if not isinstance(value, str):
             raise ParameterError(repr(endpoint), name, f"must be text, not {_shown(value)}")
@@ -95,25 +113,30 @@ def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any
     if name in _AMOUNTS:
         return _amount(endpoint, name, value)
     if name in _INTEGERS:
-        if kind is not int:
+        if type(value) is not int:
             raise ParameterError(repr(endpoint), name, f"must be a whole number, not {_shown(value)}")
         return value
     if name in _FLAGS:
-        if kind is not bool:
+        if type(value) is not bool:
             raise ParameterError(repr(endpoint), name, f"must be True or False, not {_shown(value)}")
         return value
-    if kind is str or kind is int or kind is bool:
+    return _value(endpoint, name, value, depth)
+
+
+def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
+    if isinstance(value, str | int):
         return value
     if isinstance(value, Decimal):
         return _amount(endpoint, name, value)
     if isinstance(value, float):
         raise ParameterError(repr(endpoint), name, f"{value!r} is a float, which is not exact; give a Decimal or text")
     if depth < _DEEPEST:
+        value_of = _trading_value if endpoint.path.startswith(_TRADING) else _value
         if isinstance(value, Mapping):
             items = {str(key): item for key, item in value.items() if item is not None}
-            return {key: _value(endpoint, key, item, depth + 1) for key, item in items.items()}
+            return {key: value_of(endpoint, key, item, depth + 1) for key, item in items.items()}
         if isinstance(value, list | tuple):
-            return [_value(endpoint, name, item, depth + 1) for item in value]
+            return [value_of(endpoint, name, item, depth + 1) for item in value]
     raise ParameterError(repr(endpoint), name, f"must be text, a number, a list or a mapping, not {_shown(value)}")
 
 
@@ -136,7 +159,7 @@ def _query_value(endpoint: Endpoint[Any], name: str, value: Any) -> str:
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, list | dict):
-        raise ParameterError(repr(endpoint), name, "must be one value; of several, write them into one text: 'BTC,ETH'")
+        raise ParameterError(repr(endpoint), name, "must be one value, or a list of such")
     text = str(value)
     return text if _PLAIN.fullmatch(text) else quote(text, safe="")
 

@@ -17,7 +17,7 @@ from feeder.clock import Clock, SystemClock
 from feeder.errors import BarredError, BudgetError, PoolError
 from feeder.log import logger
 
-from .endpoint import Limit
+from .endpoint import Endpoint, Limit
 from .limits import Window, Windows
 from .venue_clock import VenueClock
 
@@ -35,12 +35,11 @@ _log = logger("bybit.rest")
 
 
 class Timeouts(NamedTuple):
-    """Seconds for each phase of a request; the whole of it may take `turn` and, each time it is asked, `whole`."""
+    """Seconds for each phase of a request; one that is asked again has the last two again."""
 
     turn: float = 30.0  # until the rate limits let it go; what would wait longer fails at once
     connect: float = 5.0  # for a connection: a free one, or name, TCP and TLS
-    silence: float = 10.0  # between any two pieces of the answer
-    whole: float = 15.0  # from its turn to the end of the answer
+    answer: float = 15.0  # from its turn to the end of the answer
 
 
 _TIMEOUTS = Timeouts()
@@ -176,10 +175,7 @@ class SessionPool:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),  # the API sets none that it wants back
             timeout=aiohttp.ClientTimeout(
-                total=timeouts.whole,
-                connect=timeouts.connect,
-                sock_connect=timeouts.connect,
-                sock_read=timeouts.silence,
+                total=timeouts.answer, connect=timeouts.connect, sock_connect=timeouts.connect
             ),
         )
         return self._session
@@ -211,30 +207,41 @@ class SessionPool:
         )
         return _SILENCE_SECONDS
 
-    async def turn(self, address: str, window: Window | None) -> None:
-        """Wait until a request may go, by the limits of its key (`window`) and of this address.
+    def take_turn(self, window: Window | None, count: int = 1) -> bool:
+        """Let a request go at once, if the limits of its key (`count` slots of `window`) and of this address allow it.
 
-        Raises BarredError, or BudgetError when that would take longer than `timeouts.turn`.
+        This is what `turn` does when nobody has to wait, without the cost of a coroutine.
         """
-        self._check_barred(address)
         now = self.clock.monotonic()
-        patience = now + self.timeouts.turn
+        if now < self._barred_until or self._budget.next_at(now) > now:
+            return False
         if window is not None:
-            await self._wait(address, window, patience, "this key and endpoint")
-        await self._wait(address, self._budget, patience, "this address")
-        self._check_barred(address)
+            if window.next_at(now, count) > now:
+                return False
+            window.take(now, count)
+        self._budget.take(now)
+        return True
 
-    async def _wait(self, address: str, window: Window, patience: float, of: str) -> None:
+    async def turn(self, endpoint: Endpoint[Any], window: Window | None, count: int = 1) -> None:
+        """Wait until a request may go. Raises BarredError, or BudgetError if it waited longer than `timeouts.turn`."""
+        self._check_barred(endpoint)
+        patience = self.clock.monotonic() + self.timeouts.turn
+        if window is not None:
+            await self._wait(endpoint, window, count, patience, "this key and endpoint")
+        await self._wait(endpoint, self._budget, 1, patience, "this address")
+        self._check_barred(endpoint)
+
+    async def _wait(self, endpoint: Endpoint[Any], window: Window, count: int, patience: float, of: str) -> None:
         now = self.clock.monotonic()
-        at = window.next_at(now)
+        at = window.next_at(now, count)
         if at > patience:
             raise BudgetError(
-                f"{address}: not sent, as the rate limit of {of} ({window.limit.requests} per"
+                f"{endpoint!r}: not sent, as the rate limit of {of} ({window.limit.requests} per"
                 f" {window.limit.seconds:g} s) has no room for {at - now:.1f} s yet",
                 retriable=True,
                 retry_after_seconds=at - now,
             )
-        window.take(now)
+        window.take(now, count)
         if at <= now:
             return
         self.counters.waits += 1
@@ -242,18 +249,18 @@ class SessionPool:
             while at > now:
                 await self.sleep(at - now)
                 now = self.clock.monotonic()
-                if window.held_until > now:  # since this slot was taken
-                    window.give_back(at)
-                    at = window.take(now)
+                if window.held_until > now:  # since these slots were taken
+                    window.give_back(at, count)
+                    at = window.take(now, count)
         except asyncio.CancelledError:
-            window.give_back(at)
+            window.give_back(at, count)
             raise
 
-    def _check_barred(self, address: str) -> None:
+    def _check_barred(self, endpoint: Endpoint[Any]) -> None:
         silent = self._barred_until - self.clock.monotonic()
         if silent > 0:
             raise BarredError(
-                f"{address}: not sent, as the venue answered HTTP 403 and is left alone for {silent:.0f} s yet",
+                f"{endpoint!r}: not sent, as the venue answered HTTP 403 and is left alone for {silent:.0f} s yet",
                 retriable=True,
                 retry_after_seconds=silent,
             )

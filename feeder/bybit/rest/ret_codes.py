@@ -100,11 +100,11 @@ _KINDS: Mapping[int, _Kind] = {
 _LONGEST_MESSAGE = 300
 
 
-def refused(endpoint: Endpoint[Any], address: str, code: int, message: str, wait_seconds: float) -> RefusedError:
+def refused(endpoint: Endpoint[Any], address: str, code: int, message: str) -> RefusedError:
     """The error for a reply whose retCode is neither OK nor UNCHANGED.
 
     Where the venue may have carried the request out all the same, and a second time would matter, the outcome is
-    unknown and the error not retriable. `wait_seconds`: for how long the venue wants to be left alone, if it says so.
+    unknown and the error not retriable.
     """
     kind = _KINDS.get(code) or _of_range(code)
     unknown = kind.uncertain and not endpoint.repeatable
@@ -118,7 +118,6 @@ def refused(endpoint: Endpoint[Any], address: str, code: int, message: str, wait
         code,
         message,
         retriable=kind.retriable and not unknown,
-        retry_after_seconds=wait_seconds,
         unknown_outcome=unknown,
     )
 

@@ -3,10 +3,19 @@
 from typing import Any, NamedTuple
 
 import aiohttp
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from feeder.errors import ConnectError, PoolError, ReplyError, ReplyTimeoutError, RestError, TlsError, TransportError
+from feeder.errors import (
+    BarredError,
+    ConnectError,
+    PoolError,
+    ReplyError,
+    ReplyTimeoutError,
+    RestError,
+    TlsError,
+    TransportError,
+)
 
 from .endpoint import Endpoint
 from .pool import SessionPool
@@ -31,7 +40,7 @@ class Answer(NamedTuple):
 
 
 async def fetch(
-    pool: SessionPool, endpoint: Endpoint[Any], url: str, headers: dict[str, str] | None, body: bytes | None
+    pool: SessionPool, endpoint: Endpoint[Any], url: str, headers: CIMultiDict[str] | None, body: bytes | None
 ) -> Answer:
     """Send one request, `url` as it is signed. Raises a RestError that says whether it may be sent again."""
     session = pool.session()
@@ -42,7 +51,6 @@ async def fetch(
             endpoint.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
         ) as response:
             whole = await _whole(response)
-            return Answer(_address(endpoint, url), response.status, response.headers, whole)
     except (aiohttp.ClientError, OSError, _TooLong) as error:
         pool.counters.failures += 1
         raise _explained(pool, endpoint, _address(endpoint, url), error) from error
@@ -50,6 +58,15 @@ async def fetch(
         if not pool.is_closed:
             raise
         raise _explained(pool, endpoint, _address(endpoint, url), error) from error
+    if response.status == 403:
+        silent = pool.bar()
+        raise BarredError(
+            f"{_address(endpoint, url)}: HTTP 403, too many requests from this address or a country the venue bars;"
+            f" nothing is sent for {silent:g} s",
+            retriable=True,
+            retry_after_seconds=silent,
+        )
+    return Answer(_address(endpoint, url), response.status, response.headers, whole)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:
@@ -93,8 +110,8 @@ def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: 
     unsure = _UNSURE if unknown else ""
     match error:
         case TimeoutError():
-            seconds = f"{pool.timeouts.silence:g} s of silence, or {pool.timeouts.whole:g} s in all"
-            return ReplyTimeoutError(f"{address}: no answer within {seconds}{unsure}", **facts)
+            problem = f"no answer within {pool.timeouts.answer:g} s"
+            return ReplyTimeoutError(f"{address}: {problem}{unsure}", **facts)
         case _TooLong():
             problem = f"an answer of over {_LARGEST_BODY} bytes, which the API never gives"
             return ReplyError(f"{address}: {problem}{unsure}", unknown_outcome=unknown)

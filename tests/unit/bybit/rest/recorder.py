@@ -47,7 +47,7 @@ class Recorder(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
     async def send(self, endpoint: Endpoint[Result], parameters: Mapping[str, object]) -> Reply[Result]:
         self.sent.append((endpoint, checked(endpoint, parameters, Random(1))))
         body = (PAYLOADS / f"{self.payloads.pop(0)}.json").read_bytes()
-        return understood(endpoint, Answer(f"{endpoint}", 200, HEADERS, body), 0, None)
+        return understood(endpoint, Answer(f"{endpoint}", 200, HEADERS, body), None, None)
 
     async def each(self, endpoint: Endpoint[Page[Entry]], parameters: Mapping[str, object]) -> AsyncIterator[Entry]:
         while self.payloads:
@@ -144,3 +144,9 @@ def _is_number(value: Any) -> bool:
 def unseen(seen: set[tuple[type, str]], *kinds: Any) -> set[str]:
     """Fields of the Structs of which no payload has shown a value."""
     return {f"{kind.__name__}.{name}" for kind in kinds for name in kind.__struct_fields__ if (kind, name) not in seen}
+
+
+def result_of(endpoint: Endpoint[Result], text: bytes) -> Result:
+    """What the client makes of a reply with this `result`."""
+    body = b'{"retCode": 0, "result": ' + text + b"}"
+    return understood(endpoint, Answer(f"{endpoint}", 200, HEADERS, body), None, None).result

@@ -9,7 +9,14 @@ import pytest
 from aiohttp import web
 
 from feeder.bybit.rest.client import BybitClient
-from feeder.bybit.rest.endpoints.typed import INSTRUMENTS_INFO, OPEN_ORDERS, PLACE_ORDER, SET_LEVERAGE, TICKERS
+from feeder.bybit.rest.endpoints.typed import (
+    INSTRUMENTS_INFO,
+    OPEN_ORDERS,
+    PLACE_ORDER,
+    PLACE_ORDERS,
+    SET_LEVERAGE,
+    TICKERS,
+)
 from feeder.bybit.rest.pool import SessionPool, Timeouts
 from feeder.bybit.rest.secret import Secret
 from feeder.errors import (
@@ -246,6 +253,15 @@ async def test_a_key_keeps_to_the_documented_rate_and_another_key_is_not_slowed_
         await other.send(PLACE_ORDER, ORDER)
         assert len(s.time.slept) == 2
         assert s.pool.counters.waits == 2
+
+
+async def test_a_batch_takes_its_orders_of_the_rate() -> None:
+    async with scene() as s:
+        s.venue.rest = ok({"list": []})
+        orders = [{name: value for name, value in ORDER.items() if name != "category"}] * 6
+        for _ in range(2):
+            await s.client.send(PLACE_ORDERS, {"category": "linear", "request": orders})
+        assert s.time.slept == [1.05]
 
 
 async def test_clients_of_one_key_share_its_limit() -> None:
@@ -504,7 +520,7 @@ def test_the_pool_of_the_process_survives_a_loop_that_ended_without_closing_it()
 
 
 async def test_an_answer_that_never_comes_is_a_timeout_and_of_an_order_unknown() -> None:
-    async with scene(Timeouts(silence=0.05, whole=0.2)) as s:
+    async with scene(Timeouts(answer=0.1)) as s:
         s.venue.rest = hang
         with pytest.raises(ReplyTimeoutError) as caught:
             await s.client.send(PLACE_ORDER, ORDER)

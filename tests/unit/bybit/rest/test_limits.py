@@ -97,3 +97,20 @@ def test_idle_windows_are_forgotten_and_busy_ones_are_not() -> None:
         windows.of(number, Limit(1), float(number)).take(float(number))
     assert len(windows) < 2100
     assert windows.of("busy", Limit(1), 5000.0) is busy
+
+
+def test_several_slots_are_taken_together_or_not_at_all() -> None:
+    window = Window(Limit(10), margin=0.0)
+    assert window.take(0.0, 6) == 0.0
+    assert window.next_at(0.2, 4) == 0.2
+    assert window.take(0.2, 5) == 1.0
+    window.give_back(1.0, 5)
+    assert window.take(0.3, 4) == 0.3
+    assert window.take(0.3, 1) == 1.0
+
+
+def test_more_slots_than_there_are_wait_for_all_of_them() -> None:
+    window = Window(Limit(10), margin=0.0)
+    assert window.take(0.0, 20) == 0.0
+    assert window.take(0.5, 20) == 1.0
+    assert window.take(1.5) == 2.0

@@ -10,7 +10,7 @@ from feeder.bybit.rest.endpoint import Endpoint
 from feeder.bybit.rest.endpoints import typed
 from feeder.bybit.rest.results import market as results
 
-from .recorder import Recorder, arguments, assert_same, raw_result, unseen
+from .recorder import Recorder, arguments, assert_same, raw_result, result_of, unseen
 
 CALLS: dict[str, Callable[[Recorder], Awaitable[Any]]] = {
     "server-time": lambda venue: venue.server_time(),
@@ -94,7 +94,7 @@ async def test_a_word_that_the_venue_invents_does_not_make_a_reply_unreadable() 
     reply = await Recorder("instruments-linear").instruments("linear")
     body = reply.raw.replace(b'"PreLaunch"', b'"AuctionBreak"').replace(b'"symbolId"', b'"newField": {}, "symbolId"')
     text = body[body.index(b'"result": ') + 10 : body.index(b'"retExtInfo"')].rstrip().rstrip(b",")
-    page = typed.INSTRUMENTS_INFO.decode(text.replace(b'""', b"null"))
+    page = result_of(typed.INSTRUMENTS_INFO, text)
     assert [entry.status for entry in page.entries] == ["Trading", "AuctionBreak"]
 
 
@@ -129,8 +129,8 @@ async def test_a_book_has_levels_with_price_and_size() -> None:
 
 def test_a_level_or_candle_that_grows_by_a_value_is_still_read() -> None:
     text = b'{"s": "SOLUSDT", "b": [["1.5", "2", "9"]], "a": [], "ts": 1, "u": 2}'
-    assert typed.ORDER_BOOK.decode(text).bids == [results.Level(Decimal("1.5"), Decimal(2))]
-    candle = typed.MARK_PRICE_KLINES.decode(b'{"list": [["60000", "1", "2", "0.5", "1.5", "77"]]}').entries[0]
+    assert result_of(typed.ORDER_BOOK, text).bids == [results.Level(Decimal("1.5"), Decimal(2))]
+    candle = result_of(typed.MARK_PRICE_KLINES, b'{"list": [["60000", "1", "2", "0.5", "1.5", "77"]]}').entries[0]
     assert candle == results.PriceCandle(60000, Decimal(1), Decimal(2), Decimal("0.5"), Decimal("1.5"))
 
 

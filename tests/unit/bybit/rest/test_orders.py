@@ -23,7 +23,7 @@ from feeder.bybit.rest.results.orders import (
 )
 from feeder.errors import ParameterError, ReplyError
 
-from .recorder import Recorder, amounts, arguments, assert_same, camel, raw_result, unseen
+from .recorder import Recorder, amounts, arguments, assert_same, camel, raw_result, result_of, unseen
 
 BATCH = [OrderRequest("SOLUSDC", "Buy", "Limit", Decimal("1.5"), price="143.1")]
 CALLS: dict[str, Callable[[Recorder], Awaitable[Any]]] = {
@@ -293,5 +293,5 @@ def test_the_limits_are_those_of_the_venue_s_table() -> None:
 
 
 def test_a_listing_without_entries_is_empty_not_none() -> None:
-    assert typed.OPEN_ORDERS.decode(b'{"category": "linear"}') == Page(category="linear")
-    assert typed.OPEN_ORDERS.decode(b'{"list": []}').entries == []
+    assert result_of(typed.OPEN_ORDERS, b'{"category": "linear"}') == Page(category="linear")
+    assert result_of(typed.OPEN_ORDERS, b'{"list": []}').entries == []

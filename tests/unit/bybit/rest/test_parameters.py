@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feeder.bybit.rest.endpoint import Endpoint, get, post
-from feeder.bybit.rest.parameters import body, checked, query_string
+from feeder.bybit.rest.parameters import body, checked, orders_of, query_string
 from feeder.errors import ParameterError
 
 ORDER = post("/v5/order/create", "category", "symbol", "side", "orderType", "qty")
@@ -125,6 +125,22 @@ def test_the_query_is_in_the_order_given_and_percent_encoded() -> None:
     assert query_string(LISTING, given) == "category=linear&cursor=a%3Db%26c%2Fd%20e%2B%C3%BC&limit=50&flag=false"
 
 
-def test_a_list_in_a_query_is_refused_with_the_way_to_write_it() -> None:
-    with pytest.raises(ParameterError, match="coins: must be one value"):
-        query_string(LISTING, sent(LISTING, category="linear", coins=["BTC", "ETH"]))
+def test_a_list_in_a_query_is_its_name_once_for_each_value() -> None:
+    given = sent(LISTING, category="linear", coins=["BTC", "ETH"])
+    assert query_string(LISTING, given) == "category=linear&coins=BTC&coins=ETH"
+    with pytest.raises(ParameterError, match="deep: must be one value, or a list of such"):
+        query_string(LISTING, sent(LISTING, category="linear", deep=[["BTC"]]))
+
+
+def test_where_nobody_trades_a_name_may_mean_something_else_but_a_float_is_nowhere_exact() -> None:
+    given = {"category": 2, "side": [0], "mode": "POV", "startTime": "1700000000000", "qty": Decimal("1E+2")}
+    assert sent(post("/v5/user/agreement"), **given) == given | {"qty": "100"}
+    assert "category: 2.5 is a float" in problem(post("/v5/user/agreement"), category=2.5)
+
+
+def test_a_batch_takes_as_much_of_the_limit_as_it_has_orders_but_for_options() -> None:
+    batch = post("/v5/order/cancel-batch", "category", "request")
+    assert orders_of(batch, {"category": "linear", "request": [{}, {}, {}]}) == 3
+    assert orders_of(batch, {"category": "option", "request": [{}, {}, {}]}) == 1
+    assert orders_of(batch, {"category": "spot", "request": []}) == 1
+    assert orders_of(ORDER, WHOLE) == 1
