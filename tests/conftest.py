@@ -1,10 +1,17 @@
-"""What every test is given: logging as it was before."""
+"""What every test is given: logging as it was before, and a search for its secrets in what it left."""
 
 import logging
 from collections.abc import Iterator
 
 import pytest
 import structlog
+
+from tests.helpers.secrets import SecretSearch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Secrets that stand where none may be fail the run."""
+    config.pluginmanager.register(SecretSearch(config), "secrets")
 
 
 @pytest.fixture(autouse=True)

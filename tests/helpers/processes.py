@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from tests.helpers.secrets import left_behind
+
 READY_SECONDS = 30.0
 _BLOCKS = range(20480, 32000, 80)  # below the ports that systems hand out by themselves
 _AT_ONCE = 8  # more than any test needs
@@ -91,6 +93,8 @@ async def program(*arguments: str, within: Sequence[str] = ()) -> AsyncIterator[
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+            log.seek(0)
+            left_behind(log.read(), f"log of feeder {' '.join(arguments[:1])}")
 
 
 def children(pid: int) -> list[int]:
