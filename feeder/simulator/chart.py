@@ -1,6 +1,7 @@
 """The bars of one symbol over any time: of its past before the market began, and of what it traded since.
 
-A bar opens where the one before closed, as the venue's do; one without trades is flat.
+A bar opens where the one before closed, as the venue's do; one without trades is flat. What the market traded more than
+a day ago is known by the hour: shorter bars of that time are flat as well.
 """
 
 from collections.abc import Iterator

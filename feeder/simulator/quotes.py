@@ -42,6 +42,7 @@ class Quotes:
         self._exchange = exchange
         self._seed = seed
         self._pasts: dict[tuple[str, str], Past] = {}
+        self._shares: dict[tuple[str, str, str], float] = {}
 
     def now_ms(self, category: str) -> int:
         """What time it is in the market; a recording goes on at the time it was made."""
@@ -57,7 +58,13 @@ class Quotes:
 
     def find(self, category: str, symbol: str) -> "Quote | None":
         """One symbol; None if REST does not know it."""
-        return next((quote for quote in self.all(category) if quote.listing.symbol == symbol), None)
+        status = self._exchange.delisted.get((category, symbol), TRADING)
+        if status == GONE:
+            return None
+        for rank, listing in enumerate(self._exchange.source.listings(category)):
+            if listing.symbol == symbol:
+                return Quote(self, listing, rank, status)
+        return None
 
     def usd(self, coin: str) -> Decimal | None:
         """A coin's price in dollars; None if nothing that is listed tells it."""
@@ -93,6 +100,14 @@ class Quotes:
         if tape.begun_ms is not None:  # a recording that has not begun may begin at any time
             self._pasts[key] = past
         return past
+
+    def share(self, name: str, listing: Listing) -> float:
+        """From 0 to 1, each symbol's own for ever."""
+        key = name, listing.category, listing.symbol
+        share = self._shares.get(key)
+        if share is None:
+            share = self._shares[key] = self.random(*key).random()
+        return share
 
     def random(self, *parts: object) -> random.Random:
         """Always the same for the same parts."""
@@ -133,8 +148,7 @@ class Quote:
     @cached_property
     def premium(self) -> Decimal:
         """By what share the mark price is above the index price."""
-        share = self.quotes.random("premium", self.listing.category, self.listing.symbol)
-        return Decimal(f"{share.uniform(-_MOST_PREMIUM, _MOST_PREMIUM):.6f}")
+        return Decimal(f"{(2 * self.quotes.share('premium', self.listing) - 1) * _MOST_PREMIUM:.6f}")
 
     @property
     def is_trading(self) -> bool:
@@ -160,8 +174,8 @@ class Quote:
 
     def price(self, price: Decimal) -> str:
         """A price as the category writes it, rounded to the tick's digits."""
-        digits = self.listing.scale.price_digits
-        return self.listing.scale.price(int(price.scaleb(digits).to_integral_value(ROUND_HALF_EVEN)))
+        scale = self.touch.scale
+        return scale.price(int(price.scaleb(scale.price_digits).to_integral_value(ROUND_HALF_EVEN)))
 
     def index(self, mark: Decimal) -> Decimal:
         """The index price under a mark price."""
@@ -182,7 +196,7 @@ class Quote:
     def open_interest(self, time_ms: int) -> Decimal:
         """Contracts or coins, at any time."""
         volume = self.chart.past.steps * Decimal(_DAY_MS // self.chart.past.beat_ms)
-        phase = self.quotes.random("interest", self.listing.category, self.listing.symbol).random()
+        phase = self.quotes.share("interest", self.listing)
         swing = 1 + _INTEREST_SWING * math.sin(2 * math.pi * (time_ms / _INTEREST_PERIOD_MS + phase))
         steps = max(1, int(volume * _INTEREST_SHARE * Decimal(f"{swing:.6f}")))
         return Decimal(self.listing.step) * steps

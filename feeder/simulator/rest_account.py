@@ -141,7 +141,8 @@ class AccountEndpoints:
         ]
         if symbol and not rows:
             raise read.no_symbol()
-        return Answer({"category": category.name, "list": rows})
+        named = {"category": "spot"} if category.name == "spot" else {}  # futures are told without it
+        return Answer(named | {"list": rows})
 
     def _key(self, call: Caller) -> Answer:
         key = owner(call)

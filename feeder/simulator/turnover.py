@@ -23,6 +23,7 @@ class Turnovers:
         self._seed = seed
         self._clock = clock
         self._fixed: dict[tuple[str, str], Decimal] = {}
+        self._waves: dict[tuple[str, str], tuple[float, float]] = {}
 
     def fix(self, category: str, symbol: str, turnover: Decimal) -> None:
         """From now on it is this and does not change."""
@@ -33,11 +34,20 @@ class Turnovers:
         fixed = self._fixed.get((listing.category, listing.symbol))
         if fixed is not None:
             return fixed
-        rng = random.Random(f"turnover:{self._seed}:{listing.category}:{listing.symbol}")  # noqa: S311 - no secret
-        turn = self._clock.wall_ns() / 1e9 / rng.uniform(*_PERIODS) + rng.random()
+        period, phase = self._wave(listing)
+        turn = self._clock.wall_ns() / 1e9 / period + phase
         usual = float(self.usual(rank))
         return Decimal(round(usual * (1 + _SWING * math.sin(2 * math.pi * turn)) * 100)) / 100
 
     def usual(self, rank: int) -> Decimal:
         """What the turnover goes up and down around."""
         return Decimal(_BUSIEST * (rank + 1) ** -_ZIPF_EXPONENT)
+
+    def _wave(self, listing: Listing) -> tuple[float, float]:
+        """A symbol's own seconds from one high to the next, and where in them the epoch is."""
+        key = listing.category, listing.symbol
+        wave = self._waves.get(key)
+        if wave is None:
+            rng = random.Random(f"turnover:{self._seed}:{listing.category}:{listing.symbol}")  # noqa: S311 - no secret
+            wave = self._waves[key] = rng.uniform(*_PERIODS), rng.random()
+        return wave
