@@ -31,29 +31,37 @@ class Window:
     def next_at(self, now: float, count: int = 1) -> float:
         """When the next `count` slots together would be: `now` or later."""
         times, gone, (requests, seconds) = self._times, self._gone, self.limit
-        oldest = now - seconds - self._margin
-        while gone < len(times) and times[gone] <= oldest:
+        span = seconds + self._margin
+        oldest = now - span
+        length = len(times)
+        while gone < length and times[gone] <= oldest:
             gone += 1
-        if gone * 2 > len(times):
+        if gone * 2 > length:
             del times[:gone]
+            length -= gone
             gone = 0
         self._gone = gone
-        at = max(now, self._held_until)
-        if times:
-            at = max(at, times[-1])
-        free = max(requests - count, 0)  # what asks for more than all slots waits for all of them
-        if len(times) - gone > free:
-            at = max(at, times[-1 - free] + seconds + self._margin)
+        at = now if now > self._held_until else self._held_until
+        if length and times[-1] > at:
+            at = times[-1]
+        # What asks for more than all slots waits for all of them.
+        free = requests - count if requests > count else 0
+        if length - gone > free and times[-1 - free] + span > at:
+            at = times[-1 - free] + span
         return at
 
     def take(self, now: float, count: int = 1) -> float:
         """Take the next `count` slots; the time at which they are."""
         at = self.next_at(now, count)
-        if count == 1:
-            self._times.append(at)
-        else:
-            self._times += [at] * count
+        self._times += [at] * count
         return at
+
+    def try_take(self, now: float, count: int = 1) -> bool:
+        """Take `count` slots if they are there now."""
+        if self.next_at(now, count) > now:
+            return False
+        self._times += [now] * count
+        return True
 
     def give_back(self, at: float, count: int = 1) -> None:
         """Return slots that are not used after all."""

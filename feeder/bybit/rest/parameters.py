@@ -39,7 +39,6 @@ _TEXTS = _names(
 )
 _AMOUNT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 _ORDER_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)
 _ORDERS = frozenset(["/v5/order/create", "/v5/order/create-batch", "/v5/spread/order/create"])
 _BATCHES = frozenset(["/v5/order/create-batch", "/v5/order/amend-batch", "/v5/order/cancel-batch"])
 _TRADING = ("/v5/market/", "/v5/order/", "/v5/position/", "/v5/execution/", "/v5/account/", "/v5/spread/")
@@ -161,7 +160,7 @@ def _query_value(endpoint: Endpoint[Any], name: str, value: Any) -> str:
     if isinstance(value, list | dict):
         raise ParameterError(repr(endpoint), name, "must be one value, or a list of such")
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
+    return text if text.isalnum() and text.isascii() else quote(text, safe="")
 
 
 def _shown(value: object) -> str:

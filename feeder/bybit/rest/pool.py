@@ -213,13 +213,11 @@ class SessionPool:
         This is what `turn` does when nobody has to wait, without the cost of a coroutine.
         """
         now = self.clock.monotonic()
-        if now < self._barred_until or self._budget.next_at(now) > now:
+        if now < self._barred_until or not self._budget.try_take(now):
             return False
-        if window is not None:
-            if window.next_at(now, count) > now:
-                return False
-            window.take(now, count)
-        self._budget.take(now)
+        if window is not None and not window.try_take(now, count):
+            self._budget.give_back(now)
+            return False
         return True
 
     async def turn(self, endpoint: Endpoint[Any], window: Window | None, count: int = 1) -> None:

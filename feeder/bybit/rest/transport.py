@@ -47,10 +47,13 @@ async def fetch(
     pool.counters.requests += 1
     try:
         # The exchange does not redirect; whoever does is not the exchange.
-        async with session.request(
+        response = await session.request(
             endpoint.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
-        ) as response:
+        )
+        try:
             whole = await _whole(response)
+        finally:
+            response.close()  # which gives the connection back when all was read, and closes it otherwise
     except (aiohttp.ClientError, OSError, _TooLong) as error:
         pool.counters.failures += 1
         raise _explained(pool, endpoint, _address(endpoint, url), error) from error

@@ -18,19 +18,17 @@ _RETRY_SECONDS = 30.0
 class VenueClock:
     """The venue's time at one address, as far as it is known; our own clock until then.
 
-    `measuring` is held by whoever asks the venue: all who need the time at first wait for the one answer.
+    `now_ms()` is it, in ms since the epoch. `measuring` is held by whoever asks the venue: all who need the time at
+    first wait for the one answer.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.measuring = asyncio.Lock()
         self._clock = clock
         self._time = VenueTime(clock)
+        self.now_ms = self._time.now_ms
         self._due = float("-inf")
         self._distrusted = True  # nothing is known, or the venue said that it is wrong
-
-    def now_ms(self) -> int:
-        """The venue's time, ms since the epoch."""
-        return self._time.now_ms()
 
     @property
     def offset_seconds(self) -> float:

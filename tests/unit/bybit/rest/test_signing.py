@@ -1,6 +1,7 @@
 """Signatures, against values computed by other programs."""
 
 import base64
+import hmac
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +18,14 @@ def test_hmac_is_what_openssl_says() -> None:
     # printf %s MESSAGE | openssl dgst -sha256 -hmac notASecretAtAll
     expected = "5518a7e5de34db54a505efa24cc42cd84cf32ae33672af96cb17cf91e7679fae"
     assert signer(Secret("notASecretAtAll"))(MESSAGE) == expected
+
+
+@pytest.mark.parametrize("length", [1, 36, 63, 64, 65, 200])
+def test_hmac_is_what_the_library_says_for_keys_of_any_length(length: int) -> None:
+    key = "k" * length
+    sign = signer(Secret(key))
+    for message in (b"", MESSAGE, MESSAGE * 100):
+        assert sign(message) == hmac.new(key.encode(), message, "sha256").hexdigest()
 
 
 @pytest.fixture(scope="module")
