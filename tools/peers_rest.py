@@ -7,10 +7,11 @@
     .venv-peers/bin/python tools/peers_rest.py ccxt faults --rest http://127.0.0.1:9444
 
 pybit and ccxt run as published, but for their addresses; `pybit-rsa` signs with the private key (PEM) that
-BYBIT_API_SECRET then is. `answers` reads the market, has one order rest, one amended and cancelled, one filled, and
-prints what each call gave as one JSON object: of pybit the whole reply, of ccxt its unified values with numbers as
-texts and the venue's own rows under `info`. `faults` prints for each fault of the simulator how a call ends: what is
-raised, after how many requests and seconds.
+BYBIT_API_SECRET then is, `pybit-retry` has its option force_retry. `answers` reads the market, has one order rest, one
+amended and cancelled, one filled, and prints what each call gave as one JSON object: of pybit the whole reply, of ccxt
+its unified values with numbers as texts and the venue's own rows under `info`. `faults` prints for each fault of the
+simulator how a call ends: what it gives or raises, after how many requests and seconds, and how many orders the venue
+has of one that was placed.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
@@ -35,16 +36,17 @@ LASTING_SECONDS = 12.0
 """How long a fault lasts that is to outlive every attempt; pybit's three take 9 s."""
 
 FAULTS: dict[str, dict[str, Any]] = {
-    "10002 once": {"how": "ret_code", "ret_code": 10002, "times": 1},
-    "our clock 30 s behind": {"how": "skew", "skew": 30, "seconds": LASTING_SECONDS},
-    "10006 once": {"how": "ret_code", "ret_code": 10006, "times": 1},
-    "10006 lasting": {"how": "ret_code", "ret_code": 10006, "seconds": LASTING_SECONDS},
-    "10016 once": {"how": "ret_code", "ret_code": 10016, "times": 1},
-    "500 once": {"how": 500, "times": 1},
-    "403 once": {"how": 403, "times": 1},
-    "html once": {"how": "html", "times": 1},
-    "truncated once": {"how": "truncated", "times": 1},
-    "reply lost once": {"how": "lost", "times": 1},
+    "10002 once": {"fault": "rest", "ret_code": 10002, "times": 1},
+    "our clock 30 s slow": {"fault": "rest_skew", "by": 30, "seconds": LASTING_SECONDS},
+    "our clock 30 s fast": {"fault": "rest_skew", "by": -30, "seconds": LASTING_SECONDS},
+    "10006 once": {"fault": "rest", "ret_code": 10006, "times": 1},
+    "10006 lasting": {"fault": "rest", "ret_code": 10006, "seconds": LASTING_SECONDS},
+    "10016 once": {"fault": "rest", "ret_code": 10016, "times": 1},
+    "500 once": {"fault": "rest", "how": 500, "times": 1},
+    "403 once": {"fault": "rest", "how": 403, "times": 1},
+    "html once": {"fault": "rest", "how": "html", "times": 1},
+    "truncated once": {"fault": "rest", "how": "truncated", "times": 1},
+    "answer lost once": {"fault": "rest", "how": "lost", "times": 1},
 }
 """By name, an entry for the simulator's REST port."""
 
@@ -67,19 +69,22 @@ class Client(Protocol):
         """What each call gave, by name; the order is that of the calls."""
 
     def read(self) -> object:
-        """A signed GET."""
+        """The account's equity, by a signed GET."""
 
     def place(self, plan: Plan) -> object:
-        """An order that rests."""
+        """The id of an order that rests; it is given no orderLinkId."""
+
+    def open_orders(self) -> int:
+        """How many rest."""
 
 
 class Pybit:
     """pybit's HTTP."""
 
-    def __init__(self, rest: str, key: str, secret: str, *, rsa: bool) -> None:
+    def __init__(self, rest: str, key: str, secret: str, **options: bool) -> None:
         from pybit.unified_trading import HTTP
 
-        self._http = HTTP(api_key=key, api_secret=secret, rsa_authentication=rsa)
+        self._http = HTTP(api_key=key, api_secret=secret, **options)
         self._http.endpoint = rest
 
     def answers(self, plan: Plan) -> dict[str, Any]:
@@ -96,7 +101,7 @@ class Pybit:
             "spot_tickers": http.get_tickers(category="spot"),
             "order_book": http.get_orderbook(**symbol, limit=50),
             "trades": http.get_public_trade_history(**symbol, limit=20),
-            "klines": http.get_kline(**symbol, interval="1", limit=5),
+            "klines": http.get_kline(**symbol, interval="D", limit=5),
             "fee_rates": http.get_fee_rates(**symbol),
             "leverage_set": http.set_leverage(**symbol, buyLeverage=plan.leverage, sellLeverage=plan.leverage),
             "kept": http.place_order(**order, orderLinkId=kept),
@@ -116,19 +121,16 @@ class Pybit:
 
     def read(self) -> object:
         """A signed GET."""
-        return self._http.get_wallet_balance(accountType="UNIFIED")
+        return self._http.get_wallet_balance(accountType="UNIFIED")["result"]["list"][0]["totalEquity"]
 
     def place(self, plan: Plan) -> object:
         """An order that rests."""
-        return self._http.place_order(
-            category=CATEGORY,
-            symbol=SYMBOL,
-            side="Buy",
-            orderType="Limit",
-            qty=plan.qty,
-            price=plan.low,
-            orderLinkId=plan.prefix,
-        )
+        order = {"side": "Buy", "orderType": "Limit", "qty": plan.qty, "price": plan.low}
+        return self._http.place_order(category=CATEGORY, symbol=SYMBOL, **order)["result"]["orderId"]
+
+    def open_orders(self) -> int:
+        """How many rest."""
+        return len(self._http.get_open_orders(category=CATEGORY, symbol=SYMBOL, limit=50)["result"]["list"])
 
 
 class Ccxt:
@@ -153,7 +155,7 @@ class Ccxt:
             "ticker": exchange.fetch_ticker(UNIFIED_SYMBOL),
             "order_book": exchange.fetch_order_book(UNIFIED_SYMBOL, 50),
             "trades": exchange.fetch_trades(UNIFIED_SYMBOL, limit=20),
-            "klines": exchange.fetch_ohlcv(UNIFIED_SYMBOL, "1m", limit=5),
+            "klines": exchange.fetch_ohlcv(UNIFIED_SYMBOL, "1d", limit=5),
             "fee_rate": exchange.fetch_trading_fee(UNIFIED_SYMBOL),
             "leverage_set": exchange.set_leverage(int(plan.leverage), UNIFIED_SYMBOL),
             "kept": self._limit(plan, plan.low, kept),
@@ -177,11 +179,15 @@ class Ccxt:
 
     def read(self) -> object:
         """A signed GET."""
-        return self._exchange.private_get_v5_account_wallet_balance({"accountType": "UNIFIED"})
+        return self._exchange.fetch_balance()["total"].get("USDT")
 
     def place(self, plan: Plan) -> object:
         """An order that rests."""
-        return self._limit(plan, plan.low, {"orderLinkId": plan.prefix})
+        return self._limit(plan, plan.low, {})["id"]
+
+    def open_orders(self) -> int:
+        """How many rest."""
+        return len(self._exchange.fetch_open_orders(UNIFIED_SYMBOL, limit=50))
 
 
 def connected(name: str, rest: str) -> Client:
@@ -189,7 +195,7 @@ def connected(name: str, rest: str) -> Client:
     key, secret = os.environ["BYBIT_API_KEY"], os.environ["BYBIT_API_SECRET"]
     if name == "ccxt":
         return Ccxt(rest, key, secret)
-    return Pybit(rest, key, secret, rsa=name == "pybit-rsa")
+    return Pybit(rest, key, secret, rsa_authentication=name == "pybit-rsa", force_retry=name == "pybit-retry")
 
 
 class Sent:
@@ -216,24 +222,25 @@ def _inject(rest: str, fault: dict[str, Any]) -> None:
 
 def under_faults(client: Client, plan: Plan, rest: str, sent: Sent) -> Iterator[dict[str, Any]]:
     """How a signed GET and a new order end under each fault."""
-    for number, (name, fault) in enumerate(FAULTS.items()):
-        order = replace(plan, prefix=f"{plan.prefix}-{number}")
-        calls: dict[str, Callable[[], object]] = {
-            "/v5/account/wallet-balance": client.read,
-            "/v5/order/create": partial(client.place, order),
-        }
+    calls: dict[str, Callable[[], object]] = {
+        "/v5/account/wallet-balance": client.read,
+        "/v5/order/create": partial(client.place, plan),
+    }
+    for call in calls.values():
+        call()  # what a client asks but once is asked now
+    for name, fault in FAULTS.items():
         for path, call in calls.items():
-            _inject(rest, {"fault": "rest", "path": path, **fault})
+            orders = client.open_orders()
+            _inject(rest, fault | {"path": path} if fault["fault"] == "rest" else fault)
             before, start = sent.requests, time.monotonic()
             try:
-                call()
-                ends = "an answer"
+                ends = f"gives {call()}"
             except Exception as error:  # noqa: BLE001  # whatever it raises is the finding
                 ends = f"{type(error).__module__}.{type(error).__name__}: {str(error).partition(chr(10))[0][:160]}"
             took = time.monotonic() - start
-            requests = sent.requests - before
-            yield {"fault": name, "path": path, "ends": ends, "requests": requests, "seconds": round(took, 1)}
+            row = {"fault": name, "path": path, "ends": ends, "requests": sent.requests - before}
             time.sleep(max(0.0, fault.get("seconds", 0.0) - took))
+            yield row | {"seconds": round(took, 1), "orders": client.open_orders() - orders}
 
 
 def plan_for(rest: str, prefix: str, leverage: str) -> Plan:
@@ -256,7 +263,7 @@ def plan_for(rest: str, prefix: str, leverage: str) -> Plan:
 def main() -> int:
     """The command; see the top of this file."""
     parser = argparse.ArgumentParser(description="Run a foreign REST client on the exchange simulator.")
-    parser.add_argument("client", choices=("pybit", "pybit-rsa", "ccxt"))
+    parser.add_argument("client", choices=("pybit", "pybit-rsa", "pybit-retry", "ccxt"))
     parser.add_argument("what", choices=("answers", "faults"))
     parser.add_argument("--rest", required=True, help="the simulator's, such as http://127.0.0.1:9444")
     parser.add_argument("--prefix", default="peer", help="of the orders' orderLinkIds (default %(default)s)")
