@@ -23,6 +23,8 @@ from bench_consumer import consumer
 from bench_market import Shape
 from bench_memory import memory_per_symbol
 from bench_report import HEADING, LIMITS, commit, details, machine, ratios, remarks, row, spread
+from bench_rest import rest
+from bench_rest import text as rest_text
 from bench_retransmit import retransmit
 from bench_retransmit import text as retransmit_text
 from bench_run import Plan, run
@@ -45,7 +47,7 @@ PLANS = {
 }
 _FEW, _MANY = 50, 2_000
 _SYMBOLS_SECONDS = 8.0
-SCENARIOS = (*PLANS, "symbols", "memory", "consumer", "retransmit", "scrape", "shards")
+SCENARIOS = (*PLANS, "symbols", "memory", "consumer", "retransmit", "scrape", "shards", "rest")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -181,6 +183,9 @@ def _scenarios(args: argparse.Namespace, result: Figures) -> None:
     if "shards" in wanted:
         found["shards"] = shards(THIS_CHECKOUT, args.seed, args.seconds)
         print(shards_text(found["shards"]))
+    if "rest" in wanted:
+        found["rest"] = rest(THIS_CHECKOUT)
+        print(rest_text(found["rest"]))
     lines = [limit.line(found[limit.scenario]) for limit in LIMITS if limit.scenario in found]
     if lines:
         print("limits:", *lines, sep="\n")

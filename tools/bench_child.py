@@ -29,11 +29,13 @@ class BenchError(Exception):
 class Child:
     """A helper program from tools/. `paths` are put on its PYTHONPATH. Its standard error is the bench's."""
 
-    def __init__(self, program: str, *arguments: str, core: int, paths: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, program: str, *arguments: str, core: int, paths: tuple[Path, ...] = (), python: str = sys.executable
+    ) -> None:
         self.name = " ".join((program, *arguments[:1]))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / program), *arguments],
+            [python, str(HERE / program), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
