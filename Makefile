@@ -7,7 +7,7 @@ AUDIT := .venv-audit
 SBE := sbe-all-1.34.0.jar
 SBE_SHA256 := 105b2fca9bf88f49b8798c97c5353fa6614efb13d30a0d6b89bcfa3cdda86ac4
 
-.PHONY: demo test lint bench soak soak-long dashboard peers audit sbe-tool format clean
+.PHONY: demo test lint bench examples soak soak-long dashboard peers audit sbe-tool format clean
 
 demo: $(READY)
 	$(BIN)/feeder demo
@@ -24,6 +24,10 @@ lint: $(READY)
 # SCENARIO and options: make bench ARGS='crash --seconds 20'
 bench: $(READY)
 	$(BIN)/python tools/bench.py $(ARGS)
+
+# The scripts of tools/examples, on an exchange simulator of their own: make examples ARGS=rest_orders
+examples: $(READY)
+	$(BIN)/python tools/run_examples.py $(ARGS)
 
 # Every fault script, at most 10 minutes: make soak ARGS='--only "late join" --seed 2'
 soak: $(READY)

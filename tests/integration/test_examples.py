@@ -1,0 +1,109 @@
+"""The examples run as they stand, against the simulator; what they print is true, and no secret is in it."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.processes import Addresses, simulator
+from tests.helpers.secrets import API_KEY, API_SECRET
+
+EXAMPLES = Path(__file__).parents[2] / "tools" / "examples"
+ACCOUNT = f"--key={API_KEY}:{API_SECRET}"
+
+PRINTED = {
+    "rest_public": (
+        r"venue time 20\d\d-\d\d-\d\dT",
+        r"(ticker \w+ [\d.]+ turnover [\d.]+\n){3}",
+        r"(candle \w+ \d\d:00( [\d.]+){4}\n){3}",
+        r"instruments \d+\n",
+    ),
+    "rest_account": (
+        r"UNIFIED equity in USD [\d.]+",
+        r"USDT [\d.]+ worth [\d.]+",
+        r"fee BTCUSDT taker 0\.\d+ maker 0\.\d+",
+    ),
+    "rest_orders": (r"placed [\d.]+ at [\d.]+", r"amended to [\d.]+ New", r"in the end Cancelled"),
+    "rest_errors": (
+        r"a ticker: done",
+        r"no such symbol: refused with 10001",
+        r"a float: correct qty: .*float",
+        r"a parameter forgotten: correct symbol: .*required",
+        r"no such endpoint: UnknownEndpointError, not again",
+        r"without a key: correct api_key",
+        r"a wrong key: see to the key: .*10003",
+        r"nobody there: ConnectError, try later",
+        r"a closed pool: PoolError, not again",
+    ),
+    "rest_many_clients": (r"10000 clients in [\d.]+ ms", r"the same client: True hits: 1", r"\n20 requests\n"),
+}
+
+
+async def run(path: Path, *arguments: str, **environment: str) -> tuple[int | None, str, str]:
+    """(exit code, standard output, standard error)."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-X", "dev", str(path), *arguments),
+        env={name: value for name, value in os.environ.items() if not name.startswith("BYBIT_")} | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def run_on(addresses: Addresses, name: str) -> tuple[int | None, str, str]:
+    return await run(
+        EXAMPLES / f"{name}.py",
+        f"--rest-url={addresses.rest}",
+        BYBIT_API_KEY=API_KEY,
+        BYBIT_API_SECRET=API_SECRET,
+    )
+
+
+def inject(addresses: Addresses, fault: dict[str, object]) -> None:
+    with urllib.request.urlopen(f"{addresses.rest}/simulator/faults", json.dumps(fault).encode(), timeout=10):
+        pass
+
+
+def test_every_example_is_run_here():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == PRINTED.keys()
+
+
+@pytest.mark.parametrize("name", PRINTED)
+async def test_an_example_runs_prints_facts_and_no_secret(name):
+    async with simulator("--symbols=20", ACCOUNT) as (_, addresses):
+        code, output, errors = await run_on(addresses, name)
+    assert (code, errors) == (0, ""), (output, errors)
+    for pattern in PRINTED[name]:
+        assert re.search(pattern, output), (pattern, output)
+    assert API_SECRET not in output + errors
+
+
+async def test_an_order_whose_answer_is_lost_is_found_and_cancelled_by_the_example():
+    async with simulator("--symbols=3", ACCOUNT) as (_, addresses):
+        lost = {"fault": "rest", "how": "lost", "path": "/v5/order/create", "times": 1}
+        await asyncio.to_thread(inject, addresses, lost)
+        code, output, errors = await run_on(addresses, "rest_orders")
+    assert (code, errors) == (0, "")
+    assert "no answer came, but the order is there" in output
+    assert "in the end Cancelled" in output
+
+
+async def test_the_example_that_orders_leaves_the_real_exchange_alone():
+    path = EXAMPLES / "rest_orders.py"
+    code, output, errors = await run(
+        path, BYBIT_API_KEY=API_KEY, BYBIT_API_SECRET=API_SECRET, BYBIT_ENVIRONMENT="mainnet"
+    )
+    assert code == 1
+    assert "BYBIT_ENVIRONMENT=testnet" in errors
+    assert output == ""
