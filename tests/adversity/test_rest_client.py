@@ -55,7 +55,9 @@ from tests.helpers.secrets import API_SECRET as SECRET
 from tests.integration.test_tls import certificate
 
 OURS = Path(feeder.__file__).parent
+PATIENCE = Timeouts()
 HASTE = Timeouts(turn=2.0, connect=0.4, answer=0.6)
+"""Where it is the time-out that ends a request: on a busy machine others must not end so."""
 PAGE = b"<html><body><h1>Maintenance</h1></body></html>"
 TICKERS = envelope({"category": "linear", "list": []})
 PLACED = envelope({"orderId": "1", "orderLinkId": "mine"})
@@ -91,7 +93,7 @@ async def no_pause(_seconds: float) -> None:
 async def client_of(
     venue: HostileVenue | str,
     *,
-    timeouts: Timeouts = HASTE,
+    timeouts: Timeouts = PATIENCE,
     key: str | None = KEY,
     secret: str | None = SECRET,
     **more: Any,
@@ -251,7 +253,7 @@ async def test_after_403_nothing_is_sent_by_anybody_on_the_pool(caplog):
 
 
 async def test_a_server_that_never_answers_ends_in_a_timeout_of_unknown_outcome_for_an_order(caplog):
-    async with hostile_venue(never) as venue, client_of(venue) as (client, _):
+    async with hostile_venue(never) as venue, client_of(venue, timeouts=HASTE) as (client, _):
         error, _ = await failure(place(client), caplog)
         assert isinstance(error, ReplyTimeoutError)
         assert error.unknown_outcome
@@ -274,7 +276,7 @@ async def test_a_server_that_never_answers_ends_in_a_timeout_of_unknown_outcome_
     ids=["headers by the byte", "body by the byte", "headers for ever", "a long body", "chunks for ever"],
 )
 async def test_an_answer_without_an_end_is_given_up(slow, caplog):
-    async with hostile_venue(slow) as venue, client_of(venue) as (client, _):
+    async with hostile_venue(slow) as venue, client_of(venue, timeouts=HASTE) as (client, _):
         error, _ = await failure(place(client), caplog)
         assert isinstance(error, TransportError | ReplyError)
         assert error.unknown_outcome
@@ -325,7 +327,10 @@ async def test_tls_spoken_to_a_plain_port_and_the_reverse_are_errors_that_say_so
         error, _ = await failure(place(client), caplog)
         assert isinstance(error, TlsError)
         assert not error.unknown_outcome
-    async with hostile_venue(never) as silent, client_of(silent.url.replace("http:", "https:")) as (client, _):
+    async with (
+        hostile_venue(never) as silent,
+        client_of(silent.url.replace("http:", "https:"), timeouts=HASTE) as (client, _),
+    ):
         error, _ = await failure(place(client), caplog)
         assert isinstance(error, ConnectError)
         assert not error.unknown_outcome
@@ -338,7 +343,7 @@ async def test_tls_spoken_to_a_plain_port_and_the_reverse_are_errors_that_say_so
 
 
 async def test_a_closed_pool_sends_nothing_and_one_closed_meanwhile_ends_what_is_under_way(caplog):
-    async with hostile_venue(never) as venue, client_of(venue, timeouts=Timeouts()) as (client, pool):
+    async with hostile_venue(never) as venue, client_of(venue) as (client, pool):
         waiting = asyncio.create_task(place(client))
         await until(lambda: bool(venue.seen("/v5/order/create")), 5, "the order at the venue")
         await pool.aclose()
@@ -432,7 +437,7 @@ async def test_calls_that_are_cancelled_leak_neither_connection_nor_slot(caplog)
         waits.append(seconds)
         await asyncio.Event().wait()
 
-    async with hostile_venue(never) as venue, client_of(venue, timeouts=Timeouts(), sleep=sleep) as (client, _):
+    async with hostile_venue(never) as venue, client_of(venue, sleep=sleep) as (client, _):
         await client.measure_clock()
         calls = [asyncio.create_task(tickers(client)) for _ in range(30)]
         calls += [asyncio.create_task(place(client)) for _ in range(30)]  # of which the key may send 10 a second
@@ -476,7 +481,7 @@ async def test_a_clock_that_is_wrong_by_any_amount_is_measured_before_the_first_
     ids=["a page", "HTTP 500", "no number", "nothing", "cut", "silence"],
 )
 async def test_an_order_goes_by_our_own_clock_where_the_venues_cannot_be_had(answer):
-    async with hostile_venue(reply(PLACED), time=answer) as venue, client_of(venue) as (client, _):
+    async with hostile_venue(reply(PLACED), time=answer) as venue, client_of(venue, timeouts=HASTE) as (client, _):
         for _attempt in range(2):
             await place(client)
         # It is left alone for a while then; aiohttp asks once more by itself where a connection is cut.
@@ -486,7 +491,7 @@ async def test_an_order_goes_by_our_own_clock_where_the_venues_cannot_be_had(ans
 
 
 async def test_who_is_cancelled_while_the_clock_is_measured_stops_nobody_else(caplog):
-    async with hostile_venue(reply(PLACED), time=never) as venue, client_of(venue, timeouts=Timeouts()) as (client, _):
+    async with hostile_venue(reply(PLACED), time=never) as venue, client_of(venue) as (client, _):
         first, second = asyncio.create_task(place(client)), asyncio.create_task(place(client))
         await until(lambda: bool(venue.seen(TIME)), 5, "the question for the time")
         venue.answer_time_truly()
@@ -607,7 +612,7 @@ BAD_KEYS: dict[str, tuple[str | None, str | None]] = {
 @pytest.mark.parametrize("what", BAD_KEYS)
 async def test_a_key_that_cannot_be_one_is_refused_without_being_shown(what, caplog):
     key, secret = BAD_KEYS[what]
-    async with hostile_venue(reply(PLACED)) as venue, SessionPool(timeouts=HASTE) as pool:
+    async with hostile_venue(reply(PLACED)) as venue, SessionPool() as pool:
         with pytest.raises(ParameterError) as caught:
             await place(BybitClient(key, secret, pool=pool, base_url=venue.url))
         text = told(caught.value, caplog)
