@@ -19,7 +19,11 @@ _OBJECTS = 100_000
 _OPENED = 1_000  # with a session each: takes 50 times as long
 _CACHED = 10_000
 _REQUESTS = 2_000
+_WARM_UP = 5_000  # each key signs for the first time in it
 _CONCURRENCY = 32
+_ROUNDS = 8
+_KINDS = ("wallet", "order")
+_WAYS = ("bare", "feeder", "by hand")
 _LOOPS = ("uvloop", "asyncio")
 _PEERS = HERE.parent / ".venv-peers"
 _PEER_TURNS = 3
@@ -78,19 +82,29 @@ def _cache(client: Child) -> Figures:
 
 
 def _requests(client: Child) -> Figures:
-    """Microseconds for a request: for the wallet, signed, with typed result, over a GET by aiohttp of the same body."""
-    taken: dict[str, list[Figures]] = {"bare": [], "feeder": []}
-    for what in taken:
-        client.ask("requests", what=what, count=_REQUESTS)
-    waited = waited_ns(client.pid)
-    for turn in _TURNS:
-        what = "bare" if turn == "A" else "feeder"
-        taken[what].append(client.ask("requests", what=what, count=_REQUESTS, concurrency=_CONCURRENCY))
-    seconds = sum(each["wall"] for runs in taken.values() for each in runs)
-    figures: Figures = {"starved_percent": (waited_ns(client.pid) - waited) / 1e7 / seconds}
-    for clock in ("wall", "cpu"):
-        bare, ours = ([1e6 * each[clock] / _REQUESTS for each in taken[what]] for what in ("bare", "feeder"))
-        figures[clock] = {"bare_us": spread(bare), "us": spread(ours), "ratio": _ratio(bare, ours)}
+    """Microseconds for each request by each way, and the CPU of feeder's and of one by hand over that of the bare one.
+
+    CPU of the client alone: wall clock, where the exchange is the slower of the two, says little of the client.
+    """
+    figures: Figures = {}
+    for request in _KINDS:
+        taken: dict[str, list[Figures]] = {way: [] for way in _WAYS}
+        for way in _WAYS:
+            client.ask("requests", what=f"{request} {way}", count=_WARM_UP)
+        waited = waited_ns(client.pid)
+        for turn in range(_ROUNDS):
+            for way in _WAYS if turn % 2 == 0 else reversed(_WAYS):
+                run = client.ask("requests", what=f"{request} {way}", count=_REQUESTS, concurrency=_CONCURRENCY)
+                taken[way].append({clock: 1e6 * run[clock] / _REQUESTS for clock in ("wall", "cpu")})
+        seconds = sum(each["wall"] for runs in taken.values() for each in runs) * _REQUESTS / 1e6
+        cpu = {way: [each["cpu"] for each in runs] for way, runs in taken.items()}
+        figures[request] = {
+            "starved_percent": (waited_ns(client.pid) - waited) / 1e7 / seconds,
+            "cpu_us": {way: spread(each) for way, each in cpu.items()},
+            "wall_us": {way: spread([each["wall"] for each in runs]) for way, runs in taken.items()},
+            "ratio": _ratio(cpu["bare"], cpu["feeder"]),
+            "ratio_by_hand": _ratio(cpu["bare"], cpu["by hand"]),
+        }
     return figures
 
 
@@ -108,7 +122,7 @@ def text(figures: Figures) -> str:
     """What a reader wants to see of it."""
     create, cache = figures["create"], figures["cache"]
     lines = [
-        f"rest, median (least to most) of {len(_TURNS) // 2} pairs: feeder; a bare object, dict or aiohttp; the ratio",
+        "rest, median (least to most): feeder; a bare object, dict or aiohttp; the ratio",
         _line(f"{_OBJECTS:,} clients on one pool, ms", create["pool_ms"], create["bare_ms"], create["ratio"]),
         f"      each without a pool {spread_text(create['own_ms'], 0)}; with its session opened"
         f" {spread_text(create['opened_ms'], 0)} (of {_OPENED:,})",
@@ -117,19 +131,25 @@ def text(figures: Figures) -> str:
             for how, each in cache.items()
         ),
     ]
-    for loop, each in figures["requests"].items():
-        for clock, name in (("wall", ""), ("cpu", " of CPU")):
-            taken = each[clock]
-            lines.append(_line(f"a request, {loop}, us{name}", taken["us"], taken["bare_us"], taken["ratio"]))
+    for loop, request, each in _each_request(figures):
+        cpu = each["cpu_us"]
+        lines.append(_line(f"{request}, {loop}, us of CPU", cpu["feeder"], cpu["bare"], each["ratio"]))
+        lines.append(
+            f"      signed by hmac and read by json, by hand {spread_text(cpu['by hand'], 1)}, which is"
+            f" {spread_text(each['ratio_by_hand'], 2)} of the bare one"
+        )
     for name, each in figures["peers"].items():
         lines.append(
-            f"    {name + ' ' + each['version'] + ', us':<40}{spread_text(each['wall_us'], 0)}; of CPU"
-            f" {spread_text(each['cpu_us'], 0)}"
+            f"    {f'wallet by {name} ' + each['version'] + ', us of CPU':<40}{spread_text(each['cpu_us'], 1)}"
         )
-    starved = max(each["starved_percent"] for each in figures["requests"].values())
+    starved = max(each["starved_percent"] for _, _, each in _each_request(figures))
     if starved > _STARVED:
         lines.append(f"    NOTE other programs held the client's core for {starved:.0f} % of the time: measure again")
     return "\n".join(lines)
+
+
+def _each_request(figures: Figures) -> list[tuple[str, str, Figures]]:
+    return [(loop, request, each) for loop, kinds in figures["requests"].items() for request, each in kinds.items()]
 
 
 def _line(name: str, ours: dict[str, float], bare: dict[str, float], ratio: dict[str, float]) -> str:

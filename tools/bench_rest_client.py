@@ -4,14 +4,19 @@
 
     {"do": "create", "what": "pool", "count": 100000}     make objects: seconds
     {"do": "cache", "what": "cache", "count": 10000}      fill and read a cache: {"cold": seconds, "warm": seconds}
-    {"do": "requests", "what": "feeder", "count": 2000}   ask for the wallet: {"wall": seconds, "cpu": seconds}
+    {"do": "requests", "what": "wallet feeder", "count": 2000}   requests: {"wall": seconds, "cpu": seconds}
+
+A request is "wallet" (GET, two coins) or "order" (POST, a limit order), made by "feeder"; "bare", by aiohttp, which
+sends the same bytes and reads the answer; or "by hand", which signs by hmac and reads by json besides.
 """
 
 import asyncio
+import hmac
 import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Any
 
 import aiohttp
@@ -23,10 +28,14 @@ from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool
 
 CONCURRENCY = 32
-_KEYS = 256  # each of which the venue allows 50 requests/s: together more than one process can send
+_KEYS = 2_500  # each of which the venue allows 10 orders/s: together more than one process can send
 _BUDGET = 1_000_000_000  # of the address, which is not what is measured
 _KEY, _SECRET = "k" * 18, "s" * 36
-_PATH = "/v5/account/wallet-balance?accountType=UNIFIED"
+_QUERY = "accountType=UNIFIED"
+_WALLET, _CREATE = f"/v5/account/wallet-balance?{_QUERY}", "/v5/order/create"
+_ORDER = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.001"}
+_ORDER |= {"price": "20000.5", "timeInForce": "GTC", "orderLinkId": "bench"}
+_JSON = json.dumps(_ORDER, separators=(",", ":"))
 
 
 class Bare:
@@ -88,7 +97,7 @@ def cache(what: str, count: int, pool: SessionPool) -> dict[str, float]:
     return {"cold": filled - began, "warm": time.perf_counter() - filled}
 
 
-async def requests(ask: Callable[[int], Awaitable[None]], count: int, concurrency: int) -> dict[str, float]:
+async def requests(ask: Callable[[int], Awaitable[object]], count: int, concurrency: int) -> dict[str, float]:
     """Seconds of wall clock and CPU for so many, so many at once."""
 
     async def some(first: int) -> None:
@@ -100,19 +109,63 @@ async def requests(ask: Callable[[int], Awaitable[None]], count: int, concurrenc
     return {"wall": time.perf_counter() - began, "cpu": time.process_time() - cpu}
 
 
+def headers(stamp: str = "1700000000000", sign: str = "0" * 64) -> dict[str, str]:
+    """What a signed request has."""
+    return {
+        "X-BAPI-API-KEY": _KEY,
+        "X-BAPI-TIMESTAMP": stamp,
+        "X-BAPI-RECV-WINDOW": "5000",
+        "X-BAPI-SIGN": sign,
+        "Content-Type": "application/json",
+    }
+
+
+def signed(text: str) -> dict[str, str]:
+    """As one writes it for a single program."""
+    stamp = str(time.time_ns() // 1_000_000)
+    return headers(stamp, hmac.new(_SECRET.encode(), f"{stamp}{_KEY}5000{text}".encode(), sha256).hexdigest())
+
+
+def asks(
+    clients: list[BybitClient], session: aiohttp.ClientSession, url: str
+) -> dict[str, Callable[[int], Awaitable[object]]]:
+    """Each request by each way of making it; the number says whose it is."""
+    constant, wallet, create, data = headers(), url + _WALLET, url + _CREATE, _JSON.encode()
+
+    async def wallet_bare(_: int) -> None:
+        async with session.get(wallet, headers=constant) as response:
+            await response.read()
+
+    async def wallet_by_hand(_: int) -> None:
+        async with session.get(wallet, headers=signed(_QUERY)) as response:
+            assert json.loads(await response.read())["retCode"] == 0
+
+    async def order_bare(_: int) -> None:
+        async with session.post(create, headers=constant, data=data) as response:
+            await response.read()
+
+    async def order_by_hand(_: int) -> None:
+        text = json.dumps(_ORDER, separators=(",", ":"))
+        async with session.post(create, headers=signed(text), data=text) as response:
+            assert json.loads(await response.read())["retCode"] == 0
+
+    return {
+        "wallet feeder": lambda number: clients[number % len(clients)].wallet_balance(),
+        "wallet bare": wallet_bare,
+        "wallet by hand": wallet_by_hand,
+        "order feeder": lambda number: clients[number % len(clients)].place_order(
+            "linear", "BTCUSDT", "Buy", "Limit", "0.001", price="20000.5", time_in_force="GTC", order_link_id="bench"
+        ),
+        "order bare": order_bare,
+        "order by hand": order_by_hand,
+    }
+
+
 async def main(url: str) -> None:
     """Until standard input ends. Commands come between measurements: nothing else waits for the loop meanwhile."""
     async with SessionPool(requests=_BUDGET) as pool, aiohttp.ClientSession() as session:
         clients = [BybitClient(f"{number:018d}", _SECRET, pool=pool, base_url=url) for number in range(_KEYS)]
-
-        async def feeder(number: int) -> None:
-            await clients[number % _KEYS].wallet_balance()
-
-        async def bare(_: int) -> None:
-            async with session.get(url + _PATH) as response:
-                await response.read()
-
-        asks = {"feeder": feeder, "bare": bare}
+        ways = asks(clients, session, url)
         for line in sys.stdin:
             command = json.loads(line)
             what, count = command["what"], command["count"]
@@ -122,7 +175,7 @@ async def main(url: str) -> None:
                 case "cache":
                     reply(cache(what, count, pool))
                 case "requests":
-                    reply(await requests(asks[what], count, command.get("concurrency", CONCURRENCY)))
+                    reply(await requests(ways[what], count, command.get("concurrency", CONCURRENCY)))
                 case other:
                     reply({"error": f"cannot {other!r}"})
 

@@ -1,10 +1,11 @@
-"""The REST bench's exchange: one wallet as quickly as Python can say it, and the time. Knows nothing of feeder's code.
+"""The REST bench's exchange: one wallet, one order and the time, as quickly as Python says them. No code of feeder's.
 
 `bench_rest_venue.py`; its first line of output has its address. It ends when its input does. Signatures and limits are
 not checked: what is measured is the client.
 """
 
 import asyncio
+import re
 import sys
 import time
 from typing import cast
@@ -12,6 +13,7 @@ from typing import cast
 import uvloop
 from bench_child import reply
 
+_LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 _COIN = (
     '{{"coin":"{name}","equity":"{amount}","usdValue":"12920.95352538","walletBalance":"{amount}","locked":"0",'
     '"spotHedgingQty":"0","borrowAmount":"0","accruedInterest":"0","totalOrderIM":"0","totalPositionIM":"46.24",'
@@ -28,7 +30,15 @@ _WALLET = (
     f'"totalInitialMargin":"182.60183684","totalMaintenanceMargin":"0.38106773","coin":[{_COINS}]}}]}},'
     '"retExtInfo":{},"time":1700000000000}'
 )
-_LIMITS = "X-Bapi-Limit: 50\r\nX-Bapi-Limit-Status: 49\r\nX-Bapi-Limit-Reset-Timestamp: 1700000000000\r\n"
+_ORDER = (
+    '{"retCode":0,"retMsg":"OK","result":{"orderId":"c6f055d9-7f21-4079-913d-e6523a9cfffa","orderLinkId":"bench"},'
+    '"retExtInfo":{},"time":1700000000000}'
+)
+
+
+def _limits(allowed: int) -> str:
+    reset = "X-Bapi-Limit-Reset-Timestamp: 1700000000000"
+    return f"X-Bapi-Limit: {allowed}\r\nX-Bapi-Limit-Status: {allowed - 1}\r\n{reset}\r\n"
 
 
 def _answer(body: str, headers: str = "") -> bytes:
@@ -43,9 +53,10 @@ def _time() -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """GETs without bodies, one after the other."""
+    """Requests one after the other: a GET is for the time or the wallet, a POST is an order."""
 
-    _wallet = _answer(_WALLET, _LIMITS)
+    _wallet = _answer(_WALLET, _limits(50))
+    _order = _answer(_ORDER, _limits(10))
 
     def __init__(self) -> None:
         self._received = b""
@@ -56,10 +67,19 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer what is whole."""
-        self._received += data
-        while b"\r\n\r\n" in self._received:
-            head, _, self._received = self._received.partition(b"\r\n\r\n")
-            self._transport.write(_time() if head.startswith(b"GET /v5/market/time") else self._wallet)
+        received = self._received = self._received + data if self._received else data
+        head, end, body = received.partition(b"\r\n\r\n")
+        if not end:
+            return
+        if head.startswith(b"POST"):
+            length = _LENGTH.search(head)
+            if length is None or len(body) < int(length[1]):
+                return
+            answer = self._order
+        else:
+            answer = _time() if head.startswith(b"GET /v5/market/time") else self._wallet
+        self._received = b""
+        self._transport.write(answer)
 
 
 async def _serve() -> None:

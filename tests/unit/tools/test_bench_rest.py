@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import bench_rest_client
 import bench_rest_venue
 import pytest
@@ -41,11 +42,24 @@ async def test_each_request_is_sent_once_so_many_at_a_time() -> None:
     assert taken.keys() == {"wall", "cpu"}
 
 
+async def test_each_way_of_each_request_has_an_answer() -> None:
+    server = await asyncio.get_running_loop().create_server(bench_rest_venue._Connection, "127.0.0.1", 0)
+    async with server, SessionPool() as pool, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = BybitClient("k" * 18, "s" * 36, pool=pool, base_url=url)
+        ways = bench_rest_client.asks([client], session, url)
+        for ask in ways.values():
+            await ask(0)
+    assert set(ways) == {f"{kind} {way}" for kind in ("wallet", "order") for way in ("bare", "by hand", "feeder")}
+
+
 async def test_the_bench_s_exchange_answers_as_the_venue_does() -> None:
     server = await asyncio.get_running_loop().create_server(bench_rest_venue._Connection, "127.0.0.1", 0)
     async with server, SessionPool() as pool:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         client = BybitClient("k" * 18, "s" * 36, pool=pool, base_url=url)
+        order = await client.place_order("linear", "BTCUSDT", "Buy", "Market", "0.001")
+        assert order.result.order_id
         reply = await client.wallet_balance()
         assert [coin.coin for coin in reply.result.entries[0].coins] == ["BTC", "USDT"]
         assert reply.rate is not None
@@ -57,8 +71,9 @@ def spread(value: float) -> dict[str, float]:
 
 
 def taken(ratio: float, starved: float = 0.5) -> dict[str, Any]:
-    clocks = {"bare_us": spread(50), "us": spread(60), "ratio": spread(ratio)}
-    return {"starved_percent": starved, "wall": clocks, "cpu": clocks}
+    us = {"bare": spread(50), "feeder": spread(60), "by hand": spread(65)}
+    one = {"cpu_us": us, "wall_us": us, "ratio": spread(ratio), "ratio_by_hand": spread(1.4)}
+    return {"wallet": {"starved_percent": 0.5, **one}, "order": {"starved_percent": starved, **one}}
 
 
 def figures(*, create: float, warm: float, cold: float, request: float, starved: float = 0.5) -> dict[str, Any]:
@@ -83,7 +98,13 @@ def test_every_figure_is_told() -> None:
     told = text(figures(create=1.9, warm=8.7, cold=19.0, request=1.25))
     for part in ("100,000 clients on one pool", "55.0 (54.9 to 55.1)", "30.0 (29.9 to 30.1)", "1.90 (1.80 to 2.00)"):
         assert part in told
-    for part in ("2400 (2400 to 2400)", "warm, ms", "8.7 (8.6 to 8.8)", "uvloop, us of CPU", "ccxt 4.5.0, us"):
+    for part in (
+        "2400 (2400 to 2400)",
+        "warm, ms",
+        "8.7 (8.6 to 8.8)",
+        "order, uvloop, us of CPU",
+        "by ccxt 4.5.0, us",
+    ):
         assert part in told
     assert "NOTE" not in told
     assert "for 30 % of the time" in text(figures(create=1, warm=1, cold=1, request=1, starved=30.0))
@@ -98,4 +119,4 @@ def test_what_costs_too_much_misses_its_limit() -> None:
             figures(create=2.1, warm=10.1, cold=100.1, request=1.31),
         )
     ]
-    assert verdicts == [["ok"] * 4, ["MISSED"] * 4]
+    assert verdicts == [["ok"] * 5, ["MISSED"] * 5]
