@@ -31,6 +31,9 @@ def test_prints():
 def test_cuts():
     print(OTHER_API_SECRET[:12] + "...")
 
+def test_cuts_the_beginning():
+    print("..." + OTHER_API_SECRET[-12:])
+
 def test_logs():
     logging.getLogger("any").warning("Basic %s", base64.b64encode(f"{API_KEY}:{PASSWORD}".encode()).decode())
 
@@ -88,13 +91,14 @@ def test_each_place_is_searched_and_each_find_names_test_and_place() -> None:
     assert lines[begin + 1 : -1] == [
         "test_leaks.py::test_prints: Captured stdout call",
         "test_leaks.py::test_cuts: Captured stdout call",
+        "test_leaks.py::test_cuts_the_beginning: Captured stdout call",
         "test_leaks.py::test_logs: Captured log call",
         "test_leaks.py::test_reads: stderr that the test read",
         "test_leaks.py::test_runs: stdout that the test read",
         "test_leaks.py::test_starts: stdout that the test read",
         "test_leaks.py::test_follows: log of a program",
         "test_leaks.py::test_writes: file test_writes0/state/cache.json",
-        "secrets: 8 texts and 3 files searched, found in 8",
+        "secrets: 9 texts and 3 files searched, found in 9",
     ]
 
 

@@ -47,9 +47,6 @@ class Secret:
     def __getstate__(self) -> NoReturn:
         raise TypeError("a Secret is not serialized: what was made of it might be kept")
 
-    def __reduce__(self) -> NoReturn:
-        self.__getstate__()
-
     def __copy__(self) -> "Secret":
         return self
 

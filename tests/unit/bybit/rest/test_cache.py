@@ -216,6 +216,19 @@ def test_one_filled_before_the_loop_began_is_swept_in_it(cache: ClientCache, clo
     assert len(cache) == 1
 
 
+async def test_a_read_that_comes_before_a_late_timer_sweeps_in_its_place(
+    cache: ClientCache, clock: ManualClock
+) -> None:
+    cache.get_or_create(KEY, SECRET)
+    late = cache._handle
+    assert late is not None
+    clock.advance(TTL)
+    cache.get_or_create()
+    assert counted(cache) == {"misses": 2, "swept": 1}
+    assert late.cancelled(), "there is one timer, not two"
+    await cache.aclose()
+
+
 async def test_many_are_swept_in_slices_between_other_work(cache: ClientCache, clock: ManualClock) -> None:
     for number in range(3_500):
         cache.get_or_create(f"key{number}", SECRET)
