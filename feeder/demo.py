@@ -15,13 +15,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import aiohttp
 import yaml
 
 from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.rest.client import BybitClient
 from feeder.client import BookChanged, BookView, FeedEnded, PacketsLost, Subscriber, Traded
 from feeder.clock import SystemClock
 from feeder.errors import FeederError
@@ -135,7 +135,8 @@ async def run(args: argparse.Namespace) -> int:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         books = [(category, symbol) for (category, _), symbols in recorded.items() for symbol in symbols]
         if not books:
-            table = InstrumentTable(rest_url, clock=SystemClock(), random=Random())  # noqa: S311 - jitter
+            client = await stack.enter_async_context(BybitClient(base_url=rest_url))
+            table = InstrumentTable(client, clock=SystemClock())
             for failure in (await table.load({"linear": None})).values():
                 raise failure
             books = [("linear", symbol) for symbol in table.symbols("linear")]

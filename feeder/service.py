@@ -15,6 +15,8 @@ from feeder import log
 from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pacing import Timing
 from feeder.bybit.pool import BybitPool
+from feeder.bybit.rest.client import BybitClient
+from feeder.bybit.rest.pool import REQUESTS, SessionPool
 from feeder.clock import Clock, SystemClock
 from feeder.config import Config
 from feeder.errors import ConfigError, ControlError, CountersError
@@ -67,6 +69,7 @@ class Service:
         self._stop = asyncio.Event()
         self._senders: list[tuple[Channel, LineSender]] = []
         self._requests: RetransmitSockets | None = None
+        self._rest: SessionPool | None = None
         self._copier: Copier | None = None
         self._control: ControlServer | None = None
         self._reloading = asyncio.Lock()
@@ -132,6 +135,8 @@ class Service:
                 await self._control.aclose()
             if self._copier is not None:
                 self._copier.close()
+            if self._rest is not None:
+                await self._rest.aclose()
         _log.info("feeder stopped", transitions=_named(self.router.transitions()), counters=dict(self.router.totals()))
 
     async def reload(self) -> tuple[list[str], Changes]:
@@ -191,10 +196,10 @@ class Service:
         websocket_url, rest_url = config.exchange.addresses
         directory = config.state.directory
         share = 1 if shard is None else shard.count
+        self._rest = SessionPool(requests=max(1, REQUESTS // share), clock=clock, random=self._random)
         self.instruments = InstrumentTable(
-            rest_url,
+            BybitClient(pool=self._rest, base_url=rest_url),
             clock=clock,
-            random=self._random,
             cache_directory=None if directory is None else Path(directory),
             ids=config.ids,
             share=share,

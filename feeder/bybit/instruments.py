@@ -10,9 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from random import Random
 
-import aiohttp
 import msgspec
 
 from feeder.clock import SECOND_NS, Clock
@@ -32,6 +30,7 @@ from .instruments_info import (
     understood,
 )
 from .pacing import TokenBucket
+from .rest.client import BybitClient
 from .topics import base_coin, last_day
 from .venue_time import TimeSample
 
@@ -57,20 +56,19 @@ class InstrumentTable:
     `skipped_symbols` counts entries whose symbol is none that feeder can publish, `odd_turnovers` those whose turnover
     is no number, `refused_tables` fresh tables too short to be believed. `share`: so many processes use this address.
 
-    After HTTP 403 nothing is sent for 10 minutes, whoever asks: see InstrumentsInfo.
+    After HTTP 403 nothing is sent for 10 minutes, whoever asks: see SessionPool.
     """
 
     def __init__(
         self,
-        rest_url: str,
+        client: BybitClient,
         *,
         clock: Clock,
-        random: Random,
         cache_directory: Path | None = None,
         ids: Mapping[InstrumentKey, int] | None = None,
         share: int = 1,
     ) -> None:
-        self._info = InstrumentsInfo(rest_url, clock=clock, random=random)
+        self._info = InstrumentsInfo(client)
         self._clock = clock
         self._copies = InstrumentCopies(self._info.rest_url, cache_directory, clock)
         self._ids = dict(ids or {})
@@ -110,9 +108,8 @@ class InstrumentTable:
         What makes no sense counts as 0. Raises RestError, also when the venue tells of nothing at all.
         """
         entries: list[msgspec.Raw] = []
-        async with self._info.session() as http:
-            for coin in coins if category == Category.OPTION else (None,):
-                entries += await self._info.tickers(http, category, coin)
+        for coin in coins if category == Category.OPTION else (None,):
+            entries += await self._info.tickers(category, coin)
         found, odd = turnovers(category, entries)
         self.odd_turnovers += odd
         if not found:
@@ -122,12 +119,11 @@ class InstrumentTable:
     async def _each(
         self,
         wanted: Mapping[str, Iterable[str] | None],
-        fetch: Callable[[aiohttp.ClientSession, str, Sequence[str | None]], Awaitable[None]],
+        fetch: Callable[[str, Sequence[str | None]], Awaitable[None]],
     ) -> dict[str, RestError]:
         """All categories at once; what failed."""
-        async with self._info.session() as http:
-            fetches = (fetch(http, category, listed_by(category, symbols)) for category, symbols in wanted.items())
-            results = await asyncio.gather(*fetches, return_exceptions=True)
+        fetches = (fetch(category, listed_by(category, symbols)) for category, symbols in wanted.items())
+        results = await asyncio.gather(*fetches, return_exceptions=True)
         failures: dict[str, RestError] = {}
         for category, result in zip(wanted, results, strict=True):
             if isinstance(result, RestError):
@@ -136,9 +132,9 @@ class InstrumentTable:
                 raise result
         return failures
 
-    async def _load(self, http: aiohttp.ClientSession, category: str, coins: Sequence[str | None]) -> None:
+    async def _load(self, category: str, coins: Sequence[str | None]) -> None:
         try:
-            infos = await self._fetch(http, category, coins)
+            infos = await self._fetch(category, coins)
         except RestError as error:
             infos = self._copies.read(category, error)
         else:
@@ -148,8 +144,8 @@ class InstrumentTable:
         self._take(category, infos)
         _log.info("instruments loaded", category=category, count=len(infos))
 
-    async def _reload(self, http: aiohttp.ClientSession, category: str, coins: Sequence[str | None]) -> None:
-        infos = await self._fetch(http, category, coins)
+    async def _reload(self, category: str, coins: Sequence[str | None]) -> None:
+        infos = await self._fetch(category, coins)
         listed = {info.symbol for info in infos}
         known = [
             key for key in self._instruments if key[0] == category and (None in coins or base_coin(key[1]) in coins)
@@ -163,7 +159,7 @@ class InstrumentTable:
         for key in gone:
             if key not in published:
                 self._forget(key)
-        await self._ask_alone(http, [key for key in gone if key in published])
+        await self._ask_alone([key for key in gone if key in published])
 
     def _check_trading(self, category: str, known: Iterable[InstrumentKey], infos: Iterable[InstrumentInfo]) -> None:
         """Raise RestError for a fresh table in which less than half trades of what the venue told us before."""
@@ -183,12 +179,12 @@ class InstrumentTable:
                 retriable=True,
             )
 
-    async def _ask_alone(self, http: aiohttp.ClientSession, keys: Sequence[InstrumentKey]) -> None:
+    async def _ask_alone(self, keys: Sequence[InstrumentKey]) -> None:
         """Bring the table up to date about these; when REST fails the rest waits for the next time."""
         for asked, key in enumerate(keys):
             try:
                 if self.get(key).status is not TradingStatus.CLOSED:
-                    await self._refresh(http, key)
+                    await self.refresh(key)
             except VenueError as error:
                 _log.warning("listings not confirmed", category=key[0], count=len(keys) - asked, error=str(error))
                 return
@@ -207,13 +203,11 @@ class InstrumentTable:
             self._taken.pop(key, None)
             self._published.discard(key)
 
-    async def _fetch(
-        self, http: aiohttp.ClientSession, category: str, coins: Sequence[str | None]
-    ) -> list[InstrumentInfo]:
+    async def _fetch(self, category: str, coins: Sequence[str | None]) -> list[InstrumentInfo]:
         """The instruments of these base coins, or of a whole category, which is never empty. Raises RestError."""
         infos: list[InstrumentInfo] = []
         for coin in coins:
-            infos += understood(category, await self._info.fetch(http, category, coin))
+            infos += understood(category, await self._info.fetch(category, coin))
         if not infos and None in coins:  # of a base coin there may be no options
             raise RestError(f"{self._info.rest_url} lists no {category} instruments", retriable=True)
         return infos
@@ -223,15 +217,11 @@ class InstrumentTable:
 
         Raises RestError, or InstrumentError when there never was such an instrument.
         """
-        async with self._info.session() as http:
-            return await self._refresh(http, key)
-
-    async def _refresh(self, http: aiohttp.ClientSession, key: InstrumentKey) -> Instrument:
         category, symbol = key
         while wait := self._refreshes.take(self._clock.monotonic()):  # noqa: ASYNC110 - nobody signals time
             await asyncio.sleep(wait)
         coin = base_coin(symbol) if category == Category.OPTION else None  # without it the venue tells of BTC alone
-        entries = await self._info.fetch(http, category, coin, symbol=symbol)
+        entries = await self._info.fetch(category, coin, symbol=symbol)
         infos = understood(category, entries)
         self._take(category, infos)
         instrument = self.get(key)
@@ -242,8 +232,7 @@ class InstrumentTable:
 
     async def times(self) -> list[TimeSample]:
         """What the venue says of its time, some times over. Raises RestError."""
-        async with self._info.session() as http:
-            return await self._info.times(http)
+        return await self._info.times()
 
     def get(self, key: InstrumentKey) -> Instrument:
         """The instrument as known now. Raises InstrumentError when there is none."""

@@ -167,6 +167,7 @@ NO_ANSWERS: dict[str, Answer] = {
     "an end after the headers": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"),
     "an end within the headers": raw(b"HTTP/1.1 200 OK\r\nContent-Le"),
     "a header of 20 MiB": raw(b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 20 * 2**20 + b"\r\n\r\n{}"),
+    "HTTP 204": raw(b"HTTP/1.1 204 No Content\r\n\r\n"),
 }
 REFUSALS: dict[str, Answer] = {
     "HTTP 404": reply(PAGE, "404 Not Found"),
@@ -460,6 +461,27 @@ async def test_calls_that_are_cancelled_leak_neither_connection_nor_slot(caplog)
         assert waits[0] < 1.1, "those that were sent hold it up, the 20 that only waited do not"
 
 
+async def test_an_order_cancelled_while_it_waits_for_the_address_gives_its_keys_slot_back(caplog):
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.Event().wait()
+
+    options: dict[str, Any] = {"sleep": sleep, "requests": 13}
+    async with hostile_venue(reply(TICKERS)) as venue, client_of(venue, **options) as (client, _):
+        await client.measure_clock()
+        while len(venue.requests) < 13:
+            await tickers(client)
+        for _ in range(15):  # more than the key may send a second
+            waits.clear()
+            order = asyncio.create_task(place(client))
+            await until(lambda: bool(waits), 5, "the wait")
+            order.cancel()
+            await asyncio.gather(order, return_exceptions=True)
+            assert waits[0] > 2, "it is the address that has no room, not the key"
+
+
 @pytest.mark.parametrize("skew", [-3600.0, -30.0, 30.0, 3600.0])
 async def test_a_clock_that_is_wrong_by_any_amount_is_measured_before_the_first_signed_request(skew):
     async with hostile_venue(reply(PLACED), skew_seconds=skew) as venue, client_of(venue) as (client, _):
@@ -488,6 +510,15 @@ async def test_an_order_goes_by_our_own_clock_where_the_venues_cannot_be_had(ans
         assert len(venue.seen(TIME)) <= 2
         for sent in venue.seen("/v5/order/create"):
             assert abs(int(sent.headers["x-bapi-timestamp"]) / 1000 - time.time()) < 60
+
+
+@pytest.mark.parametrize("nano", [0, -(10**18), 10**30])
+async def test_a_time_of_another_age_is_no_time(nano):
+    nonsense = reply(envelope({"timeSecond": "1", "timeNano": str(nano)}))
+    async with hostile_venue(reply(PLACED), time=nonsense) as venue, client_of(venue) as (client, _):
+        await place(client)
+        (sent,) = venue.seen("/v5/order/create")
+        assert abs(int(sent.headers["x-bapi-timestamp"]) / 1000 - time.time()) < 60
 
 
 async def test_who_is_cancelled_while_the_clock_is_measured_stops_nobody_else(caplog):
@@ -563,6 +594,7 @@ BAD_PARAMETERS: dict[str, tuple[dict[str, object], str]] = {
     "a long name": ({"orderLinkId": "x" * 37}, "orderLinkId"),
     "a name with accents": ({"orderLinkId": "é"}, "orderLinkId"),
     "a flag as text": ({"reduceOnly": "yes"}, "reduceOnly"),
+    "half a surrogate pair": ({"symbol": "\ud800"}, "symbol"),
     "a float inside": ({"extra": {"more": [0.5]}}, "extra"),
     "itself inside": ({"extra": (lambda it: it.append(it) or it)([])}, "extra"),
 }
@@ -581,13 +613,20 @@ async def test_a_wrong_parameter_is_named_and_nothing_is_sent(what, caplog):
         assert venue.requests == []
 
 
-@pytest.mark.parametrize("value", ["a" * 20000, "Ä€中", "&symbol=X", "a b\r\nX-Injected: 1", "%41"])
-async def test_any_text_in_a_query_arrives_as_it_is(value):
+@pytest.mark.parametrize("value", ["\ud800", "a" * 20000, "Ä€中", "&symbol=X", "a b\r\nX-Injected: 1", "%41"])
+async def test_any_text_in_a_query_arrives_as_it_is_and_half_a_character_is_refused(value, caplog):
     async with hostile_venue(reply(TICKERS)) as venue, client_of(venue) as (client, _):
-        await client.call("GET", "/v5/market/tickers", category="linear", symbol=value)
-        (request,) = venue.requests
-        assert parse_qs(request.query) == {"category": ["linear"], "symbol": [value]}
-        assert "x-injected" not in request.headers
+        call = client.call("GET", "/v5/market/tickers", category="linear", symbol=value)
+        if value == "\ud800":
+            error, _text = await failure(call, caplog)
+            assert isinstance(error, ParameterError)
+            assert error.parameter == "symbol"
+            assert venue.requests == []
+        else:
+            await call
+            (request,) = venue.requests
+            assert parse_qs(request.query) == {"category": ["linear"], "symbol": [value]}
+            assert "x-injected" not in request.headers
 
 
 @pytest.mark.parametrize(
@@ -602,10 +641,15 @@ async def test_an_endpoint_that_the_venue_does_not_have_is_refused_before_anythi
 
 
 BAD_KEYS: dict[str, tuple[str | None, str | None]] = {
+    "no secret": (KEY, None),
+    "no key": (None, SECRET),
     "an empty key": ("", SECRET),
     "an empty secret": (KEY, ""),
     "a key with an accent": ("kéy", SECRET),
+    "a secret with an accent": (KEY, SECRET + "é"),
+    "a secret with its line's end": (KEY, SECRET + "\n"),
     "a key with a header": (KEY + "\r\nX-Injected: 1", SECRET),
+    "half a private key": (KEY, "-----BEGIN PRIVATE KEY-----\n" + SECRET),
 }
 
 

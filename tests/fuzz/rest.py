@@ -14,18 +14,18 @@ import tempfile
 from collections.abc import Awaitable
 from fractions import Fraction
 from pathlib import Path
-from random import Random
 from typing import Any
 from unittest import mock
 
 import structlog
 
-from feeder.bybit import instruments_info
 from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.rest import client
 from feeder.clock import ManualClock
 from feeder.errors import InstrumentError, RestError
 from feeder.market.fixed_point import FINEST_EXPONENT
 from feeder.market.instrument import Instrument, instrument_id, is_symbol
+from tests.helpers.instruments import close_tables, instrument_table
 
 KEY = ("linear", "BTCUSDT")
 
@@ -82,10 +82,10 @@ async def play(data: bytes, directory: Path) -> tuple[InstrumentTable, list[Exce
     url = f"http://127.0.0.1:{port}"
     if copies:
         (directory / "instruments-linear.json").write_bytes(copies[0].replace(b"http://here", url.encode()))
-    table = InstrumentTable(url, clock=ManualClock(), random=Random(1), cache_directory=directory)
+    table = instrument_table(url, ManualClock(), cache_directory=directory)
     errors: list[Exception] = []
     try:
-        with mock.patch.object(instruments_info, "_RETRY_FIRST", 0.0):
+        with mock.patch.object(client, "_RETRY_FIRST", 0.0):
             await _asked(loaded(table), server, errors, logged)
             await _asked(table.refresh(KEY), server, errors, logged)
             await _asked(table.times(), server, errors, logged)
@@ -98,6 +98,7 @@ async def play(data: bytes, directory: Path) -> tuple[InstrumentTable, list[Exce
             for instrument in known:
                 _check(instrument, said)
     finally:
+        await close_tables()
         sockets.close()
         await sockets.wait_closed()
         structlog.reset_defaults()

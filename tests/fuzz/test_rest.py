@@ -5,18 +5,18 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from random import Random
 
 import msgspec
 import pytest
 from aiohttp import web
 
-from feeder.bybit import instruments_info
 from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.rest import transport
 from feeder.clock import ManualClock
 from feeder.errors import RestError
 from tests.fuzz import rest
 from tests.fuzz.corpus import DATA
+from tests.helpers.instruments import close_tables, instrument_table
 
 
 def played(name: str, directory: Path) -> tuple[InstrumentTable, list[str], list[str]]:
@@ -48,13 +48,13 @@ def test_cursors_that_go_in_a_circle_end_where_they_began(tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nesting-in-the-result", "not the JSON expected: maximum recursion depth"),
+        ("nesting-in-the-result", "not a reply of the API"),
         ("nesting-in-the-copy", "the copy .* is unreadable: maximum recursion depth"),
         ("copy-of-no-time", "the copy .* is unreadable"),
         ("redirect", "HTTP 302"),
         ("gzip-that-is-none", "ContentEncodingError|ClientPayloadError"),
         ("length-that-never-comes", "ClientPayloadError"),
-        ("html", "not the JSON expected"),
+        ("html", "HTML instead of JSON"),
     ],
 )
 def test_reply_that_is_none_is_an_error_that_says_so(tmp_path, name, said):
@@ -83,12 +83,13 @@ async def table_of(answer: Callable[[web.Request], Awaitable[web.StreamResponse]
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield InstrumentTable(url, clock=ManualClock(), random=Random(1))
+    yield instrument_table(url, ManualClock())
+    await close_tables()
     await runner.cleanup()
 
 
 async def test_body_without_end_is_given_up_before_it_fills_the_memory(monkeypatch):
-    monkeypatch.setattr(instruments_info, "_LARGEST_BODY", 100_000)
+    monkeypatch.setattr(transport, "_LARGEST_BODY", 100_000)
     sent = 0
 
     async def answer(request: web.Request) -> web.StreamResponse:

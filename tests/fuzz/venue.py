@@ -26,6 +26,7 @@ from feeder.bybit.actions import Phase
 from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.instruments_info import InstrumentInfo, LotSizeFilter, PriceFilter
 from feeder.bybit.pool import BybitPool, Subscription
+from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.stream import Stream
 from feeder.client.partition import PartitionFeed
 from feeder.clock import MILLISECOND_NS, ManualClock
@@ -60,7 +61,7 @@ class Table(InstrumentTable):
     """The instruments of the stage, without REST; `reachable` says whether a refresh succeeds."""
 
     def __init__(self, clock: ManualClock) -> None:
-        super().__init__("http://none", clock=clock, random=Random(1))
+        super().__init__(BybitClient(base_url="http://none"), clock=clock)
         self.reachable = True
         steps = {"BTCUSDT": ("0.10", "0.001"), "ETHUSDT": ("0.01", "0.01"), "XRPUSDT": ("0.0001", "0.1")}
         for symbol, (tick, step) in steps.items():

@@ -18,7 +18,6 @@ from structlog.testing import capture_logs
 
 from feeder.bybit import pool as pool_module
 from feeder.bybit import stream as stream_module
-from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pacing import Timing
 from feeder.bybit.pool import BybitPool, Subscription
 from feeder.bybit.stream import RECEIVE_BUFFER_BYTES, StreamState
@@ -26,6 +25,7 @@ from feeder.clock import MILLISECOND_NS, SECOND_NS, SystemClock
 from feeder.errors import InstrumentError, VenueError
 from feeder.market.instrument import TradingStatus
 from feeder.market.status import StatusReason
+from tests.helpers.instruments import close_tables, instrument_table
 from tests.unit.bybit.support import RecordingSink, book_message, payload, trade_message
 
 BTC = ("linear", "BTCUSDT")
@@ -198,7 +198,7 @@ async def make(venue: Venue) -> AsyncIterator[Make]:
 
     async def make(*subscriptions: Subscription, **options: Any) -> Feed:
         clock = SystemClock()
-        table = InstrumentTable(venue.rest_url, clock=clock, random=Random(1))
+        table = instrument_table(venue.rest_url, clock)
         await table.load({"linear": None, "option": ["BTC-27NOV26-90000-C"]})
         sink = RecordingSink()
         url = f"ws://127.0.0.1:{venue.port}"
@@ -212,6 +212,7 @@ async def make(venue: Venue) -> AsyncIterator[Make]:
     yield make
     for pool in pools:
         await pool.aclose()
+    await close_tables()
 
 
 def book(symbol: str = "BTCUSDT", category: str = "linear", depth: int = 50, trades: bool = False) -> Subscription:

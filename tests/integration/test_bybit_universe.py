@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from feeder.bybit import instruments_info
 from feeder.bybit import pool as pool_module
 from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pool import BybitPool, Subscription
+from feeder.bybit.rest import client
 from feeder.bybit.universe import Rule, wanted
 from feeder.clock import SystemClock
 from feeder.errors import RestError, VenueError
@@ -23,6 +23,7 @@ from feeder.market.instrument import InstrumentKey, TradingStatus
 from feeder.market.status import StatusReason
 from feeder.simulator.script import parse_fault
 from feeder.simulator.server import Simulator, SimulatorConfig
+from tests.helpers.instruments import close_tables, instrument_table
 from tests.unit.bybit.support import RecordingSink
 
 SECONDS = 20.0
@@ -90,7 +91,7 @@ async def feeding(
 ) -> AsyncIterator[Feed]:
     async with Simulator(config) as simulator:
         clock = SystemClock()
-        table = InstrumentTable(simulator.rest_url, clock=clock, random=Random(1), ids=ids, cache_directory=directory)
+        table = instrument_table(simulator.rest_url, clock, ids=ids, cache_directory=directory)
         assert await table.load(wanted_tables) == {}
         feed = Feed(simulator, table, **options)
         await feed.pool.start()
@@ -98,11 +99,12 @@ async def feeding(
             yield feed
         finally:
             await feed.pool.aclose()
+            await close_tables()
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instruments_info, "_RETRY_FIRST", 0.001)
+    monkeypatch.setattr(client, "_RETRY_FIRST", 0.001)
 
 
 # Books that come and go
@@ -340,7 +342,7 @@ async def test_refresh_that_fails_changes_nothing_and_says_so(tmp_path: Path) ->
             feed.fault("rest", how=how, seconds=600)
             with pytest.raises(RestError):
                 await feed.pool.refresh(tables)
-            feed.simulator._injector._rest._active.clear()
+            feed.simulator._injector._rest.faults._active.clear()
             assert feed.sink.of("reset") + feed.sink.of("definition") == []
         await feed.pool.refresh(tables)
         assert [event[1:2] + event[3:] for event in feed.sink.of("reset")] == [(BTC, StatusReason.DELISTED)]
@@ -364,12 +366,13 @@ async def test_categories_that_answer_are_refreshed_when_another_fails() -> None
 
 async def test_category_that_lists_nothing_costs_the_others_no_start() -> None:
     async with Simulator(SimulatorConfig(symbols=4, categories=("linear",))) as simulator:
-        table = InstrumentTable(simulator.rest_url, clock=SystemClock(), random=Random(1))
+        table = instrument_table(simulator.rest_url, SystemClock())
         failures = await table.load({"spot": None, "linear": None})
         assert list(failures) == ["spot"]
         assert "no instrument table for spot" in str(failures["spot"])
         assert failures["spot"].retriable
         assert len(table.symbols("linear")) == 4
+        await close_tables()
 
 
 async def test_expired_options_go_and_new_ones_come() -> None:

@@ -87,6 +87,7 @@ async def test_an_example_runs_prints_facts_and_no_secret(name):
     for pattern in PRINTED[name]:
         assert re.search(pattern, output), (pattern, output)
     assert API_SECRET not in output + errors
+    assert "[debug" not in output, "a library does not speak on standard output"
 
 
 async def test_an_order_whose_answer_is_lost_is_found_and_cancelled_by_the_example():

@@ -68,7 +68,7 @@ def understood(
     `api_key` is left out of errors: the venue quotes it when a signature is wrong.
     """
     body = text = answer.body
-    if endpoint.result is not Any and b'""' in body:
+    if endpoint.empty_is_none and b'""' in body:
         text = _NOTHING.sub(b"null", body)
     try:
         envelope = endpoint.decode(text)
@@ -141,7 +141,7 @@ def _unlike(endpoint: Endpoint[Any], answer: Answer, problem: str) -> ReplyError
 
 def _status_error(endpoint: Endpoint[Any], answer: Answer) -> HttpStatusError:
     status = answer.status
-    unknown = status >= 500 and not endpoint.repeatable
+    unknown = not (400 <= status < 500 or endpoint.repeatable)
     problem = f"{answer.address}: HTTP {status}"
     if status == 401:
         problem += ", the venue does not accept the key or the signature's headers"
@@ -149,5 +149,5 @@ def _status_error(endpoint: Endpoint[Any], answer: Answer) -> HttpStatusError:
         problem += ", no such path or category there; check base_url"
     elif unknown:
         problem += "; whether it was carried out is unknown"
-    retriable = status == _OVERLOADED or (status >= 500 and not unknown)
+    retriable = status == _OVERLOADED or (status >= 500 and endpoint.repeatable)
     return HttpStatusError(problem, status, retriable=retriable, unknown_outcome=unknown)

@@ -1,5 +1,6 @@
 """The client: a thin object over a session pool. What costs (connections, limits, the venue's clock) is the pool's."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
@@ -8,7 +9,6 @@ from multidict import CIMultiDict, istr
 from feeder.bybit.pacing import backoff_delay
 from feeder.bybit.venue_time import TimeSample
 from feeder.errors import ClockError, ParameterError, RateLimitedError, RefusedError, RestError
-from feeder.log import logger
 
 from .account import AccountCalls
 from .answer import rate_status, understood
@@ -42,7 +42,7 @@ _API_KEY, _TIMESTAMP = istr("X-BAPI-API-KEY"), istr("X-BAPI-TIMESTAMP")
 _CONTENT_TYPE = istr("Content-Type")
 _RECV_WINDOW, _SIGN = istr("X-BAPI-RECV-WINDOW"), istr("X-BAPI-SIGN")
 
-_log = logger("bybit.rest")
+_log = logging.getLogger("feeder.bybit.rest")  # a library prints nothing that nobody asked for
 
 
 class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
@@ -85,14 +85,16 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         pool: SessionPool | None = None,
         base_url: str | None = None,
     ) -> None:
+        # At first, so that no traceback that shows local variables shows it.
+        api_secret = Secret(api_secret) if isinstance(api_secret, str) else api_secret
+        self._key = api_key
+        self._secret = api_secret
+        self._base_url = base_url or (_TESTNET if testnet else _DEMO if demo else _MAINNET)
         if (api_key is None) is not (api_secret is None):
             missing = "api_key" if api_key is None else "api_secret"
             raise ParameterError("BybitClient", missing, "is missing; give both or neither")
         if testnet and demo:
             raise ParameterError("BybitClient", "demo", "testnet and demo are two environments; choose one")
-        self._key = api_key
-        self._secret = Secret(api_secret) if isinstance(api_secret, str) else api_secret
-        self._base_url = base_url or (_TESTNET if testnet else _DEMO if demo else _MAINNET)
         self.recv_window = recv_window
         self._pool = pool or SessionPool.default
         self._owned = self._pool is None
@@ -143,14 +145,14 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             self.last_used = pool.clock.monotonic()
 
     async def each(self, endpoint: Endpoint[Page[Entry]], parameters: Mapping[str, object]) -> AsyncIterator[Entry]:
-        """All entries of all pages. The last page has no cursor, or one that was there before."""
+        """All entries of all pages. The last page has no entries, no cursor, or one that was there before."""
         asked = dict(parameters)
         cursors: set[str | None] = {None, ""}
         while True:
             page = (await self.send(endpoint, asked)).result
             for entry in page.entries:
                 yield entry
-            if page.next_page_cursor in cursors:
+            if not page.entries or page.next_page_cursor in cursors:
                 return
             cursors.add(page.next_page_cursor)
             asked["cursor"] = page.next_page_cursor
@@ -220,7 +222,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
                 if not error.retriable or wait > pool.timeouts.turn or attempt == _ATTEMPTS:
                     raise
                 delay = max(backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, pool.random), wait)
-                _log.debug("asked again", error=str(error), attempt=attempt, delay_seconds=delay)
+                _log.debug("asked again in %.2f s, after %d: %s", delay, attempt, error)
             attempt += 1
             pool.counters.retries += 1
             await pool.sleep(delay)
@@ -296,4 +298,4 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             await self.measure_clock()
         except RestError as error:
             clock.postpone()
-            _log.warning("venue's time unknown", error=str(error))
+            _log.warning("venue's time unknown, so our own is used: %s", error)

@@ -40,12 +40,13 @@ class Endpoint(Generic[Result]):
     limit holds for this category, apart from the others. What is not signed has no key, so its limits are not looked
     at. `repeatable`: the same request twice does what one does, so that it may be sent again when nobody knows what
     became of it. `result` is the Struct of the reply's `result`; Any leaves it as plain Python objects. `decode` reads
-    a whole reply, in which `""` was made null unless `result` is Any.
+    a whole reply. `empty_is_none`: before that `""` is made null in it, as for every Struct unless it says otherwise.
     """
 
     __slots__ = (
         "by_category",
         "decode",
+        "empty_is_none",
         "group",
         "limit",
         "method",
@@ -68,6 +69,7 @@ class Endpoint(Generic[Result]):
         group: str | None = None,
         repeatable: bool | None = None,
         result: type[Result] | Any = Any,
+        empty_is_none: bool | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -78,6 +80,7 @@ class Endpoint(Generic[Result]):
         self.group = group or path
         self.repeatable = method == "GET" if repeatable is None else repeatable
         self.result = result
+        self.empty_is_none = result is not Any if empty_is_none is None else empty_is_none
         # Not strict: the venue writes times, counts and flags as text, and in places the same one as a number.
         reply: Any = Envelope[result]  # type: ignore[valid-type]  # known at run time only
         self.decode: Callable[[bytes], Envelope[Result]] = msgspec.json.Decoder(reply, strict=False).decode

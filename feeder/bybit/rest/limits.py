@@ -5,7 +5,7 @@ in any second. Both are rolling windows, which a token bucket of the same size w
 (full at first, refilled within the same second), so these are windows, too.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable
 
 from .endpoint import Limit
@@ -66,8 +66,11 @@ class Window:
     def give_back(self, at: float, count: int = 1) -> None:
         """Return slots that are not used after all."""
         for _ in range(count):
-            if at in self._times:
-                self._times.remove(at)
+            index = bisect_left(self._times, at)
+            if index == len(self._times) or self._times[index] != at:
+                return
+            del self._times[index]
+            self._gone -= index < self._gone
 
     def hold(self, until: float) -> None:
         """No slot before this, whatever was used: the venue said so."""

@@ -108,7 +108,7 @@ def _trading_value(endpoint: Endpoint[Any], name: str, value: object, depth: int
         if name == "orderLinkId" and value and not _ORDER_LINK_ID.fullmatch(value):
             problem = "may have 36 characters at most: letters, digits, - and _"
             raise ParameterError(repr(endpoint), name, problem)
-        return str(value)
+        return _text(endpoint, name, value)
     if name in _AMOUNTS:
         return _amount(endpoint, name, value)
     if name in _INTEGERS:
@@ -123,7 +123,9 @@ def _trading_value(endpoint: Endpoint[Any], name: str, value: object, depth: int
 
 
 def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
-    if isinstance(value, str | int):
+    if isinstance(value, str):
+        return _text(endpoint, name, value)
+    if isinstance(value, int):
         return value
     if isinstance(value, Decimal):
         return _amount(endpoint, name, value)
@@ -137,6 +139,12 @@ def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any
         if isinstance(value, list | tuple):
             return [value_of(endpoint, name, item, depth + 1) for item in value]
     raise ParameterError(repr(endpoint), name, f"must be text, a number, a list or a mapping, not {_shown(value)}")
+
+
+def _text(endpoint: Endpoint[Any], name: str, value: str) -> str:
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ParameterError(repr(endpoint), name, "has half a character (a lone surrogate), which cannot be sent")
+    return value
 
 
 def _amount(endpoint: Endpoint[Any], name: str, value: object) -> str:

@@ -7,6 +7,7 @@ or once for the process, `SessionPool.setup()` and, at its end, `await SessionPo
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +16,6 @@ import aiohttp
 
 from feeder.clock import Clock, SystemClock
 from feeder.errors import BarredError, BudgetError, PoolError
-from feeder.log import logger
 
 from .endpoint import Endpoint, Limit
 from .limits import Window, Windows
@@ -31,7 +31,7 @@ _SILENCE_SECONDS = 600.0  # after HTTP 403 the venue wants no request at all for
 _KEEP_ALIVE_SECONDS = 15.0  # less than any server in between keeps an idle connection, so that no order meets its end
 _DNS_SECONDS = 300
 
-_log = logger("bybit.rest")
+_log = logging.getLogger("feeder.bybit.rest")
 
 
 class Timeouts(NamedTuple):
@@ -200,10 +200,9 @@ class SessionPool:
         self.counters.barred += 1
         self._barred_until = self.clock.monotonic() + _SILENCE_SECONDS
         _log.warning(
-            "venue bars this address",
-            status=403,
-            silent_seconds=_SILENCE_SECONDS,
-            remedy="send less, or from a country that the venue serves; several processes share one budget",
+            "HTTP 403: the venue bars this address, so nothing is sent for %g s; send less, or from a country that it"
+            " serves (all processes of an address share one budget)",
+            _SILENCE_SECONDS,
         )
         return _SILENCE_SECONDS
 
@@ -224,12 +223,18 @@ class SessionPool:
         """Wait until a request may go. Raises BarredError, or BudgetError if it waited longer than `timeouts.turn`."""
         self._check_barred(endpoint)
         patience = self.clock.monotonic() + self.timeouts.turn
-        if window is not None:
-            await self._wait(endpoint, window, count, patience, "this key and endpoint")
-        await self._wait(endpoint, self._budget, 1, patience, "this address")
+        if window is None:
+            await self._wait(endpoint, self._budget, 1, patience, "this address")
+        else:
+            at = await self._wait(endpoint, window, count, patience, "this key and endpoint")
+            try:
+                await self._wait(endpoint, self._budget, 1, patience, "this address")
+            except (BudgetError, asyncio.CancelledError):
+                window.give_back(at, count)
+                raise
         self._check_barred(endpoint)
 
-    async def _wait(self, endpoint: Endpoint[Any], window: Window, count: int, patience: float, of: str) -> None:
+    async def _wait(self, endpoint: Endpoint[Any], window: Window, count: int, patience: float, of: str) -> float:
         now = self.clock.monotonic()
         at = window.next_at(now, count)
         if at > patience:
@@ -241,7 +246,7 @@ class SessionPool:
             )
         window.take(now, count)
         if at <= now:
-            return
+            return at
         self.counters.waits += 1
         try:
             while at > now:
@@ -253,6 +258,7 @@ class SessionPool:
         except asyncio.CancelledError:
             window.give_back(at, count)
             raise
+        return at
 
     def _check_barred(self, endpoint: Endpoint[Any]) -> None:
         silent = self._barred_until - self.clock.monotonic()

@@ -20,17 +20,23 @@ _BLOCK = 64  # bytes that SHA-256 takes at a time
 
 def signer(secret: Secret) -> Sign:
     """What signs with this secret: RSA when it is a PEM private key, HMAC otherwise. Raises ParameterError."""
+    found = _signer(secret)
+    if isinstance(found, str):
+        # Raised here, where neither a local variable nor another error's text has the secret: tracebacks show both.
+        raise ParameterError("BybitClient", "api_secret", found)
+    return found
+
+
+def _signer(secret: Secret) -> Sign | str:
+    """What signs, or why the secret cannot."""
     text = secret.reveal()
     if "-----BEGIN" in text:
         return _rsa(text)
-    try:
-        key = text.encode("ascii")
-    except UnicodeEncodeError:
-        raise ParameterError("BybitClient", "api_secret", "has characters that no secret of Bybit has") from None
-    if not key or key != key.strip():
-        problem = "has white space around it" if key else "is empty"
-        raise ParameterError("BybitClient", "api_secret", f"{problem}; copy it again")
-    return _hmac(key)
+    if not text.isascii():
+        return "has characters that no secret of Bybit has; copy it again"
+    if not text or text != text.strip():
+        return f"{'has white space around it' if text else 'is empty'}; copy it again"
+    return _hmac(text.encode("ascii"))
 
 
 def _hmac(key: bytes) -> Sign:
@@ -49,25 +55,21 @@ def _hmac(key: bytes) -> Sign:
     return sign
 
 
-def _rsa(text: str) -> Sign:
+def _rsa(text: str) -> Sign | str:
     try:
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
-        raise ParameterError(
-            "BybitClient",
-            "api_secret",
-            "is an RSA key, which needs the package cryptography: pip install 'feeder[rsa]'",
-        ) from None
+        return "is an RSA key, which needs the package cryptography: pip install 'feeder[rsa]'"
     try:
         key: Any = load_pem_private_key(text.encode(), password=None)
-    except (ValueError, TypeError) as error:
-        # The error's own text is left out: what a parser quotes of a private key is nobody's business.
-        problem = "is encrypted" if isinstance(error, TypeError) else "is no PEM private key that can be read"
-        raise ParameterError("BybitClient", "api_secret", f"{problem}; give an unencrypted one") from None
+    except TypeError:
+        return "is an encrypted private key; give an unencrypted one"
+    except ValueError:
+        return "is no PEM private key that can be read; copy it again, with its first and last line"
     if not isinstance(key, RSAPrivateKey):
-        raise ParameterError("BybitClient", "api_secret", "is a private key, but not RSA, which is what Bybit takes")
+        return "is a private key, but not RSA, which is what Bybit takes"
     padding, algorithm = PKCS1v15(), SHA256()
     return lambda message: b64encode(key.sign(message, padding, algorithm)).decode("ascii")

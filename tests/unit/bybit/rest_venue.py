@@ -1,13 +1,13 @@
 """The venue's REST for the tests: canonical replies, or what it is told to answer."""
 
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from aiohttp import web
 
 from feeder.bybit.instruments import InstrumentTable, gravest
 from feeder.clock import ManualClock
+from tests.helpers.instruments import instrument_table
 
 from .support import payload
 
@@ -49,4 +49,4 @@ async def load(instruments: InstrumentTable, wanted: dict[str, list[str] | None]
 
 
 def table(url: str, directory: Path | None = None, **options: Any) -> InstrumentTable:
-    return InstrumentTable(url, clock=ManualClock(), random=Random(1), cache_directory=directory, **options)
+    return instrument_table(url, ManualClock(), cache_directory=directory, **options)

@@ -2,18 +2,17 @@
 
 import json
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from feeder.bybit import instruments_info as module
-from feeder.bybit.instruments import InstrumentTable
+from feeder.bybit.rest import client
 from feeder.clock import ManualClock
 from feeder.errors import FixedPointError, InstrumentError, RestError
 from feeder.market.instrument import TradingStatus, instrument_id
+from tests.helpers.instruments import instrument_table
 
 from .rest_venue import Rest, load, table
 from .support import payload
@@ -127,7 +126,7 @@ async def test_start_without_a_table_may_be_tried_again_only_if_that_may_help(
 
 async def test_address_limit_silences_every_question_for_ten_minutes(rest: Rest) -> None:
     clock = ManualClock()
-    instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
+    instruments = instrument_table(rest.url, clock)
     await load(instruments, {"linear": None})
     rest.queries.clear()
     rest.failures = [web.Response(status=403)]
@@ -271,7 +270,7 @@ async def test_scale_at_which_the_step_would_leave_64_bits_is_refused(rest: Rest
 
 async def test_questions_about_single_instruments_are_paced(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = ManualClock()
-    instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
+    instruments = instrument_table(rest.url, clock)
     await load(instruments, {"spot": None})
     waits: list[float] = []
 
@@ -333,7 +332,7 @@ async def test_copy_that_cannot_be_written_does_not_stop_the_start(rest: Rest, t
 
 
 async def test_refused_connection_names_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_RETRY_FIRST", 0.001)
+    monkeypatch.setattr(client, "_RETRY_FIRST", 0.001)
     with pytest.raises(RestError, match=r"http://127.0.0.1:9/v5"):
         await load(table("http://127.0.0.1:9"), {"spot": None})
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from feeder.bybit.instruments import InstrumentTable
 from feeder.clock import SECOND_NS, ManualClock
 from feeder.errors import InstrumentError
 from feeder.market.instrument import InstrumentKey, TradingStatus
+from tests.helpers.instruments import instrument_table
 
 from .rest_venue import Rest, load, table
 
@@ -162,8 +162,8 @@ async def test_closure_that_rest_does_not_confirm_waits_for_the_next_reload(
     with capture_logs() as logs:
         assert await instruments.reload({"linear": None}) == {}
     assert set(exchange.asked) == {"A"}, "one failure is enough to leave the venue alone"
-    (line,) = [line for line in logs if line["log_level"] == "warning"]
-    assert (line["event"], line["count"]) == ("listings not confirmed", 2)
+    (line,) = [line for line in logs if line["event"] == "listings not confirmed"]
+    assert (line["log_level"], line["count"]) == ("warning", 2)
     assert {instruments.get(("linear", symbol)).status for symbol in "AB"} == {TradingStatus.TRADING}
 
 
@@ -191,7 +191,7 @@ async def test_options_past_their_last_day_may_all_be_gone(rest: Rest, exchange:
     clock = ManualClock(wall_ns=1_795_766_400 * SECOND_NS)  # 2026-11-27 08:00 UTC
     expired = [f"BTC-{day}-{strike}-C" for day in ("20NOV26", "26NOV26", "27NOV26") for strike in range(5)]
     exchange.trade("option", *expired, "BTC-28NOV26-1-C", "BTC-25DEC26-1-C-USDT")
-    instruments = InstrumentTable(rest.url, clock=clock, random=Random(1))
+    instruments = instrument_table(rest.url, clock)
     await load(instruments, {"option": [CALL[1]]})
     exchange.forget("option", *expired)
     exchange.trade("option", "BTC-29NOV26-1-C")
@@ -285,7 +285,7 @@ async def test_questions_about_many_that_are_gone_are_paced_and_shared_among_pro
     clock = ManualClock()
     symbols = [f"S{n}" for n in range(30)]
     exchange.trade("linear", *symbols)
-    instruments = InstrumentTable(rest.url, clock=clock, random=Random(1), share=4)
+    instruments = instrument_table(rest.url, clock, share=4)
     await load(instruments, {"linear": None})
     for symbol in symbols[:7]:
         instruments.claim(("linear", symbol))

@@ -9,11 +9,11 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from feeder.bybit import instruments_info as module
-from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.instruments_info import turnovers
+from feeder.bybit.rest import transport
 from feeder.clock import ManualClock
 from feeder.errors import RestError
+from tests.helpers.instruments import instrument_table
 
 from .rest_venue import Rest, load, table
 from .support import payload
@@ -140,7 +140,7 @@ async def test_trouble_with_tickers_that_will_not_pass_is_not_asked_again(rest: 
 
 async def test_address_limit_met_by_tickers_silences_every_question(rest: Rest) -> None:
     clock = ManualClock()
-    instruments = InstrumentTable(rest.url, clock=clock, random=table(rest.url)._info._random)
+    instruments = instrument_table(rest.url, clock)
     rest.failures = [web.Response(status=403)]
     with pytest.raises(RestError, match="HTTP 403"):
         await instruments.turnover("option")
@@ -154,7 +154,7 @@ async def test_address_limit_met_by_tickers_silences_every_question(rest: Rest) 
 async def test_tickers_without_end_are_given_up_before_they_fill_the_memory(
     rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LARGEST_BODY", 10_000)
+    monkeypatch.setattr(transport, "_LARGEST_BODY", 10_000)
     rest.override = answer(*[ticker()] * 1000)
     with pytest.raises(RestError, match="over 10000 bytes"):
         await table(rest.url).turnover("linear")

@@ -4,7 +4,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pool import BybitPool
 from feeder.clock import ManualClock
 from feeder.market.instrument import Instrument, InstrumentKey, instrument_id
@@ -18,6 +17,7 @@ from feeder.pipeline.worker import Worker
 from feeder.telemetry.copier import Copier, Plant
 from feeder.telemetry.counters import Counters, CountersWriter, read
 from feeder.telemetry.metrics import METRICS, METRICS_OF, SCHEMA, Metric, Of
+from tests.helpers.instruments import instrument_table
 
 
 class NoSocket:
@@ -57,7 +57,7 @@ class TestPlant:
 
         self.publisher = Publisher(plan, open_senders, self.clock, lambda flush: None)
         self.router = Router(10, QueueBudget(1000), lambda *_: None, self.clock)
-        table = InstrumentTable("http://127.0.0.1:9", clock=self.clock, random=Random(1))
+        table = instrument_table("http://127.0.0.1:9", self.clock)
         self.pool = BybitPool("ws://127.0.0.1:9", table, self.router, clock=self.clock, random=Random(1))
         self.writer = CountingWriter(path, schema=SCHEMA, session_id=7, start_ns=self.clock.wall_ns())
         self.plant = Plant(self.pool, self.router, self.publisher, self.lines)

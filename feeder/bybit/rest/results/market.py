@@ -4,6 +4,7 @@ Source: Bybit v5, market/* and system-status.
 """
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -13,8 +14,8 @@ from ..reply import Amount, Text
 class ServerTime(msgspec.Struct, rename="camel", frozen=True):
     """The venue's clock: the same instant in whole seconds and in ns since the epoch."""
 
-    time_second: int
-    time_nano: int
+    time_nano: Annotated[int, msgspec.Meta(ge=10**17, le=(1 << 63) - 1)]
+    time_second: int | None = None
 
 
 class Ticker(msgspec.Struct, rename="camel"):

@@ -13,9 +13,10 @@ from feeder.bybit.rest.pool import SessionPool
 from feeder.bybit.rest.secret import Secret
 from feeder.clock import ManualClock
 from feeder.errors import ParameterError, PoolError
+from tests.helpers.secrets import known
 
 TTL = 600.0
-KEY, SECRET = "aKey", "aSecretOfThisTest"
+KEY, SECRET = "aKey", known("fR8aCacheKeepsIt")
 
 
 @pytest.fixture

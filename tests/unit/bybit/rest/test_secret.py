@@ -15,8 +15,9 @@ import yaml
 
 from feeder.bybit.rest.secret import Secret
 from feeder.log_redact import plain
+from tests.helpers.secrets import known
 
-TEXT = "aRainyAfternoon4711"
+TEXT = known("aRainyAfternoon4711")
 SECRET = Secret(TEXT)
 
 

@@ -54,7 +54,7 @@ def test_keys_that_cannot_sign_are_refused_with_the_reason(rsa_key: rsa.RSAPriva
     curve = ec.generate_private_key(ec.SECP256R1())
     whole = pem(rsa_key)
     cases = {
-        "is encrypted": pem(rsa_key, b"password"),
+        "is an encrypted private key": pem(rsa_key, b"password"),
         "but not RSA": pem(curve),
         "is no PEM private key": whole[:200] + whole[300:],
     }
@@ -62,4 +62,4 @@ def test_keys_that_cannot_sign_are_refused_with_the_reason(rsa_key: rsa.RSAPriva
         with pytest.raises(ParameterError, match=reason) as caught:
             signer(Secret(text))
         assert text[40:80] not in str(caught.value)
-        assert caught.value.__cause__ is None  # a parser's own words may quote the key
+        assert caught.value.__context__ is None  # a parser's own words may quote the key

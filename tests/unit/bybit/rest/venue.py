@@ -13,8 +13,9 @@ from aiohttp import web
 from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool, Timeouts
 from feeder.clock import ManualClock
+from tests.helpers.secrets import known
 
-API_KEY, API_SECRET = "keyOfTheTestsXYZ", "aSecretOfTheTests0123456789abcdef"
+API_KEY, API_SECRET = known("keyOfTheTestsXYZ"), known("aSecretOfTheTests0123456789abcdef")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
