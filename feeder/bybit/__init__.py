@@ -1,1 +1,78 @@
-"""The venue: everything that knows Bybit's JSON, rules and limits, and nothing else."""
+"""The venue: everything that knows Bybit's JSON, rules and limits, and nothing else.
+
+As a library: BybitClient, SessionPool, ClientCache, Settings and the errors. All that a request raises is a RestError;
+feeder/errors.py draws the tree.
+"""
+
+from feeder.errors import (
+    AuthError,
+    BalanceError,
+    BarredError,
+    BudgetError,
+    ClockError,
+    ConnectError,
+    DuplicateOrderError,
+    HttpStatusError,
+    InvalidRequestError,
+    OrderError,
+    OrderNotFoundError,
+    ParameterError,
+    PoolError,
+    RateLimitedError,
+    RefusedError,
+    ReplyError,
+    ReplyTimeoutError,
+    RestError,
+    TlsError,
+    TransportError,
+    UnavailableError,
+    UnknownEndpointError,
+)
+
+from .rest import (
+    BybitClient,
+    ClientCache,
+    Page,
+    RateStatus,
+    Reply,
+    Secret,
+    SessionPool,
+    Settings,
+    Timeouts,
+    client_from,
+)
+
+__all__ = [
+    "AuthError",
+    "BalanceError",
+    "BarredError",
+    "BudgetError",
+    "BybitClient",
+    "ClientCache",
+    "ClockError",
+    "ConnectError",
+    "DuplicateOrderError",
+    "HttpStatusError",
+    "InvalidRequestError",
+    "OrderError",
+    "OrderNotFoundError",
+    "Page",
+    "ParameterError",
+    "PoolError",
+    "RateLimitedError",
+    "RateStatus",
+    "RefusedError",
+    "Reply",
+    "ReplyError",
+    "ReplyTimeoutError",
+    "RestError",
+    "Secret",
+    "SessionPool",
+    "Settings",
+    "Timeouts",
+    "TlsError",
+    "TransportError",
+    "UnavailableError",
+    "UnknownEndpointError",
+    "client_from",
+]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.helpers.processes import feeder, multicast_section, simulator
+from tests.helpers.secrets import API_KEY, API_SECRET, secret_file
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
@@ -35,6 +36,21 @@ async def test_the_consumer_in_the_readme_prints_best_bids(tmp_path):
                 consumer.kill()
                 await consumer.communicate()
     assert re.fullmatch(rb"\d+\.\d+ \d+\.\d+\n", line)
+
+
+async def test_the_rest_example_in_the_readme_places_an_order(tmp_path):
+    code = re.search(r"## As a library.*?```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    program = tmp_path / "library.py"
+    async with simulator("--symbols=3", f"--key={API_KEY}:{API_SECRET}") as (_, addresses):
+        account = f'"{API_KEY}", "{API_SECRET}", base_url="{addresses.rest}"'
+        text = code[1].replace('"KEY", "SECRET", testnet=True', account)
+        assert addresses.rest in text
+        secret_file(program, text)
+        process = await asyncio.create_subprocess_exec(sys.executable, str(program), stdout=asyncio.subprocess.PIPE)
+        output, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0
+    assert re.fullmatch(rb"\d+\.\d+ [0-9a-f-]{36}\n", output)
 
 
 def test_every_make_target_the_readme_names_exists():

@@ -12,8 +12,7 @@ import os
 
 import msgspec
 
-from feeder.bybit.rest.client import BybitClient
-from feeder.bybit.rest.settings import Settings, client_from
+from feeder.bybit import BybitClient, Settings, client_from
 
 
 async def show(client: BybitClient) -> None:

@@ -8,9 +8,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable
 
-from feeder.bybit.rest.client import BybitClient
-from feeder.bybit.rest.pool import SessionPool
-from feeder.errors import AuthError, ParameterError, RefusedError, RestError
+from feeder.bybit import AuthError, BybitClient, ParameterError, RefusedError, RestError, SessionPool
 
 
 async def attempt(what: str, call: Awaitable[object]) -> None:

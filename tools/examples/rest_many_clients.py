@@ -10,10 +10,7 @@ import argparse
 import asyncio
 import time
 
-from feeder.bybit.rest.cache import ClientCache
-from feeder.bybit.rest.client import BybitClient
-from feeder.bybit.rest.pool import SessionPool
-from feeder.bybit.rest.settings import Settings
+from feeder.bybit import BybitClient, ClientCache, SessionPool, Settings
 
 
 async def main() -> None:

@@ -14,9 +14,7 @@ from decimal import Decimal
 
 import msgspec
 
-from feeder.bybit.rest.client import BybitClient
-from feeder.bybit.rest.settings import Settings, client_from
-from feeder.errors import OrderNotFoundError, RestError
+from feeder.bybit import BybitClient, OrderNotFoundError, RestError, Settings, client_from
 
 SYMBOL = "BTCUSDT"
 TICK = Decimal("0.1")  # of its price, as client.instruments() tells

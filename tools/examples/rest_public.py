@@ -8,7 +8,7 @@ import argparse
 import asyncio
 from datetime import UTC, datetime
 
-from feeder.bybit.rest.client import BybitClient
+from feeder.bybit import BybitClient
 
 
 async def show(client: BybitClient) -> None:
