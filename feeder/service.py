@@ -281,6 +281,11 @@ class Service:
         self._notifier.status(str(condition))
         self.plant.refused_subscriptions = len(self.roster.refused)
         self.plant.refused_tables = self.instruments.refused_tables
+        if self._rest is not None:
+            rest = self._rest.counters
+            self.plant.rest_requests, self.plant.rest_retries = rest.requests, rest.retries
+            self.plant.rest_failures, self.plant.rest_refusals = rest.failures, rest.refused
+            self.plant.rest_bans = rest.barred
         if self._stop.is_set():
             return
         reasons = condition.reasons

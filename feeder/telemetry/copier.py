@@ -79,6 +79,11 @@ class Plant:
         self.universe_refreshes: Counter[str] = Counter()  # by result, one of REFRESH_RESULTS
         self.refused_subscriptions = 0  # instruments that are wanted and cannot be followed
         self.refused_tables = 0  # instrument tables that were too short to be believed
+        self.rest_requests = 0
+        self.rest_retries = 0
+        self.rest_failures = 0
+        self.rest_refusals = 0
+        self.rest_bans = 0  # HTTP 403
 
     @property
     def followed(self) -> int:

@@ -227,6 +227,11 @@ METRICS: Final[Sequence[Metric]] = (
         "feeder_",
         "",
         ("universe_refused_tables", "refused_tables", "Instrument tables of the exchange too short to be believed"),
+        ("rest_requests", "rest_requests", "REST requests sent to the exchange, repeated ones included"),
+        ("rest_retries", "rest_retries", "REST requests sent again, because that may help"),
+        ("rest_failures", "rest_failures", "REST requests without an answer of the API: network, HTTP status, no JSON"),
+        ("rest_refusals", "rest_refusals", "REST requests that the exchange refused (retCode)"),
+        ("rest_bans", "rest_bans", "HTTP 403 of the exchange; after each nothing is asked for 10 minutes"),
     ),
     Metric(
         "feeder_shard_info",
