@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from multidict import CIMultiDict, istr
 
@@ -23,7 +23,7 @@ from .pool import SessionPool
 from .positions import PositionCalls
 from .reply import Page, Reply
 from .secret import Secret
-from .signing import Sign, signer
+from .signing import NOT_ASCII, Sign, signer
 from .transport import Answer, fetch
 from .venue_clock import SAMPLES, VenueClock
 
@@ -85,22 +85,24 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         pool: SessionPool | None = None,
         base_url: str | None = None,
     ) -> None:
-        # At first, so that no traceback that shows local variables shows it.
-        api_secret = Secret(api_secret) if isinstance(api_secret, str) else api_secret
         self._key = api_key
+        # Text until it signs first: a Secret for each of a hundred thousand clients costs as much as the rest of them.
         self._secret = api_secret
         self._base_url = base_url or (_TESTNET if testnet else _DEMO if demo else _MAINNET)
-        if (api_key is None) is not (api_secret is None):
-            missing = "api_key" if api_key is None else "api_secret"
-            raise ParameterError("BybitClient", missing, "is missing; give both or neither")
-        if testnet and demo:
-            raise ParameterError("BybitClient", "demo", "testnet and demo are two environments; choose one")
+        if api_key is None or type(api_secret) is not str or (testnet and demo):
+            problem = _problem(api_key, type(api_secret), testnet and demo)
+            if problem is not None:
+                del api_secret  # so that no traceback that shows local variables shows it
+                raise ParameterError("BybitClient", *problem)
         self.recv_window = recv_window
         self._pool = pool or SessionPool.default
         self._owned = self._pool is None
         self._sign: Sign | None = None
         self.in_flight = 0
         self.last_used = 0.0
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a BybitClient is not copied or pickled: it has a secret, and stands on a pool")
 
     def __repr__(self) -> str:
         return f"BybitClient({self._base_url}, {'public' if self._key is None else 'with a key'})"
@@ -262,6 +264,10 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
                 raise ParameterError("BybitClient", "api_key", "is no key of Bybit; copy it again")
             if not 0 < self.recv_window <= _LONGEST_RECV_WINDOW:
                 raise ParameterError("BybitClient", "recv_window", f"must be 1 to {_LONGEST_RECV_WINDOW} ms")
+            if not isinstance(self._secret, Secret):
+                if not self._secret.isascii():
+                    raise ParameterError("BybitClient", "api_secret", NOT_ASCII)
+                self._secret = Secret(self._secret)
             self._sign = signer(self._secret)
         category = given.get("category")
         limit = endpoint.by_category.get(category) if category is not None else None
@@ -299,3 +305,14 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         except RestError as error:
             clock.postpone()
             _log.warning("venue's time unknown, so our own is used: %s", error)
+
+
+def _problem(api_key: str | None, secret_type: type, two_environments: bool) -> tuple[str, str] | None:
+    """What is wrong with a client's parameters: which, and why."""
+    if two_environments:
+        return "demo", "testnet and demo are two environments; choose one"
+    if secret_type not in (str, Secret, type(None)):
+        return "api_secret", f"must be text or a Secret, not {secret_type.__name__}"
+    if (api_key is None) is not (secret_type is type(None)):
+        return "api_key" if api_key is None else "api_secret", "is missing; give both or neither"
+    return None

@@ -18,6 +18,7 @@ class Secret:
             raise TypeError(f"a Secret is made of text, not of {type(text).__name__}")
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             # Encoded later, it would raise an error whose repr is the text.
+            del text
             raise ValueError("a Secret is made of text, and this has bytes in it that are none")
         self._text = text
 

@@ -15,6 +15,7 @@ from .secret import Secret
 Sign = Callable[[bytes], str]
 """The signature of a text, as it goes into X-BAPI-SIGN."""
 
+NOT_ASCII = "has characters that no secret of Bybit has; copy it again"
 _BLOCK = 64  # bytes that SHA-256 takes at a time
 
 
@@ -33,7 +34,7 @@ def _signer(secret: Secret) -> Sign | str:
     if "-----BEGIN" in text:
         return _rsa(text)
     if not text.isascii():
-        return "has characters that no secret of Bybit has; copy it again"
+        return NOT_ASCII
     if not text or text != text.strip():
         return f"{'has white space around it' if text else 'is empty'}; copy it again"
     return _hmac(text.encode("ascii"))

@@ -31,12 +31,18 @@ class _TooLong(Exception):  # noqa: N818 - never leaves this file
 
 
 class Answer(NamedTuple):
-    """What came back, and from where: method and address, for errors."""
+    """What came back, and to which request."""
 
-    address: str
+    endpoint: Endpoint[Any]
+    url: str
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
+
+    @property
+    def address(self) -> str:
+        """Method and address, for errors."""
+        return _address(self.endpoint, self.url)
 
 
 async def fetch(
@@ -69,7 +75,7 @@ async def fetch(
             retriable=True,
             retry_after_seconds=silent,
         )
-    return Answer(_address(endpoint, url), response.status, response.headers, whole)
+    return Answer(endpoint, url, response.status, response.headers, whole)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

@@ -47,7 +47,7 @@ class Recorder(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
     async def send(self, endpoint: Endpoint[Result], parameters: Mapping[str, object]) -> Reply[Result]:
         self.sent.append((endpoint, checked(endpoint, parameters, Random(1))))
         body = (PAYLOADS / f"{self.payloads.pop(0)}.json").read_bytes()
-        return understood(endpoint, Answer(f"{endpoint}", 200, HEADERS, body), None, None)
+        return understood(endpoint, Answer(endpoint, "https://api.bybit.com", 200, HEADERS, body), None, None)
 
     async def each(self, endpoint: Endpoint[Page[Entry]], parameters: Mapping[str, object]) -> AsyncIterator[Entry]:
         while self.payloads:
@@ -149,4 +149,4 @@ def unseen(seen: set[tuple[type, str]], *kinds: Any) -> set[str]:
 def result_of(endpoint: Endpoint[Result], text: bytes) -> Result:
     """What the client makes of a reply with this `result`."""
     body = b'{"retCode": 0, "result": ' + text + b"}"
-    return understood(endpoint, Answer(f"{endpoint}", 200, HEADERS, body), None, None).result
+    return understood(endpoint, Answer(endpoint, "https://api.bybit.com", 200, HEADERS, body), None, None).result

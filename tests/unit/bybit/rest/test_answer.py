@@ -44,7 +44,7 @@ KEY = "aKeyThatIsQuoted"
 
 def answer(body: bytes, status: int = 200, **headers: str) -> Answer:
     named = CIMultiDictProxy(CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()}))
-    return Answer("GET https://api.bybit.com/v5/x", status, named, body)
+    return Answer(get("/v5/x", signed=False), "https://api.bybit.com/v5/x", status, named, body)
 
 
 def reply(code: int = 0, message: str = "OK", result: object = None) -> bytes:

@@ -1,7 +1,9 @@
 """The client against a venue on loopback, by a clock that only its own sleeps move."""
 
 import asyncio
+import copy
 import json
+import pickle
 from decimal import Decimal
 from typing import Any
 
@@ -406,6 +408,8 @@ async def test_a_signed_endpoint_without_a_key_is_refused_before_anything_is_sen
         ({"api_key": "k"}, "api_secret: is missing"),
         ({"api_secret": "s"}, "api_key: is missing"),
         ({"testnet": True, "demo": True}, "choose one"),
+        ({"api_key": "k", "api_secret": b"bytes"}, "api_secret: must be text or a Secret, not bytes"),
+        ({"api_key": "k", "api_secret": 5}, "api_secret: must be text or a Secret, not int"),
     ],
 )
 def test_a_client_that_cannot_work_is_not_made(options: dict[str, Any], what: str) -> None:
@@ -438,6 +442,9 @@ def test_each_environment_has_its_address_and_no_repr_shows_a_credential() -> No
     client = BybitClient(API_KEY, Secret(API_SECRET), base_url="http://127.0.0.1:1")
     assert repr(client) == "BybitClient(http://127.0.0.1:1, with a key)"
     assert not hasattr(client, "__dict__")
+    for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="not copied or pickled"):
+            attempt(BybitClient(API_KEY, API_SECRET))
 
 
 async def test_a_client_without_a_pool_owns_a_session_and_may_open_another() -> None:
