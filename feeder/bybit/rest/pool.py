@@ -20,6 +20,7 @@ from feeder.errors import BarredError, BudgetError, PoolError
 from .endpoint import Endpoint, Limit
 from .limits import Window, Windows
 from .venue_clock import VenueClock
+from .watch import Watch
 
 REQUESTS = 600
 """What the venue allows one address in any 5 s, over all its hosts. Source: Bybit v5, rate-limit/rate-limit."""
@@ -88,6 +89,7 @@ class SessionPool:
         self.random = random or Random()  # noqa: S311 - jitter and order names
         self.sleep = sleep
         self.timeouts = timeouts
+        self.watch = Watch(timeouts.answer)
         self.counters = Counters()
         self._max_connections = max_connections
         self._ssl = ssl
@@ -144,6 +146,7 @@ class SessionPool:
         if loop is not None and loop is not asyncio.get_running_loop() and not loop.is_closed():
             raise PoolError("the session pool belongs to an event loop that runs elsewhere; close it there")
         self._closed = True
+        self.watch.close()
         session, self._session = self._session, None
         tasks = [task for task in self._tasks if task.cancel()]  # of a loop that has ended there are none to cancel
         if session is not None:
@@ -175,7 +178,9 @@ class SessionPool:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),  # the API sets none that it wants back
             timeout=aiohttp.ClientTimeout(
-                total=timeouts.answer, connect=timeouts.connect, sock_connect=timeouts.connect
+                total=None,  # the watch does that
+                connect=timeouts.connect,
+                sock_connect=timeouts.connect,
             ),
         )
         return self._session

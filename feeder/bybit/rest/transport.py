@@ -1,5 +1,6 @@
 """One HTTP request and its whole answer, or a typed error. Bytes only: what they mean is said in `answer`."""
 
+import asyncio
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -51,6 +52,7 @@ async def fetch(
     """Send one request, `url` as it is signed. Raises a RestError that says whether it may be sent again."""
     session = pool.session()
     pool.counters.requests += 1
+    task = pool.watch.begin()
     try:
         # The exchange does not redirect; whoever does is not the exchange.
         response = await session.request(
@@ -60,6 +62,11 @@ async def fetch(
             whole = await _whole(response)
         finally:
             response.close()  # which gives the connection back when all was read, and closes it otherwise
+    except asyncio.CancelledError:
+        if not pool.watch.is_overdue(task):
+            raise
+        pool.counters.failures += 1
+        raise _overdue(pool, endpoint, _address(endpoint, url)) from None
     except (aiohttp.ClientError, OSError, _TooLong) as error:
         pool.counters.failures += 1
         raise _explained(pool, endpoint, _address(endpoint, url), error) from error
@@ -67,6 +74,8 @@ async def fetch(
         if not pool.is_closed:
             raise
         raise _explained(pool, endpoint, _address(endpoint, url), error) from error
+    finally:
+        pool.watch.end(task)
     if response.status == 403:
         silent = pool.bar()
         raise BarredError(
@@ -96,6 +105,12 @@ def _address(endpoint: Endpoint[Any], url: str) -> str:
     return f"{endpoint.method} {url.partition('?')[0] if endpoint.signed else url[:_LONGEST_ADDRESS]}"
 
 
+def _overdue(pool: SessionPool, endpoint: Endpoint[Any], address: str) -> RestError:
+    unknown = not endpoint.repeatable
+    problem = f"{address}: no answer within {pool.timeouts.answer:g} s{_UNSURE if unknown else ''}"
+    return ReplyTimeoutError(problem, retriable=not unknown, unknown_outcome=unknown)
+
+
 def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: Exception) -> RestError:
     """The typed error. Only one that came before anything was sent is harmless for what must not happen twice."""
     if pool.is_closed:
@@ -118,9 +133,6 @@ def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: 
     facts = {"retriable": not unknown, "unknown_outcome": unknown}
     unsure = _UNSURE if unknown else ""
     match error:
-        case TimeoutError():
-            problem = f"no answer within {pool.timeouts.answer:g} s"
-            return ReplyTimeoutError(f"{address}: {problem}{unsure}", **facts)
         case _TooLong():
             problem = f"an answer of over {_LARGEST_BODY} bytes, which the API never gives"
             return ReplyError(f"{address}: {problem}{unsure}", unknown_outcome=unknown)

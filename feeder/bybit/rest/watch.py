@@ -1,0 +1,59 @@
+"""Ends requests that take too long, with one timer for all of them.
+
+A timer for each, as aiohttp's `total` and asyncio.timeout have it, costs a twentieth of a whole request. Here every
+request has the same time, so that they fall due in the order in which they began.
+"""
+
+import asyncio
+from typing import Any
+
+Task = asyncio.Task[Any]
+
+
+class Watch:
+    """Cancels a task that is watched for `seconds`; `is_overdue` then tells that from any other cancellation."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._until: dict[Task, float] = {}  # by the event loop's time, ascending
+        self._overdue: dict[Task, int] = {}  # cancelled from here; how often from elsewhere before
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> Task:
+        """Watch the task that runs now, which is returned."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None
+        until = loop.time() + self.seconds
+        self._until[task] = until
+        if self._timer is None:
+            self._timer = loop.call_at(until, self._on_time, loop)
+        return task
+
+    def end(self, task: Task) -> None:
+        """Watch it no longer."""
+        self._until.pop(task, None)
+        self._overdue.pop(task, None)
+
+    def is_overdue(self, task: Task) -> bool:
+        """Whether the CancelledError caught in the task is ours alone, which is then settled."""
+        before = self._overdue.pop(task, None)
+        return before is not None and task.uncancel() <= before
+
+    def close(self) -> None:
+        """End nobody any more."""
+        self._until.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for task, until in list(self._until.items()):
+            if until > now:
+                self._timer = loop.call_at(until, self._on_time, loop)
+                return
+            del self._until[task]
+            self._overdue[task] = task.cancelling()
+            task.cancel()
