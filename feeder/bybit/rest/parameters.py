@@ -6,7 +6,7 @@ may be any but float.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -18,25 +18,6 @@ from feeder.errors import ParameterError
 
 from .endpoint import Endpoint
 
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_AMOUNTS = _names(
-    """qty price triggerPrice takeProfit stopLoss tpLimitPrice slLimitPrice orderIv slippageTolerance buyLeverage
-    sellLeverage leverage trailingStop activePrice tpSize slSize amount margin frozenAmt bboLevel"""
-)
-_INTEGERS = _names(
-    """limit startTime endTime start end positionIdx triggerDirection isLeverage openOnly timeWindow
-    tradeMode mode riskId autoAddMargin recvWindow"""
-)
-_FLAGS = _names("reduceOnly closeOnTrigger mmp rpiTakerAccess")
-_TEXTS = _names(
-    """category symbol side orderType timeInForce orderId orderLinkId orderFilter orderStatus baseCoin quoteCoin
-    settleCoin coin accountType cursor triggerBy tpTriggerBy slTriggerBy tpslMode tpOrderType slOrderType smpType
-    marketUnit slippageToleranceType bboSideType execType stopOrderType"""
-)
 _AMOUNT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 _ORDER_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 _ORDERS = frozenset(["/v5/order/create", "/v5/order/create-batch", "/v5/spread/order/create"])
@@ -50,8 +31,12 @@ def checked(endpoint: Endpoint[Any], parameters: Mapping[str, object], random: R
 
     A new order without orderLinkId is given one, so that its outcome can be asked for. Raises ParameterError.
     """
-    value_of = _trading_value if endpoint.path.startswith(_TRADING) else _value
-    given = {name: value_of(endpoint, name, value, 0) for name, value in parameters.items() if value is not None}
+    kinds = _kinds(endpoint)
+    given = {
+        name: kinds.get(name, _value)(endpoint, name, value, 0)
+        for name, value in parameters.items()
+        if value is not None
+    }
     for names in endpoint.required:
         if "|" in names:
             if all(given.get(name, "") == "" for name in names.split("|")):
@@ -100,54 +85,34 @@ def _orders(endpoint: Endpoint[Any], given: dict[str, Any]) -> list[dict[str, An
     return orders
 
 
-def _trading_value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
-    """A value whose name says what it must be."""
-    if name in _TEXTS:
-        if not isinstance(value, str):
-            raise ParameterError(repr(endpoint), name, f"must be text, not {_shown(value)}")
-        if name == "orderLinkId" and value and not _ORDER_LINK_ID.fullmatch(value):
-            problem = "may have 36 characters at most: letters, digits, - and _"
-            raise ParameterError(repr(endpoint), name, problem)
-        return _text(endpoint, name, value)
-    if name in _AMOUNTS:
-        return _amount(endpoint, name, value)
-    if name in _INTEGERS:
-        if type(value) is not int:
-            raise ParameterError(repr(endpoint), name, f"must be a whole number, not {_shown(value)}")
-        return value
-    if name in _FLAGS:
-        if type(value) is not bool:
-            raise ParameterError(repr(endpoint), name, f"must be True or False, not {_shown(value)}")
-        return value
-    return _value(endpoint, name, value, depth)
-
-
-def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
-    if isinstance(value, str):
-        return _text(endpoint, name, value)
-    if isinstance(value, int):
-        return value
-    if isinstance(value, Decimal):
-        return _amount(endpoint, name, value)
-    if isinstance(value, float):
-        raise ParameterError(repr(endpoint), name, f"{value!r} is a float, which is not exact; give a Decimal or text")
-    if depth < _DEEPEST:
-        value_of = _trading_value if endpoint.path.startswith(_TRADING) else _value
-        if isinstance(value, Mapping):
-            items = {str(key): item for key, item in value.items() if item is not None}
-            return {key: value_of(endpoint, key, item, depth + 1) for key, item in items.items()}
-        if isinstance(value, list | tuple):
-            return [value_of(endpoint, name, item, depth + 1) for item in value]
-    raise ParameterError(repr(endpoint), name, f"must be text, a number, a list or a mapping, not {_shown(value)}")
-
-
-def _text(endpoint: Endpoint[Any], name: str, value: str) -> str:
+def _text(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> str:
+    if not isinstance(value, str):
+        raise ParameterError(repr(endpoint), name, f"must be text, not {_shown(value)}")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ParameterError(repr(endpoint), name, "has half a character (a lone surrogate), which cannot be sent")
     return value
 
 
-def _amount(endpoint: Endpoint[Any], name: str, value: object) -> str:
+def _order_link_id(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> str:
+    text = _text(endpoint, name, value, depth)
+    if text and not _ORDER_LINK_ID.fullmatch(text):
+        raise ParameterError(repr(endpoint), name, "may have 36 characters at most: letters, digits, - and _")
+    return text
+
+
+def _integer(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ParameterError(repr(endpoint), name, f"must be a whole number, not {_shown(value)}")
+    return value
+
+
+def _flag(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> bool:
+    if not isinstance(value, bool):
+        raise ParameterError(repr(endpoint), name, f"must be True or False, not {_shown(value)}")
+    return value
+
+
+def _amount(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> str:
     if isinstance(value, Decimal):
         if value.is_finite():
             return format(value, "f")
@@ -155,11 +120,56 @@ def _amount(endpoint: Endpoint[Any], name: str, value: object) -> str:
         # Empty text is what the venue takes for "none" in some places.
         if not value or _AMOUNT.fullmatch(value):
             return value
-    elif type(value) is int:
+    elif isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     elif isinstance(value, float):
-        raise ParameterError(repr(endpoint), name, f"{value!r} is a float, which is not exact; give a Decimal or text")
+        raise _inexact(endpoint, name, value)
     raise ParameterError(repr(endpoint), name, f"must be a plain decimal number, not {_shown(value)}")
+
+
+def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
+    """Any value that can be sent exactly."""
+    if isinstance(value, str):
+        return _text(endpoint, name, value, depth)
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Decimal):
+        return _amount(endpoint, name, value, depth)
+    if isinstance(value, float):
+        raise _inexact(endpoint, name, value)
+    if depth < _DEEPEST:
+        kinds = _kinds(endpoint)
+        if isinstance(value, Mapping):
+            items = {str(key): item for key, item in value.items() if item is not None}
+            return {key: kinds.get(key, _value)(endpoint, key, item, depth + 1) for key, item in items.items()}
+        if isinstance(value, list | tuple):
+            return [kinds.get(name, _value)(endpoint, name, item, depth + 1) for item in value]
+    raise ParameterError(repr(endpoint), name, f"must be text, a number, a list or a mapping, not {_shown(value)}")
+
+
+def _inexact(endpoint: Endpoint[Any], name: str, value: float) -> ParameterError:
+    return ParameterError(repr(endpoint), name, f"{value!r} is a float, which is not exact; give a Decimal or text")
+
+
+_Check = Callable[[Endpoint[Any], str, object, int], Any]
+
+_NAMES: Mapping[_Check, str] = {
+    _amount: """qty price triggerPrice takeProfit stopLoss tpLimitPrice slLimitPrice orderIv slippageTolerance
+        buyLeverage sellLeverage leverage trailingStop activePrice tpSize slSize amount margin frozenAmt bboLevel""",
+    _integer: """limit startTime endTime start end positionIdx triggerDirection isLeverage openOnly timeWindow
+        tradeMode mode riskId autoAddMargin recvWindow""",
+    _flag: "reduceOnly closeOnTrigger mmp rpiTakerAccess",
+    _order_link_id: "orderLinkId",
+    _text: """category symbol side orderType timeInForce orderId orderFilter orderStatus baseCoin quoteCoin settleCoin
+        coin accountType cursor triggerBy tpTriggerBy slTriggerBy tpslMode tpOrderType slOrderType smpType marketUnit
+        slippageToleranceType bboSideType execType stopOrderType""",
+}
+_KINDS: Mapping[str, _Check] = {name: check for check, names in _NAMES.items() for name in names.split()}
+_NO_KINDS: Mapping[str, _Check] = {}
+
+
+def _kinds(endpoint: Endpoint[Any]) -> Mapping[str, _Check]:
+    return _KINDS if endpoint.path.startswith(_TRADING) else _NO_KINDS
 
 
 def _query_value(endpoint: Endpoint[Any], name: str, value: Any) -> str:

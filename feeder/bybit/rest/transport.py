@@ -59,7 +59,11 @@ async def fetch(
             endpoint.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
         )
         try:
-            whole = await _whole(response)
+            length = response.content_length
+            if length is None or length > _LARGEST_BODY or "Content-Encoding" in response.headers:
+                whole = await _bounded(response)
+            else:
+                whole = await response.read()
         finally:
             response.close()  # which gives the connection back when all was read, and closes it otherwise
     except asyncio.CancelledError:
@@ -87,11 +91,8 @@ async def fetch(
     return Answer(endpoint, url, response.status, response.headers, whole)
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     """The whole body, unless it is longer than any true one, before all of that is in memory."""
-    length = response.content_length
-    if length is not None and length <= _LARGEST_BODY and "Content-Encoding" not in response.headers:
-        return await response.read()
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
