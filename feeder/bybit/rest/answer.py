@@ -54,10 +54,11 @@ def rate_status(headers: Mapping[str, str]) -> RateStatus | None:
     if limit is None:
         return None
     try:
-        numbers = int(limit), int(headers[_LEFT]), int(headers[_RESET])
+        requests, left, reset = int(limit), int(headers[_LEFT]), int(headers[_RESET])
     except (KeyError, ValueError):
         return None
-    return RateStatus(*numbers) if min(numbers) >= 0 and max(numbers) <= _LARGEST_NUMBER else None
+    sensible = 0 <= requests <= _LARGEST_NUMBER and 0 <= left <= _LARGEST_NUMBER and 0 <= reset <= _LARGEST_NUMBER
+    return RateStatus(requests, left, reset) if sensible else None
 
 
 def understood(

@@ -135,13 +135,36 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         """The reply to one request. Parameters have the venue's names; those that are None are left out."""
         pool = self._pool or self._open_pool()
         given = checked(endpoint, parameters, pool.random)
+        url, query, payload = f"{self._base_url}{endpoint.path}", "", None
+        if endpoint.method != "GET":
+            payload = body(given)
+        elif query := query_string(endpoint, given):
+            url = f"{url}?{query}"
+        signed = query.encode("ascii") if payload is None else payload
+        window = self._window(pool, endpoint, given) if endpoint.signed else None
+        count = orders_of(endpoint, given)
+        attempt, clock_was_wrong = 1, False
         self.in_flight += 1
         try:
-            return await self._asked(pool, endpoint, given)
-        except RestError as error:
-            if error.unknown_outcome:
-                error.order_link_id = given.get("orderLinkId")
-            raise
+            while True:
+                try:
+                    return await self._once(pool, endpoint, url, signed, payload, window, count)
+                except RestError as error:
+                    if error.unknown_outcome:
+                        error.order_link_id = given.get("orderLinkId")
+                    if isinstance(error, ClockError):
+                        if clock_was_wrong:  # it was measured anew for this one
+                            raise
+                        clock_was_wrong = True
+                        pool.venue_clock(self._base_url).distrust()
+                    wait = error.retry_after_seconds
+                    if not error.retriable or wait > pool.timeouts.turn or attempt == _ATTEMPTS:
+                        raise
+                    delay = max(backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, pool.random), wait)
+                    _log.debug("asked again in %.2f s, after %d: %s", delay, attempt, error)
+                attempt += 1
+                pool.counters.retries += 1
+                await pool.sleep(delay)
         finally:
             self.in_flight -= 1
             self.last_used = pool.clock.monotonic()
@@ -185,49 +208,30 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         self._pool = SessionPool()
         return self._pool
 
-    async def _asked(self, pool: SessionPool, endpoint: Endpoint[Result], given: dict[str, Any]) -> Reply[Result]:
-        """Ask, and ask again while that may help and can do no harm."""
-        url, query, payload = f"{self._base_url}{endpoint.path}", "", None
-        if endpoint.method != "GET":
-            payload = body(given)
-        elif query := query_string(endpoint, given):
-            url = f"{url}?{query}"
-        signed = query.encode("ascii") if payload is None else payload
-        window = self._window(pool, endpoint, given) if endpoint.signed else None
-        count = orders_of(endpoint, given)
-        clock_was_wrong = False
-        attempt = 1
-        while True:
-            try:
-                if window is None:
-                    if not pool.take_turn(None):
-                        await pool.turn(endpoint, None)
-                    return self._understood(pool, endpoint, await fetch(pool, endpoint, url, None, payload))
-                clock = pool.venue_clock(self._base_url)
-                if clock.is_due:
-                    await self._keep_time(pool, clock)
-                if not pool.take_turn(window, count):
-                    await pool.turn(endpoint, window, count)
-                # Signed when it goes, not before it waited: the venue takes no request that is old.
-                sent = pool.clock.monotonic()
-                headers = self._headers(clock.now_ms(), signed)
-                return self._understood(
-                    pool, endpoint, await fetch(pool, endpoint, url, headers, payload), window, sent
-                )
-            except RestError as error:
-                if isinstance(error, ClockError):
-                    if clock_was_wrong:  # it was measured anew for this one
-                        raise
-                    clock_was_wrong = True
-                    pool.venue_clock(self._base_url).distrust()
-                wait = error.retry_after_seconds
-                if not error.retriable or wait > pool.timeouts.turn or attempt == _ATTEMPTS:
-                    raise
-                delay = max(backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, pool.random), wait)
-                _log.debug("asked again in %.2f s, after %d: %s", delay, attempt, error)
-            attempt += 1
-            pool.counters.retries += 1
-            await pool.sleep(delay)
+    async def _once(
+        self,
+        pool: SessionPool,
+        endpoint: Endpoint[Result],
+        url: str,
+        signed: bytes,
+        payload: bytes | None,
+        window: Window | None,
+        count: int,
+    ) -> Reply[Result]:
+        """One request, when its turn has come."""
+        if window is None:
+            if not pool.take_turn(None):
+                await pool.turn(endpoint, None)
+            return self._understood(pool, endpoint, await fetch(pool, endpoint, url, None, payload))
+        clock = pool.venue_clock(self._base_url)
+        if clock.is_due:
+            await self._keep_time(pool, clock)
+        if not pool.take_turn(window, count):
+            await pool.turn(endpoint, window, count)
+        # Signed when it goes, not before it waited: the venue takes no request that is old.
+        sent = pool.clock.monotonic()
+        headers = self._headers(clock.now_ms(), signed)
+        return self._understood(pool, endpoint, await fetch(pool, endpoint, url, headers, payload), window, sent)
 
     def _understood(
         self,
