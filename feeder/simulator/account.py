@@ -97,15 +97,24 @@ class Account:
         self.realised: dict[str, Decimal] = {}  # by coin, fees taken off
         self.orders: dict[str, Order] = {}  # by orderId, oldest first
         self.links: dict[str, Order] = {}  # by orderLinkId, for ever
+        self._open: list[Order] = []  # and some that were closed since anybody looked
         self.executions: list[Execution] = []
         self.positions: dict[tuple[str, str, int], Position] = {}
         self.leverages: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # of buys and of sells
         self.hedged: set[tuple[str, str]] = set()
         self._mark = mark
 
+    def add(self, order: Order) -> None:
+        """A new order is its own."""
+        self.orders[order.order_id] = order
+        self._open.append(order)
+        if order.link_id:
+            self.links[order.link_id] = order
+
     def open_orders(self) -> list[Order]:
         """Those still in force, oldest first."""
-        return [order for order in self.orders.values() if order.is_open]
+        self._open = [order for order in self._open if order.is_open]
+        return list(self._open)
 
     def open_orders_of(self, listing: Listing) -> list[Order]:
         """Those of one symbol."""

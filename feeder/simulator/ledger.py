@@ -61,9 +61,7 @@ class Ledger:
             raise verdicts.TOO_MANY_OPEN.refused(category)
         self._check_funds(account, order, quote)
         self._numbers["order"] = order.number
-        account.orders[order.order_id] = order
-        if order.link_id:
-            account.links[order.link_id] = order
+        account.add(order)
         self._match(account, order, quote)
         return order
 

@@ -163,7 +163,7 @@ class MarketEndpoints:
         quote = self._quote(category, given)
         newest = min(quote.now_ms, quote.now_ms if end is None else end)
         if start is not None and end is None:
-            last = begin_of(interval, start - 1) if start else 0
+            last = begin_of(interval, min(max(start, begin_of(interval, LAUNCH_MS)), quote.now_ms) - 1)
             for _ in range(limit):
                 last = end_of(interval, last)
             newest = min(newest, last)

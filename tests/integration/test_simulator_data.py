@@ -215,9 +215,13 @@ async def test_bars_are_told_newest_first_and_within_what_was_asked_for(rest: Re
             ({"start": first, "limit": 2}, [first + hour, first]),
             ({"start": first + 1, "end": first + hour - 1}, []),
             ({"start": begins[0] + hour}, []),
+            ({"start": 10**18 - 1}, []),
         ):
             rows = (await rest.market(path, **LINEAR, interval="60", **span))["list"]
             assert [int(row[0]) for row in rows] == wanted
+    first_months = (await rest.market("kline", **LINEAR, interval="M", start=0, limit=2))["list"]
+    assert [row[0] for row in first_months] == ["1585699200000", "1583020800000"], "April and March 2020: the launch"
+    assert (await rest.market("kline", **LINEAR, interval="M", start=10**18 - 1))["list"] == []
     assert await rest.market("premium-index-price-kline", category="inverse", symbol="BTCUSD", interval="1") == 10001
 
 
