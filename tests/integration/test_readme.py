@@ -39,7 +39,7 @@ async def test_the_consumer_in_the_readme_prints_best_bids(tmp_path):
 
 
 async def test_the_rest_example_in_the_readme_places_an_order(tmp_path):
-    code = re.search(r"## As a library.*?```python\n(.*?)```", README, re.DOTALL)
+    code = re.search(r"## Bybit's REST as a library.*?```python\n(.*?)```", README, re.DOTALL)
     assert code is not None
     program = tmp_path / "library.py"
     async with simulator("--symbols=3", f"--key={API_KEY}:{API_SECRET}") as (_, addresses):
