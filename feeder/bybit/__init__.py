@@ -2,7 +2,12 @@
 
 As a library: BybitClient, SessionPool, ClientCache, Settings and the errors. All that a request raises is a RestError;
 feeder/errors.py draws the tree.
+
+What is of `rest` is imported when it is asked for: programs that want a constant of the venue's need no HTTP.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from feeder.errors import (
     AuthError,
@@ -29,18 +34,19 @@ from feeder.errors import (
     UnknownEndpointError,
 )
 
-from .rest import (
-    BybitClient,
-    ClientCache,
-    Page,
-    RateStatus,
-    Reply,
-    Secret,
-    SessionPool,
-    Settings,
-    Timeouts,
-    client_from,
-)
+if TYPE_CHECKING:
+    from .rest import (
+        BybitClient,
+        ClientCache,
+        Page,
+        RateStatus,
+        Reply,
+        Secret,
+        SessionPool,
+        Settings,
+        Timeouts,
+        client_from,
+    )
 
 __all__ = [
     "AuthError",
@@ -76,3 +82,14 @@ __all__ = [
     "UnknownEndpointError",
     "client_from",
 ]
+
+if not TYPE_CHECKING:  # a type checker knows every name by the imports above, and that there is no other
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(".rest", __name__), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
