@@ -16,7 +16,7 @@ from feeder.bybit.instruments import InstrumentTable
 from feeder.bybit.pacing import Timing
 from feeder.bybit.pool import BybitPool
 from feeder.bybit.rest.client import BybitClient
-from feeder.bybit.rest.pool import REQUESTS, SessionPool
+from feeder.bybit.rest.pool import REQUESTS, SessionPool, Timeouts
 from feeder.clock import Clock, SystemClock
 from feeder.config import Config
 from feeder.errors import ConfigError, ControlError, CountersError
@@ -49,6 +49,7 @@ _DRAIN_SECONDS = 1.0
 _END_SECONDS = 10.0  # for everything but the farewell, amply
 _STOOD_STILL_SECONDS = 1.0  # by then consumers have taken the feeder for lost
 _STATUS_SECONDS = 1.0  # between two looks at what the service manager is told
+_REST_TIMEOUTS = Timeouts(answer=5.0)  # asked again in time for a book that is held until its scale is known
 
 
 class Service:
@@ -196,7 +197,9 @@ class Service:
         websocket_url, rest_url = config.exchange.addresses
         directory = config.state.directory
         share = 1 if shard is None else shard.count
-        self._rest = SessionPool(requests=max(1, REQUESTS // share), clock=clock, random=self._random)
+        self._rest = SessionPool(
+            requests=max(1, REQUESTS // share), timeouts=_REST_TIMEOUTS, clock=clock, random=self._random
+        )
         self.instruments = InstrumentTable(
             BybitClient(pool=self._rest, base_url=rest_url),
             clock=clock,

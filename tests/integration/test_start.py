@@ -72,3 +72,15 @@ async def test_a_copy_that_cannot_be_read_is_named_while_rest_is_down_and_does_n
         await program.wait_for_log("instruments not loaded")
         assert f"the copy {tmp_path}/state/instruments-linear.json is unreadable" in program.log
         assert await program.end() == 0
+
+
+async def test_a_venue_that_leaves_a_request_unanswered_is_asked_again_soon(tmp_path):
+    script = tmp_path / "script.yaml"
+    script.write_text("- {fault: rest, how: hang, times: 1}", "utf-8")
+    async with (
+        simulator("--symbols=3", "--updates-per-second=30", f"--faults={script}") as (_, exchange),
+        feeder(tmp_path, settings(exchange.websocket, f"{exchange.rest}/")) as program,
+    ):
+        async with asyncio.timeout(10):  # 5 s for a request; a book that waits for its scale is held for 10 s
+            await program.wait_for_log("book live")
+        assert await program.end() == 0

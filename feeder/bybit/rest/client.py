@@ -88,7 +88,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         self._key = api_key
         # Text until it signs first: a Secret for each of a hundred thousand clients costs as much as the rest of them.
         self._secret = api_secret
-        self._base_url = base_url or (_TESTNET if testnet else _DEMO if demo else _MAINNET)
+        self._base_url = base_url.rstrip("/") if base_url else _TESTNET if testnet else _DEMO if demo else _MAINNET
         if api_key is None or type(api_secret) is not str or (testnet and demo):
             problem = _problem(api_key, type(api_secret), testnet and demo)
             if problem is not None:

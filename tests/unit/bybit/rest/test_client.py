@@ -439,6 +439,7 @@ def test_each_environment_has_its_address_and_no_repr_shows_a_credential() -> No
     assert BybitClient().base_url == "https://api.bybit.com"
     assert BybitClient(testnet=True).base_url == "https://api-testnet.bybit.com"
     assert BybitClient(demo=True).base_url == "https://api-demo.bybit.com"
+    assert BybitClient(base_url="http://127.0.0.1:1/").base_url == "http://127.0.0.1:1", "a path is appended to it"
     client = BybitClient(API_KEY, Secret(API_SECRET), base_url="http://127.0.0.1:1")
     assert repr(client) == "BybitClient(http://127.0.0.1:1, with a key)"
     assert not hasattr(client, "__dict__")
