@@ -14,7 +14,7 @@ from operator import itemgetter
 from secrets import token_bytes
 
 from feeder.clock import Clock, SystemClock
-from feeder.errors import ParameterError, PoolError
+from feeder.errors import ParameterError, PoolError, RestError
 
 from .client import BybitClient
 from .pool import SessionPool
@@ -102,6 +102,7 @@ class ClientCache:
     async def aclose(self) -> None:
         """Forget all clients; the cache's own pool, if there is one, is closed, and with it requests under way."""
         self._closed = True
+        self._sweep_at = float("inf")
         self._clients.clear()
         self._cancel()
         if self._own_pool is not None:
@@ -124,13 +125,20 @@ class ClientCache:
         now = self._monotonic()
         if now >= self._sweep_at:
             self._begin_sweep(now)
-        text = api_secret.reveal() if isinstance(api_secret, Secret) else api_secret
-        try:
+        if api_secret is None:
+            digest = None
+        else:
+            if type(api_secret) is str:
+                text = api_secret
+            elif type(api_secret) is Secret:
+                text = api_secret.reveal()
+            else:
+                problem = f"must be text or a Secret, not {type(api_secret).__name__}"
+                del api_secret
+                raise ParameterError("ClientCache", "api_secret", problem)
             # "surrogatepass": an error of the encoding would have the secret in it.
-            digest = None if text is None else sha256(self._salt + text.encode("utf-8", "surrogatepass")).digest()
-        except AttributeError:
-            problem = f"must be text or a Secret, not {type(text).__name__}"
-            raise ParameterError("ClientCache", "api_secret", problem) from None
+            digest = sha256(self._salt + text.encode("utf-8", "surrogatepass")).digest()
+            del text
         name = (api_key, digest, testnet, demo, recv_window, base_url)
         client = self._clients.get(name)
         if client is not None and (self._fixed_pool or SessionPool.default) is self._pool:
@@ -139,7 +147,12 @@ class ClientCache:
                 self.counters.hits += 1
                 return client
             self.counters.expired += 1
-        client = BybitClient(api_key, api_secret, testnet, demo, recv_window, pool=self._ground(), base_url=base_url)
+        try:
+            pool = self._ground()
+            client = BybitClient(api_key, api_secret, testnet, demo, recv_window, pool=pool, base_url=base_url)
+        except RestError:
+            del api_secret  # so that no traceback that shows local variables shows it
+            raise
         client.last_used = now
         self.counters.misses += 1
         self._clients.pop(name, None)  # an old one of this name needs no room

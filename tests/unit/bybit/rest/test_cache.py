@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import traceback
 from collections.abc import AsyncIterator
 from itertools import product
 
@@ -12,7 +13,7 @@ from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool
 from feeder.bybit.rest.secret import Secret
 from feeder.clock import ManualClock
-from feeder.errors import ParameterError, PoolError
+from feeder.errors import ParameterError, PoolError, RestError
 from tests.helpers.secrets import known
 
 TTL = 600.0
@@ -336,6 +337,15 @@ async def test_a_closed_cache_says_so(cache: ClientCache) -> None:
         cache.get_or_create(KEY, SECRET)
 
 
+async def test_a_closed_cache_that_is_asked_leaves_no_timer_behind(cache: ClientCache, clock: ManualClock) -> None:
+    cache.get_or_create(KEY, SECRET)
+    await cache.aclose()
+    clock.advance(TTL)
+    with pytest.raises(PoolError):
+        cache.get_or_create(KEY, SECRET)
+    assert cache._handle is None
+
+
 async def test_one_that_nobody_closes_leaves_nothing_behind(clock: ManualClock) -> None:
     cache = ClientCache(SessionPool(clock=clock))
     cache.get_or_create(KEY, SECRET)
@@ -359,6 +369,24 @@ def test_a_secret_that_is_no_text_is_refused_and_not_shown(cache: ClientCache, s
     with pytest.raises(ParameterError, match="api_secret: must be text or a Secret, not") as raised:
         cache.get_or_create(KEY, secret)  # type: ignore[arg-type]
     assert SECRET not in repr(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "two_environments", "closed"),
+    [(SECRET, True, False), (Secret(SECRET), True, False), (SECRET, False, True), (SECRET.encode(), False, False)],
+    ids=["two environments", "two environments, a Secret", "closed", "bytes"],
+)
+async def test_no_traceback_with_locals_and_no_error_behind_it_has_the_secret(
+    cache: ClientCache, secret: str, two_environments: bool, closed: bool
+) -> None:
+    if closed:
+        await cache.aclose()
+    with pytest.raises(RestError) as raised:
+        cache.get_or_create(KEY, secret, two_environments, two_environments)
+    frames = [frame for frame, _ in traceback.walk_tb(raised.value.__traceback__)][1:]  # the first is the test's
+    assert frames
+    assert SECRET not in str([frame.f_locals for frame in frames])
+    assert raised.value.__context__ is None, "of some errors what they were raised for is an attribute"
 
 
 @pytest.mark.parametrize("options", [{"ttl_seconds": 0}, {"ttl_seconds": float("inf")}, {"max_clients": 0}])
