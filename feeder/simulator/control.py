@@ -79,7 +79,7 @@ class Control:
         try:
             fault = parse_fault(msgspec.json.decode(await request.read()))
             done = self._injector.inject(fault) if fault.at is None else None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _refusal(web.HTTPBadRequest, f"the body is not JSON: {error}") from error
         except FeederError as error:
             raise _refusal(web.HTTPBadRequest, str(error)) from error

@@ -101,9 +101,10 @@ class Ledger:
 
     def _check_funds(self, account: Account, order: Order, quote: Quote) -> None:
         """Refused unless the account can pay for all its open orders, this one among them."""
-        best = quote.best(bid=not order.buy)
-        market = order.kind == "Market"
-        coin, needed = account.bound(order, best[0] if market and best is not None else order.price or quote.last)
+        price = quote.at_market(buy=order.buy) if order.kind == "Market" else order.price
+        coin, needed = account.bound(order, price)
+        if not needed:  # what only closes is taken whatever is left
+            return
         known = order.order_id in account.orders
         if account.available(coin) - (ZERO if known else needed) < ZERO:
             raise verdicts.BALANCE.refused(order.listing.category)
@@ -220,7 +221,7 @@ def _check_mode(account: Account, order: Order) -> None:
         return
     hedged = (listing.category, listing.symbol) in account.hedged
     if (order.position_idx > 0) != hedged:
-        raise verdicts.WRONG_MODE
+        raise verdicts.wrong_mode()
     if hedged and (order.position_idx == 1) != order.buy:
         order.reduce_only = True  # against the side that the position is of, an order can only reduce it
 
@@ -231,7 +232,7 @@ def _reduce(account: Account, order: Order) -> None:
         return
     held = account.held(order.listing, order.position_idx)
     if not held or (held > 0) == order.buy:
-        raise verdicts.NO_POSITION
+        raise verdicts.no_position()
     order.qty = abs(held) if not order.qty else min(order.qty, abs(held))
 
 

@@ -97,14 +97,14 @@ def amended(given: Parameters, order: Order) -> Order:
         texts=_attached(given, order.texts),
     )
     if wanted == order:
-        raise verdicts.UNCHANGED
+        raise verdicts.unchanged()
     return wanted
 
 
 def check(order: Order, quote: Quote) -> None:
     """Raise Refused if the order breaks a rule of its symbol."""
     rules, category, market = Rules.of(order.listing), order.listing.category, order.kind == "Market"
-    price = quote.last if market else order.price
+    price = quote.at_market(buy=order.buy) if market else order.price
     if not market:
         if not rules.tick <= order.price <= rules.max_price:
             raise verdicts.PRICE.refused(category)
@@ -113,12 +113,12 @@ def check(order: Order, quote: Quote) -> None:
     qty = order.qty
     if order.by_value:
         qty = (qty / price / rules.step).to_integral_value(ROUND_FLOOR) * rules.step
-    elif qty % rules.step:
+    if qty > (rules.max_market_qty if market else rules.max_qty):  # first: it may be too much to be divided
+        raise verdicts.QTY_MOST.refused(category)
+    if qty % rules.step:
         raise (verdicts.QTY_ZERO if qty < rules.step else verdicts.QTY_STEP).refused(category)
     if qty < rules.min_qty:
         raise (verdicts.VALUE if order.by_value else verdicts.QTY_ZERO).refused(category)
-    if qty > (rules.max_market_qty if market else rules.max_qty):
-        raise verdicts.QTY_MOST.refused(category)
     if not order.reduce_only and worth(order.listing, qty, price) < rules.min_value:
         raise verdicts.VALUE.refused(category)
     highest, lowest = quote.limits()

@@ -172,6 +172,11 @@ class Quote:
             return None
         return Decimal(found[0]).scaleb(-scale.price_digits), Decimal(found[1]).scaleb(-scale.size_digits)
 
+    def at_market(self, *, buy: bool) -> Decimal:
+        """What a market order trades at: the best price of the other side, or the last one when nobody is there."""
+        best = self.best(bid=not buy)
+        return self.last if best is None else best[0]
+
     def price(self, price: Decimal) -> str:
         """A price as the category writes it, rounded to the tick's digits."""
         scale = self.touch.scale

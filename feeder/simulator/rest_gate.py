@@ -128,6 +128,6 @@ def _json_object(request: web.Request, body: bytes) -> dict[str, Any]:
     try:
         if request.content_type == "application/json":
             return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     raise Refused(PARAMETER_ERROR, "params error: the body is no JSON object")

@@ -51,6 +51,18 @@ UNKNOWN = Verdict(110001, "order not exists or too late to cancel", 170213, "Ord
 FILLED = Verdict(110008, "The order has been completed or cancelled.", 170139, "Order has been filled.")
 CANCELLED = Verdict(110010, "The order has been cancelled.", 170142, "Order has been canceled.")
 
-NO_POSITION = Refused(110017, "current position is zero, cannot fix reduce-only order qty")
-WRONG_MODE = Refused(PARAMETER_ERROR, "position idx not match position mode")
-UNCHANGED = Refused(PARAMETER_ERROR, "The order remains unchanged as the parameters entered match the existing ones.")
+
+def no_position() -> Refused:
+    """The refusal of a reduce-only order that has nothing to reduce."""
+    return Refused(110017, "current position is zero, cannot fix reduce-only order qty")
+
+
+def wrong_mode() -> Refused:
+    """The refusal of a positionIdx that the symbol has not in its position mode."""
+    return Refused(PARAMETER_ERROR, "position idx not match position mode")
+
+
+def unchanged() -> Refused:
+    """The refusal of an amendment that asks for nothing new."""
+    text = "The order remains unchanged as the parameters entered match the existing ones."
+    return Refused(PARAMETER_ERROR, text)

@@ -270,6 +270,7 @@ async def test_a_fault_on_request_is_done_at_once_and_told(http: aiohttp.ClientS
     ("body", "told"),
     [
         ("{", "not JSON"),
+        (b'{"fault": "\xff"}', "not JSON"),
         pytest.param("[" * 5000, "not JSON", id="deep"),
         ("[]", "no mapping"),
         ('{"fault":"gap","category":"linear"}', "`symbol`"),
@@ -278,7 +279,7 @@ async def test_a_fault_on_request_is_done_at_once_and_told(http: aiohttp.ClientS
     ],
 )
 async def test_a_bad_request_for_a_fault_does_nothing_and_says_why(
-    http: aiohttp.ClientSession, body: str, told: str
+    http: aiohttp.ClientSession, body: str | bytes, told: str
 ) -> None:
     async with Simulator(MARKET) as simulator:
         async with http.post(f"{simulator.rest_url}/simulator/faults", data=body) as reply:

@@ -7,13 +7,15 @@ import pytest
 
 from feeder.clock import ManualClock
 from feeder.simulator.account import FIRST_BALANCES, Account, Position
+from feeder.simulator.decimals import Scale
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.ledger import Ledger
+from feeder.simulator.messages import Trade
 from feeder.simulator.orders import CANCELLED, DEACTIVATED, FILLED, NEW, UNTRIGGERED, Order
 from feeder.simulator.quotes import Quotes
 from feeder.simulator.rest_reply import Refused
 from feeder.simulator.seeded import SeededSource
-from feeder.simulator.universe import listings, universe
+from feeder.simulator.universe import listings, new_listing, universe
 
 BID, ASK = Decimal("78699.9"), Decimal("78700")  # of linear BTCUSDT, which nobody follows here
 SPOT_ASK = Decimal(78715)
@@ -325,3 +327,41 @@ def test_an_order_is_not_for_more_than_the_leverage_allows(desk: Desk) -> None:
     # What only closes needs no margin.
     desk.place(orderType="Market", qty="13", side="Sell")
     assert desk.position().size == 0
+
+
+def test_an_order_of_more_than_anything_is_too_much(desk: Desk) -> None:
+    for kind in ("Market", "Limit"):
+        assert desk.refusal(orderType=kind, side="Sell", qty="9" * 32) == 10001
+        assert desk.refusal(category="spot", orderType=kind, side="Sell", price="80000", qty="9" * 32) == 170135
+    assert desk.refusal(category="spot", orderType="Market", qty="9" * 32) == 170135, "by value"
+
+
+def test_a_spot_order_by_value_that_buys_no_step_at_the_best_ask_is_refused(desk: Desk) -> None:
+    desk.exchange.enlist(new_listing("spot", "BIGUSDT", "1", "1", "100"))
+    tape = desk.exchange.source.tape("spot", "BIGUSDT")
+    assert tape is not None
+    tape.add(Trade("BIGUSDT", Scale(0, 0, False), False, 98, 1, "t1", "MinusTick", 1, desk.ledger.now_ms()))
+    given = {"category": "spot", "symbol": "BIGUSDT", "orderType": "Market"}
+    assert desk.refusal(**given, qty="99") == 170140, "it is 100, though the last trade was at 98"
+    assert desk.place(**given, qty="100").filled == 1
+
+
+def test_what_only_closes_is_taken_from_an_account_with_nothing_left(desk: Desk) -> None:
+    desk.place(orderType="Market", qty="10")
+    desk.account.pay("USDT", -desk.account.available("USDT") - 1)
+    assert desk.refusal(orderType="Market", qty="0.01") == 110007
+    resting = desk.place(side="Sell", price="80000", qty="1", reduceOnly=True)
+    desk.amend(resting, price="79000")
+    desk.place(orderType="Market", side="Sell", qty="10")
+    assert desk.position().size == 0
+
+
+def test_a_refusal_keeps_nothing_of_those_before(desk: Desk) -> None:
+    order = desk.place()
+    refusals: list[Refused] = []
+    for refused in (lambda: desk.place(reduceOnly=True), lambda: desk.place(positionIdx=1), lambda: desk.amend(order)):
+        for _ in range(2):
+            with pytest.raises(Refused) as caught:
+                refused()
+            refusals.append(caught.value)
+    assert len({id(refusal) for refusal in refusals}) == 6, "one raised again would keep every frame it passed"

@@ -153,7 +153,20 @@ async def test_a_refusal_comes_in_the_venues_envelope(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["{", "[]", "5", "null", '"text"', "{'a': 1}", '{"a": NaN}', "[" * 100_000, '{"a":' * 5000, "\ud83d", "a=1&b=2"],
+    [
+        "{",
+        "[]",
+        "5",
+        "null",
+        '"text"',
+        "{'a': 1}",
+        '{"a": NaN}',
+        "[" * 100_000,
+        '{"a":' * 5000,
+        "\ud83d",
+        '{"a": "\ud83d"}',
+        "a=1&b=2",
+    ],
 )
 async def test_a_body_that_is_no_json_object_is_a_wrong_parameter(scene: Scene, body: str) -> None:
     data = body.encode("utf-8", "surrogatepass")
