@@ -46,18 +46,20 @@ _REMEDIES = {  # of each key, for whoever gave it a value that it cannot have
     "base_url": "write https://host, without user, password and path",
     "recv_window": "use 1 to 60000, in milliseconds",
 }
+_SWITCHES = ("BYBIT_TESTNET", "BYBIT_DEMO")  # what other programs call it
 _ENVIRONMENTS = ("mainnet", "testnet", "demo")
 _LONGEST_RECV_WINDOW = 60_000
 _LARGEST_FILE = 1 << 16  # bytes; an RSA key of 4096 bits takes 3.3 kB
 _WORD = re.compile("[!-~]+")
 _ADDRESS = re.compile(r"https?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?")
+_PATH = re.compile("(?!-----)(?=.*[/.])[^\0-\x1f]{1,255}")  # what is surely one, and neither secret nor private key
 _SHOWN = re.compile("[A-Za-z_-]{1,30}")  # a key that is mistyped, and no secret that slipped out of its place
 
 _Given = dict[str, tuple[str, object]]
 """By key: what the value is called where it stands (the key or its variable), and the value."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a client is made of. `load` checks it. Without key and secret: the public endpoints. `recv_window`: ms."""
 
     api_key: str | None = None
@@ -178,7 +180,8 @@ def _secret(given: _Given, credentials: str | None) -> Secret | None:
 def _check_other_variables(environ: Mapping[str, str]) -> None:
     """Nobody who mistyped BYBIT_ENVIRONMENT=testnet wants to trade on mainnet."""
     for name in sorted(environ):
-        if name.startswith("BYBIT_ENV") or get_close_matches(name, ["BYBIT_ENVIRONMENT"], cutoff=0.85):
+        close = name in _SWITCHES or name.startswith("BYBIT_ENV")
+        if close or get_close_matches(name, ["BYBIT_ENVIRONMENT"], cutoff=0.85):
             raise ConfigError(ascii(name)[1:-1], "no such variable", "did you mean BYBIT_ENVIRONMENT?")
 
 
@@ -193,17 +196,21 @@ class _File(NamedTuple):
 
 def _read(path: Path, name: str, remedy: str) -> _File:
     """A whole file. Raises ConfigError, of what is called `name`."""
+    problem = ""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        problem = f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or 'no such path'}"
-        raise ConfigError(name, problem, remedy) from error
+        problem = getattr(error, "strerror", None) or "no such path"
+    if problem:
+        # Raised here, so that no error is chained to it that shows the path: that may be the secret itself.
+        shown = repr(str(path)) if _PATH.fullmatch(str(path)) else f"a path of {len(str(path))} characters"
+        raise ConfigError(name, f"{shown} cannot be read: {problem}", remedy)
     if len(content) > _LARGEST_FILE:
         raise ConfigError(name, f"{str(path)!r} is larger than {_LARGEST_FILE} bytes", remedy)
     # Undecodable bytes become what no key and no secret may have. An error of the decoding would hold the whole file.
-    return _File(path, content.decode("utf-8", "replace"), mode)
+    return _File(path, content.decode("utf-8-sig", "replace"), mode)
 
 
 def _check_private(file: _File, name: str, credentials: str | None) -> None:

@@ -273,6 +273,8 @@ def test_a_file_with_a_secret_that_others_may_read_is_refused(file: Path, tmp_pa
         ({"BYBIT_ENVIRONMENT": "Testnet"}, "BYBIT_ENVIRONMENT", "use mainnet, testnet or demo"),
         ({"BYBIT_ENVIROMENT": "testnet"}, "BYBIT_ENVIROMENT", "no such variable; did you mean BYBIT_ENVIRONMENT?"),
         ({"BYBIT_ENV": "testnet"}, "BYBIT_ENV", "did you mean BYBIT_ENVIRONMENT?"),
+        ({"BYBIT_TESTNET": "1"}, "BYBIT_TESTNET", "no such variable; did you mean BYBIT_ENVIRONMENT?"),
+        ({"BYBIT_DEMO": "true"}, "BYBIT_DEMO", "no such variable; did you mean BYBIT_ENVIRONMENT?"),
     ],
 )
 def test_a_mistake_in_the_environment_is_named_by_its_variable(environ: dict[str, str], path: str, told: str) -> None:
@@ -300,6 +302,26 @@ def test_a_secret_file_that_holds_no_secret_is_refused(tmp_path: Path, content: 
     error = refused(environ={**KEY, "BYBIT_API_SECRET_FILE": str(own)})
     assert error.path == "BYBIT_API_SECRET_FILE"
     assert told in str(error)
+
+
+@pytest.mark.parametrize(
+    "secret", [API_SECRET, "private", f"{API_SECRET}/x.y" + "z" * 300], ids=["secret", "private key", "long"]
+)
+def test_a_secret_that_stands_where_its_file_should_be_named_is_not_shown(file: Path, secret: str) -> None:
+    text = rsa_keys()[0] if secret == "private" else secret
+    error = refused(environ={**KEY, "BYBIT_API_SECRET_FILE": text})
+    assert error.path == "BYBIT_API_SECRET_FILE"
+    assert f"a path of {len(text)} characters cannot be read: " in str(error)
+    secret_file(file, f"api_key: x\napi_secret_file: {json.dumps(text)}\n")
+    assert f"a path of {len(text)} characters cannot be read: " in str(refused(file))
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    own = secret_file(tmp_path / "secret", f"\ufeff{API_SECRET}\r\n")
+    document = {"api_key": API_KEY, "api_secret_file": str(own)}
+    for name in ("bybit.json", "bybit.yaml"):
+        file = secret_file(tmp_path / name, f"\ufeff{json.dumps(document)}")
+        assert Settings.load(file, {}).api_secret == Secret(API_SECRET)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
