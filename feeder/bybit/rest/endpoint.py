@@ -32,6 +32,12 @@ class Envelope(msgspec.Struct, Generic[Result]):
     time: Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)] = 0
 
 
+class _PlainEnvelope(Envelope[Any]):
+    """Of a result without a Struct, which the venue leaves out where there is none to tell (mmp-modify, for one)."""
+
+    result: Any = None
+
+
 class Endpoint(Generic[Result]):
     """Method and path, and how a request to it is built, limited and repeated.
 
@@ -82,7 +88,7 @@ class Endpoint(Generic[Result]):
         self.result = result
         self.empty_is_none = result is not Any if empty_is_none is None else empty_is_none
         # Not strict: the venue writes times, counts and flags as text, and in places the same one as a number.
-        reply: Any = Envelope[result]  # type: ignore[valid-type]  # known at run time only
+        reply: Any = _PlainEnvelope if result is Any else Envelope[result]  # type: ignore[valid-type]  # only now known
         self.decode: Callable[[bytes], Envelope[Result]] = msgspec.json.Decoder(reply, strict=False).decode
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from feeder.bybit.rest.endpoint import Endpoint, Limit, get, post
@@ -79,6 +80,19 @@ def test_nothing_that_moves_money_or_trades_is_repeated():
 
 def test_a_post_without_a_key_only_asks():
     assert [repr(row) for row in ROWS if row.method == "POST" and not row.signed] == ["POST /v5/grid/validate-input"]
+
+
+@pytest.mark.parametrize("path", ["/v5/account/mmp-modify", "/v5/broker/award/distribute-award"])
+def test_a_reply_without_a_result_is_a_reply_where_the_venue_documents_none(path: str):
+    reply = find("POST", path).decode(b'{"retCode": 0, "retMsg": "success"}')
+    assert (reply.code, reply.message, reply.result, reply.time) == (0, "success", None, 0)
+
+
+def test_a_typed_endpoint_needs_its_result():
+    for row in TYPED:
+        if row.result is not Any:
+            with pytest.raises(msgspec.ValidationError, match="result"):
+                row.decode(b'{"retCode": 0, "retMsg": "success"}')
 
 
 def test_results_without_a_type_are_plain_python():
