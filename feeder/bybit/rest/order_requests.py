@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from feeder.errors import ParameterError
+
+from .endpoint import Endpoint
 from .sender import Number
 from .words import (
     MarketUnit,
@@ -86,6 +89,16 @@ class CancelRequest(msgspec.Struct, rename="camel", omit_defaults=True):
     order_link_id: str | None = None
 
 
-def written(requests: Sequence[OrderRequest | AmendRequest | CancelRequest]) -> list[dict[str, Any]]:
-    """The entries as parameters: with the venue's names, what was not given left out, amounts as they were given."""
+def written(
+    endpoint: Endpoint[Any], requests: Sequence[OrderRequest | AmendRequest | CancelRequest]
+) -> list[dict[str, Any]]:
+    """The entries as parameters: with the venue's names, what was not given left out, amounts as they were given.
+
+    Raises ParameterError for none at all, and for one that names no order where the endpoint needs it.
+    """
+    if not requests:
+        raise ParameterError(repr(endpoint), "request", "is empty; give at least one order")
+    for number, request in enumerate(requests, 1):
+        if isinstance(request, AmendRequest | CancelRequest) and not (request.order_id or request.order_link_id):
+            raise ParameterError(repr(endpoint), "orderId or orderLinkId", f"is required, in order {number} as well")
     return [msgspec.to_builtins(request, builtin_types=(Decimal,)) for request in requests]

@@ -247,15 +247,15 @@ class OrderCalls(OrderQueries):
 
         The reply is a success whatever becomes of them: `batch_outcome(reply)` tells which orders were taken.
         """
-        return await self.send(PLACE_ORDERS, {"category": category, "request": written(orders)})
+        return await self.send(PLACE_ORDERS, {"category": category, "request": written(PLACE_ORDERS, orders)})
 
     async def amend_orders(self, category: Category, orders: Sequence[AmendRequest]) -> Reply[Page[BatchOrder]]:
         """Change 1 to 20 orders, of spot 10; limits and outcome as of `place_orders`. Source: order/batch-amend."""
-        return await self.send(AMEND_ORDERS, {"category": category, "request": written(orders)})
+        return await self.send(AMEND_ORDERS, {"category": category, "request": written(AMEND_ORDERS, orders)})
 
     async def cancel_orders(self, category: Category, orders: Sequence[CancelRequest]) -> Reply[Page[BatchOrder]]:
         """Cancel 1 to 20 orders, of spot 10; limits and outcome as of `place_orders`. Source: order/batch-cancel."""
-        return await self.send(CANCEL_ORDERS, {"category": category, "request": written(orders)})
+        return await self.send(CANCEL_ORDERS, {"category": category, "request": written(CANCEL_ORDERS, orders)})
 
     async def set_disconnect_cancel_all(self, time_window: int, *, product: DcpProduct | None = None) -> Reply[Any]:
         """How long, 3 to 300 s, the private stream may be gone before the venue cancels all orders. 5 requests/s.

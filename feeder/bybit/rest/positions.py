@@ -122,8 +122,8 @@ class PositionCalls(Sender):
     ) -> Reply[Any]:
         """One-way mode (0) or hedge mode (3) for a `symbol`, or for all that settle in `coin`. 10/s.
 
-        Symbols with a position or an open order stay as they are. The result is empty. Source:
-        position/position-mode.
+        Of those of `coin`, symbols with a position or an open order stay as they are; a `symbol` with one is refused.
+        The result is empty. Source: position/position-mode.
         """
         parameters = {"category": category, "mode": mode, "symbol": symbol, "coin": coin}
         return await self.send(SWITCH_POSITION_MODE, parameters)

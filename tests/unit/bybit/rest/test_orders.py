@@ -188,6 +188,25 @@ async def test_a_batch_goes_out_with_the_venue_s_names_and_each_order_has_an_id_
     assert endpoints == [typed.PLACE_ORDERS, typed.AMEND_ORDERS, typed.CANCEL_ORDERS]
 
 
+@pytest.mark.parametrize(
+    ("send", "parameter"),
+    [
+        (lambda venue: venue.place_orders("linear", []), "request"),
+        (lambda venue: venue.amend_orders("linear", []), "request"),
+        (lambda venue: venue.cancel_orders("linear", ()), "request"),
+        (lambda venue: venue.cancel_orders("linear", [CancelRequest("SOLUSDT")]), "orderId or orderLinkId"),
+        (lambda venue: venue.amend_orders("linear", [AmendRequest("SOLUSDT", price="1")]), "orderId or orderLinkId"),
+    ],
+)
+async def test_a_batch_without_orders_or_with_one_that_names_none_is_not_sent(
+    send: Callable[[Recorder], Awaitable[Any]], parameter: str
+) -> None:
+    venue = Recorder("place-orders")
+    with pytest.raises(ParameterError, match="/v5/order/") as caught:
+        await send(venue)
+    assert (caught.value.parameter, venue.sent) == (parameter, [])
+
+
 async def test_each_order_of_a_batch_is_paired_with_the_venue_s_verdict() -> None:
     taken, refused = batch_outcome(await Recorder("place-orders").place_orders("spot", BATCH))
     assert taken.accepted
