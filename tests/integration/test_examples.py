@@ -1,15 +1,20 @@
 """The examples run as they stand, against the simulator; what they print is true, and no secret is in it."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import re
 import sys
 import urllib.request
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from feeder.errors import RestError
 from tests.helpers.processes import Addresses, simulator
 from tests.helpers.secrets import API_KEY, API_SECRET
 
@@ -31,7 +36,7 @@ PRINTED = {
     "rest_orders": (r"placed [\d.]+ at [\d.]+", r"amended to [\d.]+ New", r"in the end Cancelled"),
     "rest_errors": (
         r"a ticker: done",
-        r"no such symbol: refused with 10001",
+        r"no such symbol: refused with 10001, not again",
         r"a float: correct qty: .*float",
         r"a parameter forgotten: correct symbol: .*required",
         r"no such endpoint: UnknownEndpointError, not again",
@@ -98,6 +103,40 @@ async def test_an_order_whose_answer_is_lost_is_found_and_cancelled_by_the_examp
     assert (code, errors) == (0, "")
     assert "no answer came, but the order is there" in output
     assert "in the end Cancelled" in output
+
+
+class Silent:
+    """A venue that never says what became of an order, and has it after so many questions."""
+
+    def __init__(self, answers: list[list[str]]) -> None:
+        self.answers = answers
+        self.asked = 0
+
+    async def place_order(self, *_: Any, order_link_id: str, **__: Any) -> None:
+        raise RestError("no answer", unknown_outcome=True)
+
+    async def open_orders(self, *_: Any, order_link_id: str, **__: Any) -> Any:
+        self.asked += 1
+        return SimpleNamespace(result=SimpleNamespace(entries=self.answers.pop(0) if self.answers else []))
+
+
+async def test_the_example_that_orders_asks_for_one_on_its_way_until_it_cannot_come_any_more(monkeypatch, capsys):
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    spec = importlib.util.spec_from_file_location("rest_orders", EXAMPLES / "rest_orders.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    monkeypatch.setattr(example.asyncio, "sleep", sleep)
+    venue = Silent([[], [], ["the order"]])
+    await example.place(venue, "mine", Decimal(1))
+    assert (venue.asked, waited) == (3, [1, 1])
+    assert "the order is there" in capsys.readouterr().out
+    with pytest.raises(RestError, match="no answer"):
+        await example.place(Silent([]), "mine", Decimal(1))
+    assert sum(waited[2:]) * 1000 > 5000, "recv_window, after which the venue refuses it"
 
 
 async def test_the_example_that_orders_leaves_the_real_exchange_alone():

@@ -11,6 +11,13 @@ from collections.abc import Awaitable
 from feeder.bybit import AuthError, BybitClient, ParameterError, RefusedError, RestError, SessionPool
 
 
+def then(error: RestError) -> str:
+    """What to do after an error. The client has already repeated what may be repeated."""
+    if error.unknown_outcome:  # of an order, transfer or the like: perhaps it was carried out. Never just send it again
+        return f"unknown: ask by orderLinkId {error.order_link_id}" if error.order_link_id else "unknown: ask"
+    return "try later" if error.retriable else "not again"
+
+
 async def attempt(what: str, call: Awaitable[object]) -> None:
     """Await a call and print how it ends. The particular errors come before the general ones."""
     try:
@@ -20,10 +27,9 @@ async def attempt(what: str, call: Awaitable[object]) -> None:
     except AuthError as error:  # key, signature, permission, address: asking again does not help
         print(f"{what}: see to the key: {error}")
     except RefusedError as error:  # every other retCode; OrderError, RateLimitedError and more are kinds of it
-        print(f"{what}: refused with {error.ret_code}: {error}")
+        print(f"{what}: refused with {error.ret_code}, {then(error)}: {error}")
     except RestError as error:  # no connection, time-out, HTML, HTTP status, closed pool, rate limit
-        # The client has already repeated what may be: `retriable` is for whoever wants to go on all the same.
-        print(f"{what}: {type(error).__name__}, {'try later' if error.retriable else 'not again'}: {error}")
+        print(f"{what}: {type(error).__name__}, {then(error)}: {error}")
     else:
         print(f"{what}: done")
 

@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 from decimal import Decimal
+from uuid import uuid4
 
 import msgspec
 
@@ -19,32 +20,37 @@ from feeder.bybit import BybitClient, OrderNotFoundError, RestError, Settings, c
 SYMBOL = "BTCUSDT"
 TICK = Decimal("0.1")  # of its price, as client.instruments() tells
 QTY = Decimal("0.001")
+QUESTIONS = 7  # a second apart
 
 
-async def place(client: BybitClient, price: Decimal) -> str:
-    """Place the order and return its orderLinkId, whether the answer came or not."""
+async def place(client: BybitClient, link_id: str, price: Decimal) -> None:
+    """Place the order: when this returns the venue has it, whether its answer came or not."""
     try:
-        order = await client.place_order("linear", SYMBOL, "Buy", "Limit", QTY, price=price, time_in_force="PostOnly")
+        await client.place_order(
+            "linear", SYMBOL, "Buy", "Limit", QTY, price=price, time_in_force="PostOnly", order_link_id=link_id
+        )
     except RestError as error:
-        if not error.unknown_outcome or error.order_link_id is None:
+        if not error.unknown_outcome:
             raise
-        # It may stand in the book or not; the client never sends it twice. Ask by the id that it went out with.
-        found = await client.open_orders("linear", symbol=SYMBOL, order_link_id=error.order_link_id)
-        if not found.result.entries:
-            raise
-        print("no answer came, but the order is there")
-        return error.order_link_id
-    assert order.result.order_link_id  # its own, as we gave none
-    return order.result.order_link_id
+        # It is in the book, on its way there, or lost; the client never sends it twice. So ask by its id. The venue
+        # takes no request that is older than recv_window (5 s): by then it is there, or never will be.
+        for _ in range(QUESTIONS):
+            found = await client.open_orders("linear", symbol=SYMBOL, order_link_id=link_id)
+            if found.result.entries:
+                print("no answer came, but the order is there")
+                return
+            await asyncio.sleep(1)
+        raise
 
 
 async def show(client: BybitClient) -> None:
     """Place, amend, cancel."""
     book = await client.order_book("linear", SYMBOL, limit=1)
     price = book.result.bids[0].price * Decimal("0.9") // TICK * TICK  # too low to trade, and on the grid
-    link_id = await place(client, price)
-    print("placed", QTY, "at", price)
+    link_id = f"example-{uuid4().hex[:24]}"  # of our own, so that we know it even if we are stopped meanwhile
     try:
+        await place(client, link_id, price)
+        print("placed", QTY, "at", price)
         await client.amend_order("linear", SYMBOL, order_link_id=link_id, price=price - TICK)
         amended = (await client.open_orders("linear", symbol=SYMBOL, order_link_id=link_id)).result.entries[0]
         print("amended to", amended.price, amended.order_status)
@@ -52,7 +58,7 @@ async def show(client: BybitClient) -> None:
         try:
             await client.cancel_order("linear", SYMBOL, order_link_id=link_id)
         except OrderNotFoundError:
-            print("it was filled or cancelled already")
+            print("nothing to cancel: it was filled, cancelled, or never there")
     done = await client.order_history("linear", symbol=SYMBOL, order_link_id=link_id)
     print("in the end", done.result.entries[0].order_status)
 
