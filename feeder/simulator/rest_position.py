@@ -86,7 +86,7 @@ class PositionEndpoints:
         return Answer({})
 
     def _switch_mode(self, call: Caller) -> Answer:
-        """Of a symbol, or of all that settle in a coin."""
+        """Of a symbol, or of all that settle in a coin; of these, symbols in use stay as they are."""
         given, account = call.parameters, self._account(call)
         category = read.category(given, FUTURES).name
         mode = read.whole(given, "mode", None, 0, 3)
@@ -102,10 +102,13 @@ class PositionEndpoints:
         changed = {key for key in keys if (key in account.hedged) != (mode == _HEDGE)}
         if not changed:
             raise Refused(110025, "Position mode is not modified")
-        if any(position.size for key, position in account.positions.items() if key[:2] in changed):
+        held = {key[:2] for key, position in account.positions.items() if position.size}
+        ordered = {(order.listing.category, order.listing.symbol) for order in account.open_orders()}
+        if symbol and changed & held:
             raise Refused(110024, "You have an existing position, so the position mode cannot be switched.")
-        if any((order.listing.category, order.listing.symbol) in changed for order in account.open_orders()):
+        if symbol and changed & ordered:
             raise Refused(110028, "You have existing open orders, so the position mode cannot be switched.")
+        changed -= held | ordered
         account.hedged = account.hedged | changed if mode == _HEDGE else account.hedged - changed
         return Answer({})
 
@@ -114,8 +117,10 @@ class PositionEndpoints:
         given, account = call.parameters, self._account(call)
         category = read.category(given, FUTURES).name
         quote = self._quote(given)
-        mode = read.choice(given, "tpslMode", _TPSL_MODES, "Full")
-        idx = read.whole(given, "positionIdx", 0, 0, 2)
+        mode = read.choice(given, "tpslMode", _TPSL_MODES)
+        idx = read.whole(given, "positionIdx", None, 0, 2)
+        if not mode or idx is None:
+            raise read.required("positionIdx" if mode else "tpslMode")
         position = account.positions.get((category, quote.listing.symbol, idx))
         if position is None or not position.size:
             raise Refused(PARAMETER_ERROR, "can not set tp/sl/ts for zero position")

@@ -1,6 +1,6 @@
 """The endpoints of orders: /v5/order and /v5/execution. Source: Bybit v5, the page of each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from feeder.simulator import rest_parameters as read
@@ -161,11 +161,13 @@ class TradeEndpoints:
         given = call.parameters
         matches = _matching(given, category)
         order_filter = read.choice(given, "orderFilter", _ORDER_FILTERS)
-        return [
-            order
-            for order in reversed(self._account(call).orders.values())
-            if matches(order) and (not order_filter or order.is_of(order_filter))
-        ]
+        account = self._account(call)
+        order_id, link_id = read.text(given, "orderId"), read.text(given, "orderLinkId")
+        orders: Iterable[Order] = reversed(account.orders.values())
+        if order_id or link_id:  # however many there are
+            named = account.orders.get(order_id) if order_id else account.links.get(link_id)
+            orders = [] if named is None else [named]
+        return [order for order in orders if matches(order) and (not order_filter or order.is_of(order_filter))]
 
     def _span(self, given: Parameters) -> tuple[int, int]:
         """startTime and endTime, at most seven days; the last seven without them."""

@@ -410,6 +410,10 @@ async def test_leverage_mode_and_stops_are_set_once(rest: Rest) -> None:
     stops = [stop, stop, stop | {"takeProfit": "10"}, stop | {"stopLoss": "60000"}, stop | {"takeProfit": "0"}]
     codes = [await rest.post("/v5/position/trading-stop", LINEAR | each) for each in stops]
     assert codes == [{}, 34040, 10001, {}, {}]
+    for missing in ("tpslMode", "positionIdx"):
+        incomplete = {name: value for name, value in (LINEAR | stop).items() if name != missing}
+        reply = await rest.reply("/v5/position/trading-stop", incomplete)
+        assert (reply["retCode"], missing in reply["retMsg"]) == (10001, True)
     (position,) = await rest.rows("/v5/position/list", **LINEAR)
     assert (position["takeProfit"], position["stopLoss"]) == ("", "60000.00")
 
@@ -421,13 +425,19 @@ async def test_leverage_mode_and_stops_are_set_once(rest: Rest) -> None:
         110025,
         10001,
     ]
+
+    async def sides(symbol: str) -> list[int]:
+        rows = await rest.rows("/v5/position/list", category="linear", symbol=symbol)
+        return [row["positionIdx"] for row in rows]
+
     assert await mode(3, symbol="ETHUSDT") == {}
-    assert [
-        row["positionIdx"] for row in await rest.rows("/v5/position/list", category="linear", symbol="ETHUSDT")
-    ] == [
-        1,
-        2,
-    ]
+    assert await sides("ETHUSDT") == [1, 2]
+    await rest.post("/v5/order/create", LIMIT | {"symbol": "SOLUSDT", "price": "150", "qty": "1"})
+    assert await mode(3, symbol="SOLUSDT") == 110028
+    assert await mode(3, coin="USDT") == {}, "all but those in use"
+    assert [await sides(symbol) for symbol in ("BTCUSDT", "SOLUSDT", "XRPUSDT")] == [[0], [0], [1, 2]]
+    assert await mode(0, coin="USDT") == {}
+    assert await sides("ETHUSDT") == [0]
 
 
 async def test_a_key_sees_its_own_account_only(http: aiohttp.ClientSession) -> None:
