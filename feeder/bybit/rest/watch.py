@@ -15,8 +15,9 @@ class Watch:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._until: dict[Task, float] = {}  # by the event loop's time, ascending
-        self._overdue: dict[Task, int] = {}  # cancelled from here; how often from elsewhere before
+        # When it is due, by the event loop's time, ascending; how often it had been cancelled before it began.
+        self._until: dict[Task, tuple[float, int]] = {}
+        self._overdue: dict[Task, int] = {}  # cancelled from here; how often before it began
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> Task:
@@ -25,7 +26,7 @@ class Watch:
         task = asyncio.current_task(loop)
         assert task is not None
         until = loop.time() + self.seconds
-        self._until[task] = until
+        self._until[task] = until, task.cancelling()
         if self._timer is None:
             self._timer = loop.call_at(until, self._on_time, loop)
         return task
@@ -50,10 +51,10 @@ class Watch:
     def _on_time(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
-        for task, until in list(self._until.items()):
+        for task, (until, before) in list(self._until.items()):
             if until > now:
                 self._timer = loop.call_at(until, self._on_time, loop)
                 return
             del self._until[task]
-            self._overdue[task] = task.cancelling()
+            self._overdue[task] = before
             task.cancel()

@@ -70,6 +70,25 @@ async def test_a_cancellation_from_elsewhere_at_the_same_time_is_one_as_well() -
         await task
 
 
+async def test_a_cancellation_from_elsewhere_just_before_is_one_as_well() -> None:
+    watch = Watch(3600.0)
+    loop = asyncio.get_running_loop()
+
+    def cancel_and_be_on_time() -> None:
+        task.cancel()  # as the caller's own time-out does, of the same length and begun a little before
+        loop.time = lambda: 1e12  # type: ignore[method-assign]
+        watch._on_time(loop)
+        del loop.time  # type: ignore[method-assign]
+
+    task = asyncio.create_task(watched(watch, forever))
+    await asyncio.sleep(0)
+    loop.call_soon(cancel_and_be_on_time)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelling() == 1
+    watch.close()
+
+
 async def test_a_task_that_was_to_be_cancelled_before_is_still_told_of_its_time() -> None:
     watch = Watch(0.0)
 
