@@ -24,6 +24,9 @@ _ORDERS = frozenset(["/v5/order/create", "/v5/order/create-batch", "/v5/spread/o
 _BATCHES = frozenset(["/v5/order/create-batch", "/v5/order/amend-batch", "/v5/order/cancel-batch"])
 _TRADING = ("/v5/market/", "/v5/order/", "/v5/position/", "/v5/execution/", "/v5/account/", "/v5/spread/")
 _DEEPEST = 5
+_LARGEST_AMOUNT = 10**50
+_SMALLEST_EXPONENT, _LARGEST_EXPONENT = -50, 50  # of ten; written out, 1E+999999999 would fill the memory
+_LARGEST_INTEGER = (1 << 63) - 1
 
 
 def checked(endpoint: Endpoint[Any], parameters: Mapping[str, object], random: Random) -> dict[str, Any]:
@@ -76,6 +79,13 @@ def orders_of(endpoint: Endpoint[Any], given: Mapping[str, Any]) -> int:
     return 1
 
 
+def order_link_ids(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The orderLinkId of each order that has one."""
+    request = given.get("request")
+    orders = request if isinstance(request, list) else [given]
+    return tuple(order["orderLinkId"] for order in orders if isinstance(order, dict) and order.get("orderLinkId"))
+
+
 def _orders(endpoint: Endpoint[Any], given: dict[str, Any]) -> list[dict[str, Any]]:
     if not endpoint.path.endswith("-batch"):
         return [given]
@@ -90,7 +100,7 @@ def _text(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> str
         raise ParameterError(repr(endpoint), name, f"must be text, not {_shown(value)}")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ParameterError(repr(endpoint), name, "has half a character (a lone surrogate), which cannot be sent")
-    return value
+    return value if type(value) is str else str.__str__(value)  # of an Enum its value, not its name
 
 
 def _order_link_id(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> str:
@@ -103,7 +113,9 @@ def _order_link_id(endpoint: Endpoint[Any], name: str, value: object, depth: int
 def _integer(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ParameterError(repr(endpoint), name, f"must be a whole number, not {_shown(value)}")
-    return value
+    if not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+        raise ParameterError(repr(endpoint), name, "is a number larger than the venue can read")
+    return value if type(value) is int else int(value)
 
 
 def _flag(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> bool:
@@ -114,14 +126,15 @@ def _flag(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> boo
 
 def _amount(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> str:
     if isinstance(value, Decimal):
-        if value.is_finite():
+        if value.is_finite() and _SMALLEST_EXPONENT <= value.adjusted() <= _LARGEST_EXPONENT:
             return format(value, "f")
     elif isinstance(value, str):
         # Empty text is what the venue takes for "none" in some places.
         if not value or _AMOUNT.fullmatch(value):
-            return value
+            return value if type(value) is str else str.__str__(value)
     elif isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        if -_LARGEST_AMOUNT < value < _LARGEST_AMOUNT:
+            return str(int(value))
     elif isinstance(value, float):
         raise _inexact(endpoint, name, value)
     raise ParameterError(repr(endpoint), name, f"must be a plain decimal number, not {_shown(value)}")
@@ -129,10 +142,12 @@ def _amount(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> s
 
 def _value(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> Any:
     """Any value that can be sent exactly."""
+    if not name.isascii() or (depth == 0 and not name.isidentifier()):
+        raise ParameterError(repr(endpoint), repr(name)[:40], "is no name of a parameter")
     if isinstance(value, str):
         return _text(endpoint, name, value, depth)
     if isinstance(value, int):
-        return value
+        return value if isinstance(value, bool) else _integer(endpoint, name, value, depth)
     if isinstance(value, Decimal):
         return _amount(endpoint, name, value, depth)
     if isinstance(value, float):
@@ -183,6 +198,8 @@ def _query_value(endpoint: Endpoint[Any], name: str, value: Any) -> str:
 
 def _shown(value: object) -> str:
     """A value in an error: short, and of texts and numbers alone."""
+    if isinstance(value, int) and not -_LARGEST_AMOUNT < value < _LARGEST_AMOUNT:
+        return "a number of very many digits"
     if isinstance(value, str | int | float | Decimal | bool | None):
         return f"{str(value)[:40]!r} ({type(value).__name__})"
     return f"a {type(value).__name__}"

@@ -1,13 +1,14 @@
 """What is wrong with a request is said before anything is sent, and what is sent is exact."""
 
 from decimal import Decimal
+from enum import Enum
 from random import Random
 from typing import Any
 
 import pytest
 
 from feeder.bybit.rest.endpoint import Endpoint, get, post
-from feeder.bybit.rest.parameters import body, checked, orders_of, query_string
+from feeder.bybit.rest.parameters import body, checked, order_link_ids, orders_of, query_string
 from feeder.errors import ParameterError
 
 ORDER = post("/v5/order/create", "category", "symbol", "side", "orderType", "qty")
@@ -70,6 +71,57 @@ def test_what_is_no_exact_number_is_no_amount(amount: object) -> None:
     assert "qty: " in problem(ORDER, **(WHOLE | {"qty": amount}))
 
 
+@pytest.mark.parametrize(
+    "amount",
+    [
+        Decimal("1E+999999999"),
+        Decimal("1E-999999999"),
+        Decimal("0E-999999999"),
+        pytest.param(10**5000, id="5000 digits"),
+        -(10**50),
+    ],
+)
+def test_an_amount_is_never_written_out_in_millions_of_digits(amount: object) -> None:
+    assert len(problem(ORDER, **(WHOLE | {"qty": amount}))) < 150
+
+
+def test_the_largest_and_smallest_amounts_are_written_out() -> None:
+    assert sent(ORDER, **(WHOLE | {"qty": Decimal("1E+50")}))["qty"] == "1" + "0" * 50
+    assert sent(ORDER, **(WHOLE | {"qty": Decimal("1E-50")}))["qty"] == "0." + "0" * 49 + "1"
+    assert sent(ORDER, **(WHOLE | {"qty": 1 - 10**50}))["qty"] == "-" + "9" * 50
+
+
+class Category(str, Enum):  # noqa: UP042 - as many write it still
+    LINEAR = "linear"
+
+
+class Price(str, Enum):  # noqa: UP042
+    LOW = "0.5"
+
+
+class Number(int, Enum):
+    SEVEN = 7
+
+
+def test_a_member_of_an_enum_is_sent_as_its_value() -> None:
+    given = sent(LISTING, category=Category.LINEAR, limit=Number.SEVEN, other=Category.LINEAR, more=Number.SEVEN)
+    assert query_string(LISTING, given) == "category=linear&limit=7&other=linear&more=7"
+    given = sent(ORDER, **(WHOLE | {"qty": Number.SEVEN, "price": Price.LOW, "reduceOnly": True, "new": False}))
+    assert (given["qty"], given["price"], given["reduceOnly"], given["new"]) == ("7", "0.5", True, False)
+    assert (type(given["price"]), type(given["category"])) == (str, str)
+
+
+@pytest.mark.parametrize("name", ["catégorie", "a HTTP/1.1\r\nX-Injected: 1", "a&b", "a=b", "", "\ud800", "x y"])
+def test_what_is_no_name_of_a_parameter_is_refused(name: str) -> None:
+    assert "is no name of a parameter" in problem(LISTING, category="linear", **{name: "x"})
+    assert "is no name of a parameter" in problem(post("/v5/user/x"), **{name: "x"})
+
+
+def test_a_name_within_a_body_may_be_any_that_can_be_written() -> None:
+    assert sent(post("/v5/x"), deep={"any name": 1})["deep"] == {"any name": 1}
+    assert "is no name of a parameter" in problem(post("/v5/x"), deep={"\ud800": 1})
+
+
 def test_a_float_is_refused_wherever_it_stands_and_the_remedy_named() -> None:
     assert "give a Decimal or text" in problem(ORDER, **(WHOLE | {"qty": 0.1}))
     assert "give a Decimal or text" in problem(LISTING, category="linear", whatever=1.5)
@@ -87,6 +139,10 @@ def test_a_float_is_refused_wherever_it_stands_and_the_remedy_named() -> None:
         ("reduceOnly", 1, "must be True or False"),
         ("orderLinkId", "x" * 37, "36 characters at most"),
         ("orderLinkId", "white space", "36 characters at most"),
+        ("positionIdx", 1 << 63, "larger than the venue can read"),
+        pytest.param("positionIdx", -(10**5000), "larger than the venue can read", id="5000 digits"),
+        ("anything", 1 << 63, "larger than the venue can read"),
+        pytest.param("symbol", 10**5000, "must be text, not a number of very many digits", id="5000 digits for text"),
         ("anything", object(), "not a object"),
         ("anything", {1, 2}, "not a set"),
     ],
@@ -144,3 +200,10 @@ def test_a_batch_takes_as_much_of_the_limit_as_it_has_orders_but_for_options() -
     assert orders_of(batch, {"category": "option", "request": [{}, {}, {}]}) == 1
     assert orders_of(batch, {"category": "spot", "request": []}) == 1
     assert orders_of(ORDER, WHOLE) == 1
+
+
+def test_the_orders_of_a_request_are_known_by_their_ids() -> None:
+    assert order_link_ids({"category": "linear", "orderLinkId": "a"}) == ("a",)
+    assert order_link_ids({"category": "linear", "orderId": "1"}) == ()
+    orders = [{"orderLinkId": "b"}, {"orderId": "1"}, "none", {"orderLinkId": ""}, {"orderLinkId": "c"}]
+    assert order_link_ids({"category": "linear", "request": orders}) == ("b", "c")
