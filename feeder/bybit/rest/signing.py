@@ -58,6 +58,7 @@ def _hmac(key: bytes) -> Sign:
 
 def _rsa(text: str) -> Sign | str:
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
         from cryptography.hazmat.primitives.hashes import SHA256
@@ -68,7 +69,7 @@ def _rsa(text: str) -> Sign | str:
         key: Any = load_pem_private_key(text.encode(), password=None)
     except TypeError:
         return "is an encrypted private key; give an unencrypted one"
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return "is no PEM private key that can be read; copy it again, with its first and last line"
     if not isinstance(key, RSAPrivateKey):
         return "is a private key, but not RSA, which is what Bybit takes"

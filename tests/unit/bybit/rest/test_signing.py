@@ -63,3 +63,10 @@ def test_keys_that_cannot_sign_are_refused_with_the_reason(rsa_key: rsa.RSAPriva
             signer(Secret(text))
         assert text[40:80] not in str(caught.value)
         assert caught.value.__context__ is None  # a parser's own words may quote the key
+
+
+def test_a_private_key_of_an_unknown_kind_is_refused_with_the_reason() -> None:
+    # PKCS #8: version 0, an algorithm 1.2.3.4.5 that nobody has, and four bytes.
+    unknown = base64.b64encode(bytes.fromhex("3011 020100 3006 0604 2a030405 0404 00000000")).decode()
+    with pytest.raises(ParameterError, match="is no PEM private key that can be read"):
+        signer(Secret(f"-----BEGIN PRIVATE KEY-----\n{unknown}\n-----END PRIVATE KEY-----\n"))
