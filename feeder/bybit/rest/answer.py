@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from multidict import istr
@@ -23,7 +23,8 @@ _NOTHING = re.compile(rb'""(?:(?<=[\[:,]"")|(?<=[\[:,] ""))(?=\s*[,}\]])')
 """An empty text as a value. Within a text it cannot be: its quotes have backslashes."""
 
 _HIDDEN = "***"
-_LARGEST_NUMBER = 1 << 62
+_LARGEST_LIMIT = 100_000  # requests; a hundred times what the venue allows anybody
+_LARGEST_TIME = 9_000_000_000_000  # ms
 _LIMIT, _LEFT, _RESET = istr("X-Bapi-Limit"), istr("X-Bapi-Limit-Status"), istr("X-Bapi-Limit-Reset-Timestamp")
 
 
@@ -41,7 +42,8 @@ class _P2pReply(msgspec.Struct):
     message: str | None = msgspec.field(name="ret_msg", default=None)
     result: Any = None
     extra: msgspec.Raw = msgspec.field(name="ext_info", default=msgspec.Raw(b"{}"))
-    time: float = msgspec.field(name="time_now", default=0.0)  # seconds, as text
+    # Seconds, as text.
+    time: Annotated[float, msgspec.Meta(ge=0, le=9e9)] = msgspec.field(name="time_now", default=0.0)
 
 
 _decode_verdict = msgspec.json.Decoder(_Verdict).decode
@@ -57,7 +59,7 @@ def rate_status(headers: Mapping[str, str]) -> RateStatus | None:
         requests, left, reset = int(limit), int(headers[_LEFT]), int(headers[_RESET])
     except (KeyError, ValueError):
         return None
-    sensible = 0 <= requests <= _LARGEST_NUMBER and 0 <= left <= _LARGEST_NUMBER and 0 <= reset <= _LARGEST_NUMBER
+    sensible = 0 <= requests <= _LARGEST_LIMIT and 0 <= left <= _LARGEST_LIMIT and 0 <= reset <= _LARGEST_TIME
     return RateStatus(requests, left, reset) if sensible else None
 
 

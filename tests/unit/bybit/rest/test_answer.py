@@ -146,6 +146,14 @@ def test_headers_that_make_no_sense_say_nothing(value: str) -> None:
         assert rate_status(good | {name: value}) is None
 
 
+@pytest.mark.parametrize("value", [100_001, 1 << 62, 9_000_000_000_001])
+def test_a_limit_or_time_of_another_world_says_nothing(value: int) -> None:
+    good = {"X-Bapi-Limit": "100000", "X-Bapi-Limit-Status": "100000", "X-Bapi-Limit-Reset-Timestamp": "9000000000000"}
+    assert rate_status(good) is not None
+    for name in good if value > 9_000_000_000_000 else list(good)[:2]:
+        assert rate_status(good | {name: str(value)}) is None
+
+
 @pytest.mark.parametrize(
     ("body", "what"),
     [
@@ -216,3 +224,9 @@ def test_p2p_has_a_reply_of_its_own() -> None:
     assert isinstance(error, AuthError)
     assert not error.unknown_outcome
     assert "not a reply" in str(failure(ROWS, answer(body)))
+
+
+@pytest.mark.parametrize("time", ["inf", "nan", "1e308", "-1"])
+def test_a_time_of_p2p_that_is_none_is_not_as_documented(time: str) -> None:
+    body = b'{"ret_code":0,"result":null,"time_now":"%s"}' % time.encode()
+    assert "not as documented" in str(failure(post("/v5/p2p/item/online"), answer(body)))
