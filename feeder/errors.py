@@ -89,10 +89,11 @@ class RestError(VenueError):
 
     `retry_after_seconds` is how long to leave the venue alone first, 0 for no more than one's own backoff.
     `unknown_outcome`: the request changes something and the venue may have carried it out; ask before it is sent again.
-    Of an order, `order_link_id` is what to ask by. `retriable` is then false.
+    Of an order, `order_link_id` is what to ask by, of a batch `order_link_ids`. `retriable` is then false.
     """
 
     order_link_id: str | None = None
+    order_link_ids: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -121,7 +122,10 @@ class UnknownEndpointError(RestError):
 
 
 class PoolError(RestError):
-    """A session pool that is closed, or that another event loop opened. Nothing was sent."""
+    """A session pool that is closed, or that another event loop opened.
+
+    Nothing was sent, unless it was closed while the request was under way: then see `unknown_outcome`.
+    """
 
 
 class BudgetError(RestError):

@@ -253,6 +253,34 @@ async def test_after_403_nothing_is_sent_by_anybody_on_the_pool(caplog):
         assert venue.seen("/v5/order/create") == []
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(b"no", "403 Forbidden", length=100),
+        endless(b" " * 65536, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100000000000\r\n\r\n"),
+    ],
+    ids=["cut short", "without an end"],
+)
+async def test_a_403_bars_whatever_becomes_of_its_body(answer, caplog):
+    async with hostile_venue(answer) as venue, client_of(venue, timeouts=HASTE) as (client, _):
+        for call in (tickers(client), place(client)):
+            error, _text = await failure(call, caplog)
+            assert isinstance(error, BarredError)
+            assert not error.unknown_outcome
+        assert len(venue.requests) == 1
+
+
+async def test_the_callers_own_timeout_ends_a_request_though_ours_is_over_at_the_same_time():
+    haste = Timeouts(answer=0.1)
+    async with hostile_venue(never) as venue, client_of(venue, timeouts=haste) as (client, _):
+        for _attempt in range(5):
+            before = len(venue.requests)
+            with pytest.raises((TimeoutError, ReplyTimeoutError)):
+                async with asyncio.timeout(0.1):
+                    await tickers(client)
+            assert len(venue.requests) == before + 1, "it is not asked again"
+
+
 async def test_a_server_that_never_answers_ends_in_a_timeout_of_unknown_outcome_for_an_order(caplog):
     async with hostile_venue(never) as venue, client_of(venue, timeouts=HASTE) as (client, _):
         error, _ = await failure(place(client), caplog)
@@ -360,6 +388,21 @@ async def test_a_closed_pool_sends_nothing_and_one_closed_meanwhile_ends_what_is
         assert len(venue.requests) == sent
 
 
+async def test_who_waits_for_a_connection_when_the_pool_is_closed_is_told_and_not_cancelled(caplog):
+    async with hostile_venue(never) as venue, client_of(venue, max_connections=1) as (client, pool):
+        calls = [asyncio.create_task(tickers(client)) for _ in range(3)]
+        cancelled = asyncio.create_task(tickers(client))
+        await until(lambda: len(venue.requests) == 1 and pool.counters.requests == 4, 5, "the request at the venue")
+        cancelled.cancel()
+        await pool.aclose()
+        for call in calls:
+            error, text = await failure(asyncio.wait_for(call, 5), caplog)
+            assert isinstance(error, PoolError)
+            assert "closed meanwhile" in text
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+
+
 def test_a_pool_of_another_event_loop_is_refused_and_a_new_one_works(caplog):
     async def first() -> SessionPool:
         async with hostile_venue(reply(TICKERS)) as venue:
@@ -405,6 +448,16 @@ async def test_a_pool_is_refused_to_another_threads_loop_and_goes_on_in_its_own(
         with pytest.raises(PoolError, match="event loop"):
             await asyncio.to_thread(asyncio.run, tickers(client))
         await tickers(client)
+
+
+async def test_another_threads_loop_does_not_wait_for_the_clock_of_ours(caplog):
+    async with hostile_venue(reply(PLACED), time=never) as venue, client_of(venue) as (client, _):
+        first = asyncio.create_task(place(client))
+        await until(lambda: bool(venue.seen(TIME)), 5, "the question for the time")
+        with pytest.raises(PoolError, match="event loop"):
+            await asyncio.wait_for(asyncio.to_thread(asyncio.run, asyncio.wait_for(place(client), 3)), 5)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_a_client_with_a_session_of_its_own_opens_another_after_it_was_closed():

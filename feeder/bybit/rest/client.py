@@ -1,14 +1,17 @@
 """The client: a thin object over a session pool. What costs (connections, limits, the venue's clock) is the pool's."""
 
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 from multidict import CIMultiDict, istr
+from yarl import URL
 
 from feeder.bybit.pacing import backoff_delay
 from feeder.bybit.venue_time import TimeSample
-from feeder.errors import ClockError, ParameterError, RateLimitedError, RefusedError, RestError
+from feeder.errors import BudgetError, ClockError, ParameterError, RateLimitedError, RefusedError, RestError
 
 from .account import AccountCalls
 from .answer import rate_status, understood
@@ -18,7 +21,7 @@ from .endpoints.typed import SERVER_TIME
 from .limits import Window
 from .market import MarketCalls
 from .orders import OrderCalls
-from .parameters import body, checked, orders_of, query_string
+from .parameters import body, checked, order_link_ids, orders_of, query_string
 from .pool import SessionPool
 from .positions import PositionCalls
 from .reply import Page, Reply
@@ -35,6 +38,7 @@ _ATTEMPTS = 4
 _RETRY_FIRST = 0.25
 _RETRY_CAP = 2.0
 _LONGEST_RECV_WINDOW = 60_000  # ms
+_PLAIN_ADDRESS = re.compile(r"(?i:https?)://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?")  # without user and query
 _LONGEST_RESET = 60.0  # seconds of the venue's reset time that are believed: the longest of its windows is a minute
 
 # Names that multidict need not fold to lower case for each request.
@@ -58,7 +62,8 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
     simulator. `in_flight` counts requests under way; `last_used`, monotonic seconds, is when one ended last.
 
     Every method raises RestError, and of that ParameterError before anything is sent. What may be repeated is, by
-    itself; an order whose outcome is not known (`error.unknown_outcome`) never: ask by `error.order_link_id`.
+    itself; an order whose outcome is not known (`error.unknown_outcome`) never: ask by `error.order_link_id`, of a
+    batch by each of `error.order_link_ids`.
     """
 
     __slots__ = (
@@ -88,9 +93,9 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         self._key = api_key
         # Text until it signs first: a Secret for each of a hundred thousand clients costs as much as the rest of them.
         self._secret = api_secret
-        self._base_url = base_url.rstrip("/") if base_url else _TESTNET if testnet else _DEMO if demo else _MAINNET
-        if api_key is None or type(api_secret) is not str or (testnet and demo):
-            problem = _problem(api_key, type(api_secret), testnet and demo)
+        self._base_url = _address(base_url) if base_url else _TESTNET if testnet else _DEMO if demo else _MAINNET
+        if type(api_key) is not str or type(api_secret) is not str or (testnet and demo) or not self._base_url:
+            problem = _problem(type(api_key), type(api_secret), testnet and demo, not self._base_url)
             if problem is not None:
                 del api_secret  # so that no traceback that shows local variables shows it
                 raise ParameterError("BybitClient", *problem)
@@ -115,9 +120,11 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
 
     async def aclose(self) -> None:
         """Close the session, if it is the client's own; a shared pool stays as it is."""
-        if self._owned and self._pool is not None:
-            await self._pool.aclose()
-            self._pool = None  # the next request opens another
+        pool = self._pool
+        if self._owned and pool is not None:
+            await pool.aclose()
+            if self._pool is pool:
+                self._pool = None  # the next request opens another
 
     @property
     def base_url(self) -> str:
@@ -151,7 +158,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
                     return await self._once(pool, endpoint, url, signed, payload, window, count)
                 except RestError as error:
                     if error.unknown_outcome:
-                        error.order_link_id = given.get("orderLinkId")
+                        error.order_link_id, error.order_link_ids = given.get("orderLinkId"), order_link_ids(given)
                     if isinstance(error, ClockError):
                         if clock_was_wrong:  # it was measured anew for this one
                             raise
@@ -160,11 +167,13 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
                     wait = error.retry_after_seconds
                     if not error.retriable or wait > pool.timeouts.turn or attempt == _ATTEMPTS:
                         raise
+                    if isinstance(error, BudgetError):  # it has waited as long as it may
+                        raise
                     delay = max(backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, pool.random), wait)
                     _log.debug("asked again in %.2f s, after %d: %s", delay, attempt, error)
                 attempt += 1
                 pool.counters.retries += 1
-                await pool.sleep(delay)
+                await pool.pause(delay)
         finally:
             self.in_flight -= 1
             self.last_used = pool.clock.monotonic()
@@ -266,15 +275,17 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         if self._sign is None:
             if not (self._key.isascii() and self._key.isprintable()) or not self._key or " " in self._key:
                 raise ParameterError("BybitClient", "api_key", "is no key of Bybit; copy it again")
-            if not 0 < self.recv_window <= _LONGEST_RECV_WINDOW:
-                raise ParameterError("BybitClient", "recv_window", f"must be 1 to {_LONGEST_RECV_WINDOW} ms")
+            if type(self.recv_window) is not int or not 0 < self.recv_window <= _LONGEST_RECV_WINDOW:
+                raise ParameterError(
+                    "BybitClient", "recv_window", f"must be a whole number, 1 to {_LONGEST_RECV_WINDOW} ms"
+                )
             if not isinstance(self._secret, Secret):
                 if not self._secret.isascii():
                     raise ParameterError("BybitClient", "api_secret", NOT_ASCII)
                 self._secret = Secret(self._secret)
             self._sign = signer(self._secret)
         category = given.get("category")
-        limit = endpoint.by_category.get(category) if category is not None else None
+        limit = endpoint.by_category.get(category) if isinstance(category, str) else None
         if limit is None:
             limit, category = endpoint.limit, None
         return pool.windows.of((self._base_url, self._key, endpoint.group, category), limit, pool.clock.monotonic())
@@ -295,6 +306,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
 
     async def _keep_time(self, pool: SessionPool, clock: VenueClock) -> None:
         """Measure the venue's clock: before the first request, later beside them."""
+        pool.session()  # raises what is wrong with the pool; another event loop must not wait for the lock
         if not clock.is_needed:
             clock.postpone()  # so that one does it
             pool.spawn(self._measure(clock))
@@ -311,12 +323,27 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             _log.warning("venue's time unknown, so our own is used: %s", error)
 
 
-def _problem(api_key: str | None, secret_type: type, two_environments: bool) -> tuple[str, str] | None:
+@lru_cache(64)
+def _address(base_url: str) -> str:
+    """The address that paths are put behind; empty when it is none."""
+    if not isinstance(base_url, str) or not _PLAIN_ADDRESS.fullmatch(base_url):
+        return ""
+    try:
+        return base_url.rstrip("/") if URL(base_url).port else ""
+    except ValueError:  # a port or an address of IPv6 that is none
+        return ""
+
+
+def _problem(key_type: type, secret_type: type, two_environments: bool, no_address: bool) -> tuple[str, str] | None:
     """What is wrong with a client's parameters: which, and why."""
+    if no_address:  # not shown, as it may have a password
+        return "base_url", "must be https://host, without user, password and query"
     if two_environments:
         return "demo", "testnet and demo are two environments; choose one"
     if secret_type not in (str, Secret, type(None)):
         return "api_secret", f"must be text or a Secret, not {secret_type.__name__}"
-    if (api_key is None) is not (secret_type is type(None)):
-        return "api_key" if api_key is None else "api_secret", "is missing; give both or neither"
+    if not issubclass(key_type, str | None):
+        return "api_key", f"must be text, not {key_type.__name__}"
+    if (key_type is type(None)) is not (secret_type is type(None)):
+        return "api_key" if key_type is type(None) else "api_secret", "is missing; give both or neither"
     return None

@@ -29,6 +29,7 @@ _SPAN = 5.0
 _SPAN_MARGIN = 0.5  # seconds; overtaking on the way must not cost ten minutes of silence
 _KEY_MARGIN = 0.05  # seconds; here it costs one request that is asked again
 _SILENCE_SECONDS = 600.0  # after HTTP 403 the venue wants no request at all for at least 10 minutes
+_LATE = 0.25  # seconds; what goes so long after its slot, as when the loop stood still, needs another
 _KEEP_ALIVE_SECONDS = 15.0  # less than any server in between keeps an idle connection, so that no order meets its end
 _DNS_SECONDS = 300
 
@@ -36,7 +37,7 @@ _log = logging.getLogger("feeder.bybit.rest")
 
 
 class Timeouts(NamedTuple):
-    """Seconds for each phase of a request; one that is asked again has the last two again."""
+    """Seconds for each phase of a request; one that is asked again has them again."""
 
     turn: float = 30.0  # until the rate limits let it go; what would wait longer fails at once
     connect: float = 5.0  # for a connection: a free one, or name, TCP and TLS
@@ -100,7 +101,7 @@ class SessionPool:
         self._budget = Window(Limit(requests, _SPAN), _SPAN_MARGIN)
         self.windows = Windows(_KEY_MARGIN)
         self._venue_clocks: dict[str, VenueClock] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
 
     # The one of the process
 
@@ -115,9 +116,11 @@ class SessionPool:
     @classmethod
     async def close(cls) -> None:
         """Close the pool of the process, if there is one; it may be set up again."""
-        if SessionPool.default is not None:
-            await SessionPool.default.aclose()
-            SessionPool.default = None
+        pool = SessionPool.default
+        if pool is not None:
+            await pool.aclose()
+            if SessionPool.default is pool:  # and no other was set up meanwhile
+                SessionPool.default = None
 
     # Its life
 
@@ -138,7 +141,7 @@ class SessionPool:
         return self._closed
 
     async def aclose(self) -> None:
-        """Close all connections. Requests under way fail with PoolError. A second time does nothing.
+        """Close all connections. Requests under way or waiting fail with PoolError. A second time does nothing.
 
         Raises PoolError in another event loop than the pool's, unless that has ended.
         """
@@ -148,11 +151,12 @@ class SessionPool:
         self._closed = True
         self.watch.close()
         session, self._session = self._session, None
-        tasks = [task for task in self._tasks if task.cancel()]  # of a loop that has ended there are none to cancel
+        tasks = list(self._tasks) if loop is asyncio.get_running_loop() else []  # nothing goes on in one that has ended
+        for task in tasks:
+            task.cancel()
         if session is not None:
             await session.close()
-        if tasks and loop is asyncio.get_running_loop():
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def session(self) -> aiohttp.ClientSession:
         """The session, for the event loop that runs. Raises PoolError when it is another's, or closed."""
@@ -160,7 +164,7 @@ class SessionPool:
         if self._session is not None and self._loop is loop:
             return self._session
         if self._closed:
-            raise PoolError("the session pool is closed; make another, or SessionPool.setup() again")
+            raise PoolError("the session pool is closed; make another (SessionPool.setup()), and clients on it")
         if self._loop is not None:
             state = "has ended" if self._loop.is_closed() else "still runs elsewhere"
             raise PoolError(
@@ -191,6 +195,18 @@ class SessionPool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def pause(self, seconds: float) -> None:
+        """Sleep. Raises PoolError as soon as the pool is closed."""
+        nap = asyncio.ensure_future(self.sleep(seconds))
+        self._tasks.add(nap)
+        try:
+            await asyncio.wait((nap,))
+        finally:
+            nap.cancel()
+            self._tasks.discard(nap)
+        self.session()
+        nap.result()
+
     # The venue's limits
 
     def venue_clock(self, base_url: str) -> VenueClock:
@@ -203,12 +219,14 @@ class SessionPool:
     def bar(self) -> float:
         """The venue answered HTTP 403: nothing is sent for so many seconds."""
         self.counters.barred += 1
-        self._barred_until = self.clock.monotonic() + _SILENCE_SECONDS
-        _log.warning(
-            "HTTP 403: the venue bars this address, so nothing is sent for %g s; send less, or from a country that it"
-            " serves (all processes of an address share one budget)",
-            _SILENCE_SECONDS,
-        )
+        now = self.clock.monotonic()
+        if now >= self._barred_until:  # once, not for each request that was under way
+            _log.warning(
+                "HTTP 403: the venue bars this address, so nothing is sent for %g s; send less, or from a country that"
+                " it serves (all processes of an address share one budget)",
+                _SILENCE_SECONDS,
+            )
+        self._barred_until = now + _SILENCE_SECONDS
         return _SILENCE_SECONDS
 
     def take_turn(self, window: Window | None, count: int = 1) -> bool:
@@ -225,42 +243,49 @@ class SessionPool:
         return True
 
     async def turn(self, endpoint: Endpoint[Any], window: Window | None, count: int = 1) -> None:
-        """Wait until a request may go. Raises BarredError, or BudgetError if it waited longer than `timeouts.turn`."""
+        """Wait until a request may go.
+
+        Raises BarredError, PoolError, or BudgetError if it would wait longer than `timeouts.turn`.
+        """
+        self.session()  # a pool that cannot send lets nobody wait
         self._check_barred(endpoint)
         patience = self.clock.monotonic() + self.timeouts.turn
-        if window is None:
-            await self._wait(endpoint, self._budget, 1, patience, "this address")
-        else:
-            at = await self._wait(endpoint, window, count, patience, "this key and endpoint")
+        while True:
+            own = 0.0
+            if window is not None:
+                own = await self._wait(endpoint, window, count, patience, "this key and endpoint")
             try:
-                await self._wait(endpoint, self._budget, 1, patience, "this address")
-            except (BudgetError, asyncio.CancelledError):
-                window.give_back(at, count)
+                shared = await self._wait(endpoint, self._budget, 1, patience, "this address")
+            except (BudgetError, PoolError, asyncio.CancelledError):
+                if window is not None:
+                    window.give_back(own, count)
                 raise
+            earliest = shared if window is None else min(own, shared)
+            if self.clock.monotonic() - earliest <= _LATE:
+                break
+            # By one of its slots it went long ago, which it did not: it counts from now.
+            self._budget.give_back(shared)
+            if window is not None:
+                window.give_back(own, count)
+            if self.take_turn(window, count):
+                break
         self._check_barred(endpoint)
 
     async def _wait(self, endpoint: Endpoint[Any], window: Window, count: int, patience: float, of: str) -> float:
+        """Take slots and wait for them; the time that they are for."""
         now = self.clock.monotonic()
-        at = window.next_at(now, count)
-        if at > patience:
-            raise BudgetError(
-                f"{endpoint!r}: not sent, as the rate limit of {of} ({window.limit.requests} per"
-                f" {window.limit.seconds:g} s) has no room for {at - now:.1f} s yet",
-                retriable=True,
-                retry_after_seconds=at - now,
-            )
-        window.take(now, count)
+        at = _slot(endpoint, window, now, count, patience, of)
         if at <= now:
             return at
         self.counters.waits += 1
         try:
             while at > now:
-                await self.sleep(at - now)
+                await self.pause(at - now)
                 now = self.clock.monotonic()
                 if window.held_until > now:  # since these slots were taken
                     window.give_back(at, count)
-                    at = window.take(now, count)
-        except asyncio.CancelledError:
+                    at = _slot(endpoint, window, now, count, patience, of)
+        except (PoolError, asyncio.CancelledError):
             window.give_back(at, count)
             raise
         return at
@@ -273,3 +298,16 @@ class SessionPool:
                 retriable=True,
                 retry_after_seconds=silent,
             )
+
+
+def _slot(endpoint: Endpoint[Any], window: Window, now: float, count: int, patience: float, of: str) -> float:
+    """Take the next slots. Raises BudgetError, and takes none, if they are later than `patience`."""
+    at = window.next_at(now, count)
+    if at > patience:
+        raise BudgetError(
+            f"{endpoint!r}: not sent, as the rate limit of {of} ({window.limit.requests} per"
+            f" {window.limit.seconds:g} s) has no room for {at - now:.1f} s yet",
+            retriable=True,
+            retry_after_seconds=at - now,
+        )
+    return window.take(now, count)

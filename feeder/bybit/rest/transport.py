@@ -22,6 +22,7 @@ from .endpoint import Endpoint
 from .pool import SessionPool
 
 _LARGEST_BODY = 16 << 20  # bytes, after decompression; a page of 1000 instruments has about one million
+_BARRED = 403
 _LONGEST_CAUSE = 300  # characters
 _LONGEST_ADDRESS = 500
 _UNSURE = "; whether it was carried out is unknown"
@@ -59,6 +60,8 @@ async def fetch(
             endpoint.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
         )
         try:
+            if response.status == _BARRED:  # whatever becomes of its body
+                raise _barred(pool, _address(endpoint, url))
             length = response.content_length
             if length is None or length > _LARGEST_BODY or "Content-Encoding" in response.headers:
                 whole = await _bounded(response)
@@ -67,27 +70,21 @@ async def fetch(
         finally:
             response.close()  # which gives the connection back when all was read, and closes it otherwise
     except asyncio.CancelledError:
-        if not pool.watch.is_overdue(task):
-            raise
-        pool.counters.failures += 1
-        raise _overdue(pool, endpoint, _address(endpoint, url)) from None
+        if pool.watch.is_overdue(task):
+            pool.counters.failures += 1
+            raise _overdue(pool, endpoint, _address(endpoint, url)) from None
+        if pool.is_closed and not task.cancelling():  # aiohttp ends so those that wait for a connection
+            raise _closed(endpoint, _address(endpoint, url)) from None
+        raise
     except (aiohttp.ClientError, OSError, _TooLong) as error:
         pool.counters.failures += 1
         raise _explained(pool, endpoint, _address(endpoint, url), error) from error
     except RuntimeError as error:  # what aiohttp says of a session that is closed
         if not pool.is_closed:
             raise
-        raise _explained(pool, endpoint, _address(endpoint, url), error) from error
+        raise _closed(endpoint, _address(endpoint, url)) from error
     finally:
         pool.watch.end(task)
-    if response.status == 403:
-        silent = pool.bar()
-        raise BarredError(
-            f"{_address(endpoint, url)}: HTTP 403, too many requests from this address or a country the venue bars;"
-            f" nothing is sent for {silent:g} s",
-            retriable=True,
-            retry_after_seconds=silent,
-        )
     return Answer(endpoint, url, response.status, response.headers, whole)
 
 
@@ -106,6 +103,22 @@ def _address(endpoint: Endpoint[Any], url: str) -> str:
     return f"{endpoint.method} {url.partition('?')[0] if endpoint.signed else url[:_LONGEST_ADDRESS]}"
 
 
+def _barred(pool: SessionPool, address: str) -> BarredError:
+    silent = pool.bar()
+    return BarredError(
+        f"{address}: HTTP 403, too many requests from this address or a country the venue bars; nothing is sent for"
+        f" {silent:g} s",
+        retriable=True,
+        retry_after_seconds=silent,
+    )
+
+
+def _closed(endpoint: Endpoint[Any], address: str) -> PoolError:
+    unknown = not endpoint.repeatable
+    unsure = _UNSURE if unknown else ""
+    return PoolError(f"{address}: the session pool was closed meanwhile{unsure}", unknown_outcome=unknown)
+
+
 def _overdue(pool: SessionPool, endpoint: Endpoint[Any], address: str) -> RestError:
     unknown = not endpoint.repeatable
     problem = f"{address}: no answer within {pool.timeouts.answer:g} s{_UNSURE if unknown else ''}"
@@ -115,8 +128,7 @@ def _overdue(pool: SessionPool, endpoint: Endpoint[Any], address: str) -> RestEr
 def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: Exception) -> RestError:
     """The typed error. Only one that came before anything was sent is harmless for what must not happen twice."""
     if pool.is_closed:
-        unknown = not endpoint.repeatable
-        return PoolError(f"{address}: the session pool was closed meanwhile", unknown_outcome=unknown)
+        return _closed(endpoint, address)
     cause = f"{type(error).__name__} {error}"[:_LONGEST_CAUSE]
     match error:
         case aiohttp.InvalidURL():

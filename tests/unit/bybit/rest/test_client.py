@@ -200,6 +200,16 @@ async def test_an_order_whose_outcome_is_unknown_is_never_sent_again_and_can_be_
         assert caught.value.order_link_id == json.loads(s.venue.seen[0][4])["orderLinkId"]
 
 
+async def test_each_order_of_a_batch_whose_outcome_is_unknown_can_be_asked_for() -> None:
+    async with scene() as s:
+        s.venue.answers = [web.Response(status=502)]
+        with pytest.raises(HttpStatusError) as caught:
+            await s.client.send(PLACE_ORDERS, {"category": "linear", "request": [{"symbol": "A"}, {"symbol": "B"}]})
+        sent = [order["orderLinkId"] for order in json.loads(s.venue.seen[0][4])["request"]]
+        assert (caught.value.order_link_id, caught.value.order_link_ids) == (None, tuple(sent))
+        assert len(set(sent)) == 2
+
+
 async def test_a_setting_may_be_set_twice_so_it_is() -> None:
     async with scene() as s:
         s.venue.answers = [cut, refusal(110043, "leverage not modified")]
@@ -324,6 +334,82 @@ async def test_a_turn_too_far_away_is_refused_at_once_and_takes_no_slot() -> Non
         await s.client.send(TICKERS, {"category": "linear"})
 
 
+async def test_a_request_that_has_waited_as_long_as_it_may_is_not_begun_again() -> None:
+    async with scene(Timeouts(turn=6.0), requests=12) as s:
+        for _ in range(9):  # and three for the clock
+            await s.client.send(PLACE_ORDER, ORDER)
+        s.time.advance(4.0)
+        held = s.another("another-key")
+        s.pool.windows.of((s.venue.url, "another-key", PLACE_ORDER.group, None), PLACE_ORDER.limit, 0.0).hold(
+            s.time.monotonic() + 5.0
+        )
+        for _ in range(12):
+            s.pool._budget.take(s.time.monotonic() + 1.5)
+        with pytest.raises(BudgetError, match="this address"):
+            await held.send(PLACE_ORDER, ORDER)
+        assert s.pool.counters.retries == 0
+        assert s.time.slept == [5.0]
+
+
+async def test_a_wait_that_the_venue_makes_longer_ends_when_it_is_too_long() -> None:
+    async with scene() as s:
+        await s.client.measure_clock()
+        for _ in range(10):
+            await s.client.send(PLACE_ORDER, ORDER)
+        window = s.pool.windows.of((s.venue.url, API_KEY, PLACE_ORDER.group, None), PLACE_ORDER.limit, 0.0)
+
+        async def sleep(seconds: float) -> None:
+            window.hold(s.time.monotonic() + 60.0)
+            await s.time.sleep(seconds)
+
+        s.pool.sleep = sleep
+        with pytest.raises(BudgetError, match=r"this key and endpoint .* no room for 59\.0 s"):
+            await s.client.send(PLACE_ORDER, ORDER)
+        assert s.time.slept == [1.05]
+        s.pool.sleep = s.time.sleep
+        s.time.advance(59.0)
+        for _ in range(10):
+            await s.client.send(PLACE_ORDER, ORDER)
+        assert s.time.slept == [1.05], "the slot that was not used is there again"
+
+
+async def test_orders_that_waited_for_the_address_still_keep_to_the_rate_of_their_key() -> None:
+    async with scene(requests=30) as s:
+        await s.client.measure_clock()
+        for _ in range(27):
+            await s.another(None).send(TICKERS, {"category": "linear"})
+        went: list[float] = []
+
+        async def note(request: web.Request) -> web.StreamResponse:
+            went.append(s.time.monotonic())
+            return web.json_response(ok({"orderId": "1"}))
+
+        s.venue.rest = note
+        timers: list[tuple[float, asyncio.Future[None]]] = []
+
+        async def sleep(seconds: float) -> None:
+            timers.append((s.time.monotonic() + seconds, asyncio.get_running_loop().create_future()))
+            await timers[-1][1]
+
+        s.pool.sleep = sleep
+        orders = [asyncio.create_task(s.client.send(PLACE_ORDER, ORDER)) for _ in range(25)]
+        while not all(order.done() for order in orders):
+            for _ in range(200):
+                await asyncio.sleep(0)
+            timers.sort(key=lambda timer: timer[0])
+            if timers:
+                due = timers[0][0]
+                s.time.advance(max(0.0, due - s.time.monotonic()))
+                while timers and timers[0][0] <= s.time.monotonic():
+                    timers.pop(0)[1].set_result(None)
+            else:
+                await asyncio.sleep(0.001)
+        assert len(went) == 25
+        went.sort()
+        assert all(later - sooner > 1.0 for sooner, later in zip(went, went[10:], strict=False))
+        assert went[-1] - went[0] < 4.0
+
+
 async def test_a_cancelled_wait_gives_its_slot_to_the_next() -> None:
     async with scene(requests=1) as s:
         forever = asyncio.Event()
@@ -359,6 +445,24 @@ async def test_after_403_nobody_on_the_pool_sends_anything_for_ten_minutes() -> 
         s.time.advance(41)
         await s.another(None).send(TICKERS, {"category": "linear"})
         assert s.pool.counters.barred == 1
+
+
+async def test_many_answers_of_403_at_once_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with scene() as s:
+        arrived: list[web.Request] = []
+
+        async def refuse(request: web.Request) -> web.StreamResponse:
+            arrived.append(request)
+            while len(arrived) < 5:  # noqa: ASYNC110 - all of them are under way then
+                await asyncio.sleep(0.001)
+            return web.Response(status=403)
+
+        s.venue.rest = refuse
+        calls = [s.client.send(TICKERS, {"category": "linear"}) for _ in range(5)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(end) for end in ends] == [BarredError] * 5
+        assert s.pool.counters.barred == 5
+        assert len([record for record in caplog.records if "HTTP 403" in record.message]) == 1
 
 
 # Pages
@@ -410,6 +514,8 @@ async def test_a_signed_endpoint_without_a_key_is_refused_before_anything_is_sen
         ({"testnet": True, "demo": True}, "choose one"),
         ({"api_key": "k", "api_secret": b"bytes"}, "api_secret: must be text or a Secret, not bytes"),
         ({"api_key": "k", "api_secret": 5}, "api_secret: must be text or a Secret, not int"),
+        ({"api_key": 5, "api_secret": "s"}, "api_key: must be text, not int"),
+        ({"api_key": b"k", "api_secret": Secret("s")}, "api_key: must be text, not bytes"),
     ],
 )
 def test_a_client_that_cannot_work_is_not_made(options: dict[str, Any], what: str) -> None:
@@ -424,6 +530,9 @@ def test_a_client_that_cannot_work_is_not_made(options: dict[str, Any], what: st
         ("k\r\nHost: x", {}, "api_key"),
         ("kü", {}, "api_key"),
         ("k", {"recv_window": 0}, "recv_window"),
+        ("k", {"recv_window": 60_001}, "recv_window"),
+        ("k", {"recv_window": "5000"}, "recv_window"),
+        ("k", {"recv_window": 5000.0}, "recv_window"),
     ],
 )
 async def test_a_key_or_window_that_is_none_is_named_before_anything_is_sent(
@@ -446,6 +555,48 @@ def test_each_environment_has_its_address_and_no_repr_shows_a_credential() -> No
     for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError, match="not copied or pickled"):
             attempt(BybitClient(API_KEY, API_SECRET))
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "api.bybit.com",
+        "ftp://api.bybit.com",
+        "https:///v5",
+        "https://user:pass@api.bybit.com",
+        "https://api.bybit.com?x=1",
+        "https://api.bybit.com/#x",
+        "https://api.bybit.com:99999",
+        "https://api.bybit.com:x",
+        "https://[x",
+        " https://api.bybit.com",
+        "https://api.bybit.com\r\nX: y",
+        "https://bÿbit.com",
+        5,
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_not_shown(base_url: Any) -> None:
+    with pytest.raises(ParameterError, match="base_url: must be https://host, without user") as caught:
+        BybitClient(base_url=base_url)
+    assert str(base_url) not in str(caught.value)
+
+
+async def test_an_address_may_have_a_path_and_end_in_slashes() -> None:
+    assert BybitClient(base_url="https://api.bybit.com/").base_url == "https://api.bybit.com"
+    async with scene() as s:
+        client = BybitClient(API_KEY, API_SECRET, pool=s.pool, base_url=f"{s.venue.url}/behind/a/proxy//")
+        with pytest.raises(RestError):  # the venue of this test has its time elsewhere
+            await client.measure_clock()
+        await client.send(OPEN_ORDERS, LISTING)
+        assert s.venue.seen[-1][1] == "/behind/a/proxy/v5/order/realtime"
+        assert s.venue.signature_is_right(API_SECRET)
+
+
+async def test_a_category_that_is_no_text_has_no_limit_of_its_own() -> None:
+    async with scene() as s:
+        s.venue.rest = ok({})
+        await s.client.call("POST", "/v5/user/agreement", category=[2], agree=True)
+        assert json.loads(s.venue.seen[0][4])["category"] == [2]
 
 
 async def test_a_client_without_a_pool_owns_a_session_and_may_open_another() -> None:
@@ -498,6 +649,78 @@ async def test_a_closed_pool_says_so_and_requests_under_way_end_with_it() -> Non
         assert not caught.value.unknown_outcome
         with pytest.raises(PoolError, match="closed"):
             await s.client.send(TICKERS, {"category": "linear"})
+
+
+async def test_requests_that_wait_end_with_the_pool() -> None:
+    async with scene(requests=14) as s:
+        await s.client.measure_clock()
+        forever = asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            await forever.wait()
+
+        s.pool.sleep = sleep
+        for _ in range(10):
+            await s.client.send(PLACE_ORDER, ORDER)
+        window = s.pool.windows.of((s.venue.url, API_KEY, PLACE_ORDER.group, None), PLACE_ORDER.limit, 0.0)
+        for_key = asyncio.create_task(s.client.send(PLACE_ORDER, ORDER))
+        await until(lambda: s.pool.counters.waits == 1)
+        s.venue.answers = [refusal(10016)]
+        to_ask_again = asyncio.create_task(s.another(None).send(TICKERS, {"category": "linear"}))
+        await until(lambda: s.pool.counters.retries == 1)
+        for_address = asyncio.create_task(s.another(None).send(TICKERS, {"category": "linear"}))
+        await until(lambda: s.pool.counters.waits == 2)
+        slots = len(window._times)
+        await s.pool.aclose()
+        for waiting in (for_key, to_ask_again, for_address):
+            with pytest.raises(PoolError, match="closed") as caught:
+                await asyncio.wait_for(waiting, 5)
+            assert not caught.value.unknown_outcome
+        assert len(window._times) == slots - 1
+        with pytest.raises(PoolError, match="closed"):  # and nobody waits for it any more
+            await asyncio.wait_for(s.another(None).send(TICKERS, {"category": "linear"}), 5)
+
+
+async def test_a_pool_closed_while_a_client_of_it_opens_another_leaves_that_one() -> None:
+    async with scene() as s:
+        s.venue.rest = ok({"list": []})
+        client = BybitClient(base_url=s.venue.url)
+        await client.send(TICKERS, {"category": "linear"})
+        closing = [asyncio.create_task(client.aclose()) for _ in range(2)]
+        await until(lambda: any(task.done() for task in closing))
+        await client.send(TICKERS, {"category": "linear"})
+        opened = client._pool
+        await asyncio.gather(*closing)
+        assert client._pool is opened
+        await client.aclose()
+
+
+async def test_the_pool_set_up_while_the_last_one_closes_stays() -> None:
+    async with scene() as s:
+        SessionPool.setup()
+        await BybitClient(base_url=s.venue.url).send(TICKERS, {"category": "linear"})
+        closing = asyncio.create_task(SessionPool.close())
+        await asyncio.sleep(0)
+        another = SessionPool.setup()
+        await closing
+        assert SessionPool.default is another
+        await SessionPool.close()
+
+
+def test_a_pool_of_a_loop_that_was_closed_with_its_tasks_can_still_be_closed() -> None:
+    pool = SessionPool()
+
+    async def spawn() -> None:
+        pool.session()
+        pool.spawn(asyncio.sleep(3600))
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(spawn())
+    (task,) = pool._tasks
+    loop.close()
+    asyncio.run(pool.aclose())
+    assert pool.is_closed
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 def test_a_pool_used_in_a_second_event_loop_says_what_to_do() -> None:
