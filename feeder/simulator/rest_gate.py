@@ -51,11 +51,11 @@ class RestGate:
             if self._addresses is not None and not self._addresses.visit(address):
                 return web.Response(status=403, text="access too frequent")
             if request.method not in ("GET", "POST"):
-                return web.Response(status=400)
+                return web.Response(status=400, text=f"{request.method} is not taken: GET and POST are")
             if request.match_info.http_exception is not None:  # no such path, or not with this method
-                return web.Response(status=404)
+                return web.Response(status=404, text=f"{request.method} {request.path} is not there")
             if request.method == "GET" and request.body_exists:
-                return web.Response(status=403)  # as documented, strange as it is
+                return web.Response(status=403, text="a GET has no body")  # as documented, strange as it is
             if request.path.startswith(_PUBLIC):
                 if not self.limits.visit_public(address, request.path):
                     return refusal(refused(TOO_MANY), self.clock)
@@ -68,7 +68,9 @@ class RestGate:
     async def _signed(self, request: web.Request, handler: Handler, address: str) -> web.StreamResponse:
         signature = _signature(request)
         if signature.missing:
-            return web.Response(status=401)
+            return web.Response(
+                status=401, text="not signed: X-BAPI-API-KEY, X-BAPI-TIMESTAMP and X-BAPI-SIGN are missing"
+            )
         try:
             body = await _body(request)
             payload = body if request.method == "POST" else _query(request)
@@ -125,9 +127,9 @@ def _json_object(request: web.Request, body: bytes) -> dict[str, Any]:
     """The body's JSON object, empty for no body at all."""
     if not body:
         return {}
+    if request.content_type != "application/json":
+        raise Refused(PARAMETER_ERROR, "params error: Content-Type is not application/json")
     try:
-        if request.content_type == "application/json":
-            return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    raise Refused(PARAMETER_ERROR, "params error: the body is no JSON object")
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(PARAMETER_ERROR, "params error: the body is no JSON object") from error

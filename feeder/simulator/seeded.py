@@ -244,7 +244,8 @@ class SeededSource:
         book = self._book(found, wanted)
         if not book.active:
             book.refresh()
-        return BookState(category, symbol, found.scale, book.book, self._now_ms(), found.market.matched_ms)
+        now_ms = self._now_ms()
+        return BookState(category, symbol, found.scale, book.book, now_ms, found.market.matched_ms or now_ms)
 
     def rest_book(self, category: str, symbol: str) -> BookState | None:
         """The book whose `u` the REST order book tells."""

@@ -161,6 +161,7 @@ async def test_the_touch_is_the_same_in_ticker_book_and_fill(rest: Rest) -> None
     for category, symbol in (("linear", "BTCUSDT"), ("spot", "BTCUSDT"), ("inverse", "BTCUSD")):
         given = {"category": category, "symbol": symbol}
         book = await rest.market("orderbook", **given, limit=1)
+        assert book["cts"] == book["ts"], "of a market that nobody follows, it is as it is now"
         (ticker,) = (await rest.market("tickers", **given))["list"]
         assert [[ticker["bid1Price"], ticker["bid1Size"]]] == book["b"]
         assert [[ticker["ask1Price"], ticker["ask1Size"]]] == book["a"]
