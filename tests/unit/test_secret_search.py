@@ -1,6 +1,7 @@
 """A secret in what a run of the tests left behind fails the run, in whatever form it is there."""
 
 import base64
+import logging
 import os
 import subprocess
 import sys
@@ -119,6 +120,11 @@ def test_what_is_not_captured_is_said_to_be_not_searched() -> None:
     code, lines = run("-s", "-k", "test_is_silent")
     assert code == 0
     assert "secrets: 0 texts and 1 files searched (output not: it was not captured), nothing found" in lines
+
+
+def test_what_is_logged_at_the_lowest_level_is_captured_and_so_searched(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("feeder.bybit.rest").debug("asked again")
+    assert "asked again" in caplog.text
 
 
 @pytest.mark.parametrize("around", [("", ""), ("x", "y"), ("xx", "yy"), ("xxx", "yyy")])
