@@ -20,6 +20,8 @@ from .endpoint import Endpoint
 
 _AMOUNT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 _ORDER_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
+_SPREAD = "/v5/spread/"
+_SPREAD_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,45}", re.ASCII)
 _ORDERS = frozenset(["/v5/order/create", "/v5/order/create-batch", "/v5/spread/order/create"])
 _BATCHES = frozenset(["/v5/order/create-batch", "/v5/order/amend-batch", "/v5/order/cancel-batch"])
 _TRADING = ("/v5/market/", "/v5/order/", "/v5/position/", "/v5/execution/", "/v5/account/", "/v5/spread/")
@@ -106,7 +108,10 @@ def _text(endpoint: Endpoint[Any], name: str, value: object, _depth: int) -> str
 def _order_link_id(endpoint: Endpoint[Any], name: str, value: object, depth: int) -> str:
     text = _text(endpoint, name, value, depth)
     if text and not _ORDER_LINK_ID.fullmatch(text):
-        raise ParameterError(repr(endpoint), name, "may have 36 characters at most: letters, digits, - and _")
+        spread = endpoint.path.startswith(_SPREAD)
+        if not (spread and _SPREAD_LINK_ID.fullmatch(text)):
+            most = 45 if spread else 36
+            raise ParameterError(repr(endpoint), name, f"may have {most} characters at most: letters, digits, - and _")
     return text
 
 

@@ -207,3 +207,10 @@ def test_the_orders_of_a_request_are_known_by_their_ids() -> None:
     assert order_link_ids({"category": "linear", "orderId": "1"}) == ()
     orders = [{"orderLinkId": "b"}, {"orderId": "1"}, "none", {"orderLinkId": ""}, {"orderLinkId": "c"}]
     assert order_link_ids({"category": "linear", "request": orders}) == ("b", "c")
+
+
+def test_an_order_link_id_of_a_spread_may_have_45_characters() -> None:
+    spread = post("/v5/spread/order/cancel", "orderId|orderLinkId")
+    assert sent(spread, orderLinkId="x" * 45) == {"orderLinkId": "x" * 45}
+    assert "45 characters at most" in problem(spread, orderLinkId="x" * 46)
+    assert "45 characters at most" in problem(spread, orderLinkId="white space")
