@@ -359,6 +359,33 @@ async def test_listings_come_in_pages_that_new_orders_do_not_shift(rest: Rest) -
     assert (told, cursor) == ([f"page-{number}" for number in (6, 5, 4, 3, 2, 1, 0)], "")
 
 
+async def test_a_page_that_is_just_full_is_the_last(rest: Rest) -> None:
+    for _ in range(2):
+        await rest.post("/v5/order/create", LIMIT)
+    cursors = [(await rest.get("/v5/order/realtime", **LINEAR, limit=limit))["nextPageCursor"] for limit in (1, 2, 3)]
+    assert [bool(cursor) for cursor in cursors] == [True, False, False]
+
+
+async def test_a_listing_of_the_past_keeps_to_its_span(rest: Rest) -> None:
+    await rest.post("/v5/order/create", MARKET)
+    (order,), (execution,) = [await rest.rows(path, **LINEAR) for path in ("/v5/order/history", "/v5/execution/list")]
+    for path, at in (("/v5/order/history", order["createdTime"]), ("/v5/execution/list", execution["execTime"])):
+        for start, end, count in ((0, 0, 1), (0, 9, 1), (-9, 0, 1), (1, 9, 0), (-9, -1, 0)):
+            span = {"startTime": int(at) + start, "endTime": int(at) + end}
+            assert len(await rest.rows(path, **LINEAR, **span)) == count
+        assert len(await rest.rows(path, **LINEAR, startTime=int(at))) == 1
+        assert await rest.rows(path, **LINEAR, endTime=int(at) - 1) == []
+        assert await rest.get(path, **LINEAR, startTime=int(at), endTime=int(at) - 1) == 10001
+
+
+async def test_of_a_batch_those_beyond_the_rate_limit_are_refused_alone(http: aiohttp.ClientSession) -> None:
+    async with Simulator(SimulatorConfig(symbols=1, updates_per_second=0.001, rest_limits=True)) as simulator:
+        rest = Rest(http, simulator)
+        body = await rest.reply("/v5/order/create-batch", {"category": "linear", "request": [LIMIT] * 12})
+        assert [verdict["code"] for verdict in body["retExtInfo"]["list"]] == [0] * 10 + [10006] * 2
+        assert len(await rest.rows("/v5/order/realtime", **LINEAR)) == 10
+
+
 async def test_a_batch_has_a_verdict_for_each_order(rest: Rest) -> None:
     orders = [LIMIT | {"orderLinkId": "b1"}, LIMIT | {"orderLinkId": "b1"}, LIMIT | {"qty": "x"}, LIMIT]
     body = await rest.reply("/v5/order/create-batch", {"category": "linear", "request": orders})

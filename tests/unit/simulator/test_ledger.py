@@ -365,3 +365,31 @@ def test_a_refusal_keeps_nothing_of_those_before(desk: Desk) -> None:
                 refused()
             refusals.append(caught.value)
     assert len({id(refusal) for refusal in refusals}) == 6, "one raised again would keep every frame it passed"
+
+
+def test_a_position_that_is_closed_keeps_no_stops(desk: Desk) -> None:
+    desk.place(orderType="Market", qty="2")
+    desk.position().stops["takeProfit"] = "90000"
+    desk.place(orderType="Market", side="Sell", qty="1")
+    assert desk.position().stops == {"takeProfit": "90000"}
+    desk.place(orderType="Market", side="Sell", qty="1")
+    assert desk.position().stops == {}
+
+
+def test_a_loss_is_not_available_and_a_profit_is_not_before_it_is_made(desk: Desk) -> None:
+    tape = desk.exchange.source.tape("linear", "BTCUSDT")
+    assert tape is not None
+    desk.place(orderType="Market", qty="1")
+    free = {}
+    for price in (78700, 78800, 78600):
+        tape.add(Trade("BTCUSDT", Scale(0, 0, True), True, price, 1, "t", "PlusTick", 1, desk.ledger.now_ms()))
+        margin, _ = desk.account.position_margin("USDT")
+        free[price] = desk.account.available("USDT") + margin - desk.account.cash["USDT"]
+    assert free == {78700: 0, 78800: 0, 78600: -100}
+
+
+def test_a_reduce_only_order_binds_nothing_though_its_position_is_gone(desk: Desk) -> None:
+    desk.place(orderType="Market", qty="1")
+    resting = desk.place(side="Sell", price="80000", qty="1", reduceOnly=True)
+    desk.place(orderType="Market", side="Sell", qty="1")
+    assert (resting.status, desk.account.order_margin("USDT")) == (NEW, 0)
