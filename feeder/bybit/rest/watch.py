@@ -34,7 +34,8 @@ class Watch:
     def end(self, task: Task) -> None:
         """Watch it no longer."""
         self._until.pop(task, None)
-        self._overdue.pop(task, None)
+        if self._overdue.pop(task, None) is not None:  # what was watched has ended all the same
+            task.uncancel()
 
     def is_overdue(self, task: Task) -> bool:
         """Whether the CancelledError caught in the task is ours alone, which is then settled."""
@@ -43,7 +44,6 @@ class Watch:
 
     def close(self) -> None:
         """End nobody any more."""
-        self._until.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -105,6 +105,24 @@ async def test_a_task_that_was_to_be_cancelled_before_is_still_told_of_its_time(
     assert await task == "overdue"
 
 
+async def test_what_ends_in_spite_of_its_time_leaves_nothing_behind() -> None:
+    watch = Watch(0.0)
+
+    async def stubborn() -> str:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            return "done"
+        return "never"
+
+    assert await watched(watch, stubborn) == "done"
+    current = asyncio.current_task()
+    assert current is not None
+    assert current.cancelling() == 0
+    assert not watch._overdue
+    assert not watch._until
+
+
 async def test_a_thousand_requests_have_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     timers: list[float] = []
