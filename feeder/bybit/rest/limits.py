@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from .endpoint import Limit
 
 _PRUNED_AT = 1000  # windows; a window that nobody used for its whole span says nothing
+_KEPT_SECONDS = 60.0  # beyond that: a request may have it, and wait for something else
 
 
 class Window:
@@ -36,10 +37,11 @@ class Window:
         length = len(times)
         while gone < length and times[gone] <= oldest:
             gone += 1
-        if gone * 2 > length:
-            del times[:gone]
-            length -= gone
-            gone = 0
+        if gone > 2 * requests:
+            # As many stay as a span may hold: `learn` hears of a time when these were not gone yet.
+            del times[: gone - requests]
+            length -= gone - requests
+            gone = requests
         self._gone = gone
         at = now if now > self._held_until else self._held_until
         if length and times[-1] > at:
@@ -99,15 +101,15 @@ class Window:
         if requests != self.limit.requests:
             self.limit = Limit(requests, self.limit.seconds)
         ours = len(self._times) - bisect_right(self._times, sent - self.limit.seconds)
-        others = min(requests - remaining, requests) - ours
+        others = requests - remaining - ours
         if others > 0:
             self._times = sorted([*self._times, *[sent] * others])
             self._gone = 0
 
     def is_idle(self, now: float) -> bool:
-        """Whether nothing it knows matters any more."""
+        """Whether nothing it knows matters any more, and has not for a while."""
         last = self._times[-1] if self._times else float("-inf")
-        return now > max(last + self.limit.seconds + self._margin, self._held_until)
+        return now > max(last + self.limit.seconds, self._held_until) + _KEPT_SECONDS
 
 
 class Windows:
@@ -129,4 +131,5 @@ class Windows:
                 self._windows = {each: known for each, known in self._windows.items() if not known.is_idle(now)}
                 self._pruned_at = max(_PRUNED_AT, 2 * len(self._windows))
             window = self._windows[key] = Window(limit, self._margin)
+            window.hold(now)  # so that it is not idle yet
         return window

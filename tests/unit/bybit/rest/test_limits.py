@@ -80,7 +80,17 @@ def test_answers_that_overtake_one_another_make_nobody_wait_longer() -> None:
     assert window.take(0.1) == 1.0
 
 
-@pytest.mark.parametrize(("requests", "remaining"), [(0, 0), (10, -5), (10, 99), (1, 0)])
+def test_an_answer_that_was_long_on_its_way_counts_no_request_of_ours_as_one_of_others() -> None:
+    window = Window(Limit(10), margin=0.0)
+    assert window.try_take(0.5, 6)
+    assert window.try_take(1.0, 4)
+    assert not window.try_take(1.25)
+    assert window.try_take(1.75)  # what was taken at 0.5 is gone
+    window.learn(10, 0, sent=1.0)  # but was not when the venue said so
+    assert [window.try_take(1.75) for _ in range(6)] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(("requests", "remaining"), [(0, 0), (10, 99), (1, 0)])
 def test_nonsense_in_the_headers_never_stops_a_window_for_good(requests: int, remaining: int) -> None:
     window = Window(Limit(10), margin=0.0)
     window.take(0.0)
@@ -99,6 +109,17 @@ def test_idle_windows_are_forgotten_and_busy_ones_are_not() -> None:
     assert windows.of("busy", Limit(1), 5000.0) is busy
 
 
+def test_a_window_that_a_request_has_and_not_yet_used_is_not_forgotten() -> None:
+    windows = Windows(0.0)
+    waiting = [windows.of(number, Limit(1), 0.0) for number in range(1500)]
+    assert all(windows.of(number, Limit(1), 59.0) is window for number, window in enumerate(waiting))
+    windows.of("used", Limit(60, 60.0), 0.0).take(10.0)
+    for number in range(2000, 5000):
+        windows.of(number, Limit(1), 129.0)
+    assert len(windows) == 3001
+    assert "used" in windows._windows
+
+
 def test_several_slots_are_taken_together_or_not_at_all() -> None:
     window = Window(Limit(10), margin=0.0)
     assert window.take(0.0, 6) == 0.0
@@ -114,3 +135,57 @@ def test_more_slots_than_there_are_wait_for_all_of_them() -> None:
     assert window.take(0.0, 20) == 0.0
     assert window.take(0.5, 20) == 1.0
     assert window.take(1.5) == 2.0
+
+
+class Naive:
+    """What a window should do, by looking at every slot each time."""
+
+    def __init__(self, requests: int, margin: float) -> None:
+        self.slots: list[float] = []
+        self.requests, self.margin, self.held = requests, margin, 0.0
+
+    def next_at(self, now: float, count: int) -> float:
+        first = max(now, self.held, *self.slots, 0.0)
+        span = 1.0 + self.margin
+        return min(
+            at
+            for at in [first, *(slot + span for slot in self.slots if slot + span > first)]
+            if len([slot for slot in self.slots if slot > at - span]) + count <= self.requests
+        )
+
+    def learn(self, requests: int, remaining: int, sent: float) -> None:
+        others = requests - remaining - len([s for s in self.slots if s > sent - 1.0])
+        self.slots += [sent] * others
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.125])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_window_does_what_a_naive_one_does(seed: int, margin: float) -> None:
+    random = Random(seed)
+    requests, now = random.randint(1, 8), 100.0
+    window, naive = Window(Limit(requests), margin), Naive(requests, margin)
+    for _ in range(300):
+        now += random.choice([0.0, 0.0, 0.125, 0.25, 1.0, 3.0])
+        count = min(random.choice([1, 1, 1, 2, 5]), requests)
+        match random.choice("ttttwwgghl"):
+            case "t":
+                at = naive.next_at(now, count)
+                assert window.try_take(now, count) is (at == now)
+                naive.slots += [now] * count * (at == now)
+            case "w":
+                at = naive.next_at(now, count)
+                assert window.next_at(now, count) == at
+                assert window.take(now, count) == at
+                naive.slots += [at] * count
+            case "g" if naive.slots:
+                at = random.choice(naive.slots[-3:])
+                if at > now - 1.0:  # one that still matters
+                    window.give_back(at)
+                    naive.slots.remove(at)
+            case "h" if random.random() < 0.2:
+                naive.held = max(naive.held, now + random.choice([-1.0, 0.0, 0.5, 2.0]))
+                window.hold(naive.held)
+            case "l":
+                given = requests, random.randint(0, 9), now - random.choice([0.0, 0.125, 0.5, 1.0])
+                window.learn(*given)
+                naive.learn(*given)
