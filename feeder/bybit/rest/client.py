@@ -38,7 +38,10 @@ _ATTEMPTS = 4
 _RETRY_FIRST = 0.25
 _RETRY_CAP = 2.0
 _LONGEST_RECV_WINDOW = 60_000  # ms
-_PLAIN_ADDRESS = re.compile(r"(?i:https?)://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?")  # without user and query
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_ADDRESS = re.compile(  # without user and query
+    rf"(?i:https?)://({_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?"
+)
 _LONGEST_RESET = 60.0  # seconds of the venue's reset time that are believed: the longest of its windows is a minute
 
 # Names that multidict need not fold to lower case for each request.
@@ -326,7 +329,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
 @lru_cache(64)
 def _address(base_url: str) -> str:
     """The address that paths are put behind; empty when it is none."""
-    if not isinstance(base_url, str) or not _PLAIN_ADDRESS.fullmatch(base_url):
+    if not isinstance(base_url, str) or not _ADDRESS.fullmatch(base_url):
         return ""
     try:
         return base_url.rstrip("/") if URL(base_url).port else ""

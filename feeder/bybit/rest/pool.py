@@ -267,8 +267,6 @@ class SessionPool:
             self._budget.give_back(shared)
             if window is not None:
                 window.give_back(own, count)
-            if self.take_turn(window, count):
-                break
         self._check_barred(endpoint)
 
     async def _wait(self, endpoint: Endpoint[Any], window: Window, count: int, patience: float, of: str) -> float:

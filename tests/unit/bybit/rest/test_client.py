@@ -447,6 +447,33 @@ async def test_after_403_nobody_on_the_pool_sends_anything_for_ten_minutes() -> 
         assert s.pool.counters.barred == 1
 
 
+async def test_who_waits_for_a_turn_when_a_403_comes_is_not_sent() -> None:
+    async with scene() as s:
+        await s.client.measure_clock()
+        for _ in range(10):
+            await s.client.send(PLACE_ORDER, ORDER)
+
+        async def sleep(seconds: float) -> None:
+            s.venue.answers = [web.Response(status=403)]
+            with pytest.raises(BarredError):
+                await s.another(None).send(TICKERS, {"category": "linear"})
+            await s.time.sleep(seconds)
+
+        s.pool.sleep = sleep
+        with pytest.raises(BarredError, match="left alone for 599 s yet"):
+            await s.client.send(PLACE_ORDER, ORDER)
+        assert len(s.venue.seen) == 11
+
+
+async def test_a_barred_request_is_told_so_at_once_and_does_not_wait_for_a_turn_first() -> None:
+    async with scene(requests=1) as s:
+        s.venue.answers = [web.Response(status=403)]
+        for _ in range(2):
+            with pytest.raises(BarredError):
+                await s.client.send(TICKERS, {"category": "linear"})
+        assert s.time.slept == []
+
+
 async def test_many_answers_of_403_at_once_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async with scene() as s:
         arrived: list[web.Request] = []
@@ -563,6 +590,8 @@ def test_each_environment_has_its_address_and_no_repr_shows_a_credential() -> No
         "api.bybit.com",
         "ftp://api.bybit.com",
         "https:///v5",
+        "https://api..bybit.com",
+        f"https://{'a' * 64}.com",
         "https://user:pass@api.bybit.com",
         "https://api.bybit.com?x=1",
         "https://api.bybit.com/#x",
