@@ -14,8 +14,11 @@ class Secret:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
+        # Deleted before each error: a traceback with locals would show it.
         if not isinstance(text, str):
-            raise TypeError(f"a Secret is made of text, not of {type(text).__name__}")
+            kind = type(text).__name__
+            del text
+            raise TypeError(f"a Secret is made of text, not of {kind}")
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             # Encoded later, it would raise an error whose repr is the text.
             del text

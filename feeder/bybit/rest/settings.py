@@ -82,9 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(
                     layer["api_secret_file"][0], f"beside {layer['api_secret'][0]}", "give one of the two"
                 )
-        if "api_secret" in over or "api_secret_file" in over:
-            given.pop("api_secret", None)
-            given.pop("api_secret_file", None)
+        if "api_secret" in over:
+            given.pop("api_secret_file", None)  # which would stand over it
         given |= over
         if "environment" not in given:
             _check_other_variables(environ)

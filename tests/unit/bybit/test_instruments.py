@@ -101,6 +101,7 @@ async def test_trouble_that_may_pass_is_asked_again(rest: Rest) -> None:
         {"status": 403},
         {"status": 404},
         {"text": json.dumps({"retCode": 10001, "retMsg": "params error", "result": {}})},
+        {"text": json.dumps({"retCode": 10001, "retMsg": "symbol invalid", "result": {}})},  # and none was asked for
         {"text": "<html>"},
         {"text": '{"retCode":0,"result":{"list":5}}'},
     ],

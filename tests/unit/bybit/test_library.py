@@ -15,6 +15,7 @@ def test_every_name_is_there_and_in_the_list_of_names() -> None:
         exported = getattr(feeder.bybit, name)
         assert getattr(rest, name, exported) is exported
         assert name in dir(feeder.bybit)
+        assert vars(feeder.bybit)[name] is exported, "it is looked up once"
     assert set(rest.__all__) < set(feeder.bybit.__all__)
 
 

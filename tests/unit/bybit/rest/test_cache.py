@@ -308,6 +308,7 @@ async def test_without_any_pool_the_cache_has_one_and_closes_it(no_pool_of_the_p
         pool = pool_of(cache.get_or_create(KEY, SECRET))
         assert pool is not None
         assert pool_of(cache.get_or_create()) is pool
+        assert pool.clock is cache._clock, "they speak of the same time"
         pool.session()
     assert pool.is_closed
 
@@ -335,6 +336,13 @@ async def test_a_closed_cache_says_so(cache: ClientCache) -> None:
     assert len(cache) == 0
     with pytest.raises(PoolError, match="client cache is closed; make another"):
         cache.get_or_create(KEY, SECRET)
+
+
+async def test_the_shortest_time_to_live_does_not_keep_the_loop_busy(pool: SessionPool) -> None:
+    async with ClientCache(pool, ttl_seconds=0.001) as cache:
+        timer = cache._handle
+        assert isinstance(timer, asyncio.TimerHandle)
+        assert timer.when() - asyncio.get_running_loop().time() > 0.9
 
 
 async def test_a_closed_cache_that_is_asked_leaves_no_timer_behind(cache: ClientCache, clock: ManualClock) -> None:
@@ -387,6 +395,10 @@ async def test_no_traceback_with_locals_and_no_error_behind_it_has_the_secret(
     assert frames
     assert SECRET not in str([frame.f_locals for frame in frames])
     assert raised.value.__context__ is None, "of some errors what they were raised for is an attribute"
+
+
+def test_a_secret_with_bytes_that_are_no_text_is_left_to_the_client_to_refuse(cache: ClientCache) -> None:
+    assert cache.get_or_create(KEY, f"{SECRET}\udcff") is cache.get_or_create(KEY, f"{SECRET}\udcff")
 
 
 @pytest.mark.parametrize("options", [{"ttl_seconds": 0}, {"ttl_seconds": float("inf")}, {"max_clients": 0}])

@@ -115,6 +115,7 @@ def test_secrets_are_compared_by_their_text_and_with_secrets_alone() -> None:
     assert Secret(TEXT + "x") != SECRET
     assert Secret("g\u00fcltig") == Secret("g\u00fcltig")
     assert SECRET != TEXT
+    assert f"{SECRET:>5}" == "  ***"
     with pytest.raises(TypeError, match="'<' not supported"):
         sorted([SECRET, Secret("b")])  # type: ignore[type-var]
 
@@ -130,3 +131,5 @@ def test_what_is_no_text_is_refused_and_not_shown(value) -> None:
     with pytest.raises((TypeError, ValueError), match="a Secret is made of text") as raised:
         Secret(value)
     assert TEXT not in "".join(traceback.format_exception(raised.value))
+    frames = [frame for frame, _ in traceback.walk_tb(raised.value.__traceback__)][1:]  # the first is the test's
+    assert TEXT not in str([frame.f_locals for frame in frames])

@@ -261,6 +261,7 @@ def test_a_file_with_a_secret_that_others_may_read_is_refused(file: Path, tmp_pa
         ({"BYBIT_API_SECRET": API_SECRET}, "api_key", "give it, or BYBIT_API_KEY, or neither"),
         ({**KEY, "BYBIT_API_SECRET": f"{API_SECRET}\n"}, "BYBIT_API_SECRET", "has a space, line end"),
         ({**KEY, "BYBIT_API_SECRET": f"{API_SECRET}\udcff"}, "BYBIT_API_SECRET", "other character"),
+        ({**KEY, "BYBIT_API_SECRET": "-----BEGIN PRIVATE KEY-----\udcff"}, "BYBIT_API_SECRET", "other character"),
         ({**KEY, "BYBIT_API_SECRET": "-----BEGIN PRIVATE KEY-----\\nMIIE"}, "BYBIT_API_SECRET", "no PEM private key"),
         ({**KEY, "BYBIT_API_SECRET_FILE": "/nowhere/at all"}, "BYBIT_API_SECRET_FILE", "'/nowhere/at all' cannot be"),
         ({**KEY, "BYBIT_API_SECRET_FILE": "/"}, "BYBIT_API_SECRET_FILE", "cannot be read: Is a directory"),
@@ -281,6 +282,19 @@ def test_a_mistake_in_the_environment_is_named_by_its_variable(environ: dict[str
     error = refused(environ=environ)
     assert error.path == path
     assert told in str(error)
+
+
+def test_a_key_without_a_value_is_as_if_it_were_not_there(file: Path, tmp_path: Path) -> None:
+    file.write_text("environment:\n")
+    assert refused(file, {"BYBIT_ENV": "demo"}).path == "BYBIT_ENV"
+    own = secret_file(tmp_path / "secret", API_SECRET)
+    secret_file(file, f"api_key: {API_KEY}\napi_secret:\napi_secret_file: {own}\n")
+    assert Settings.load(file, {}).api_secret == Secret(API_SECRET)
+
+
+def test_the_remedy_for_a_file_that_others_may_read_is_a_command_that_works(tmp_path: Path) -> None:
+    own = secret_file(tmp_path / "a secret", API_SECRET, 0o640)
+    assert f"; chmod 600 '{own}'" in str(refused(environ={**KEY, "BYBIT_API_SECRET_FILE": str(own)}))
 
 
 def test_a_variable_that_looks_like_the_environment_does_no_harm_where_one_is_named() -> None:
