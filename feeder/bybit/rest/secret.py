@@ -15,7 +15,8 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         # Deleted before each error: a traceback with locals would show it.
-        if not isinstance(text, str):
+        is_text = isinstance(text, str)
+        if not is_text:
             kind = type(text).__name__
             del text
             raise TypeError(f"a Secret is made of text, not of {kind}")
