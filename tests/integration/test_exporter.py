@@ -282,6 +282,31 @@ async def test_scrapes_ten_times_a_second_are_answered_and_cost_no_book_while_mo
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor")
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        (["how: 500", "how: 500", "ret_code: 10016"], {"retries": 3, "failures": 2, "refusals": 1, "bans": 0}),
+        (["how: 403"], {"retries": 0, "failures": 0, "refusals": 0, "bans": 1}),
+    ],
+    ids=["asked again", "banned"],
+)
+async def test_what_became_of_requests_to_the_exchange_is_counted(tmp_path, faults, told):
+    script = tmp_path / "faults.yaml"
+    path = "path: /v5/market/instruments-info"
+    script.write_text("".join(f"- {{fault: rest, {fault}, times: 1, {path}}}\n" for fault in faults))
+    async with watched(tmp_path, "--symbols=3", "--updates-per-second=30", f"--faults={script}") as (feeder, _, _):
+        await feeder.answers("/livez", 200)
+        end = time.monotonic() + 20
+        while True:
+            scrape = await feeder.scrape()
+            found = {name: scrape(f"feeder_rest_{name}_total") for name in told}
+            if found == told:
+                break
+            assert time.monotonic() < end, found
+            await asyncio.sleep(0.1)
+        assert len(faults) <= scrape("feeder_rest_requests_total") <= 10
+
+
 async def test_the_exporter_leaves_the_feeder_its_priority_and_its_core(tmp_path):
     core = min(os.sched_getaffinity(0))
     async with watched(tmp_path, within=(require("taskset"), "-c", str(core))) as (feeder, _, _):
