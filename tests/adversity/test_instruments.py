@@ -76,8 +76,10 @@ async def test_a_feeder_that_starts_while_rest_fails_asks_until_it_is_told(tmp_p
         await staged.ends_well()
 
 
-@pytest.mark.parametrize("how", ["html", "wrong_json"])
-async def test_a_feeder_that_starts_against_what_is_no_exchange_ends_and_says_so(tmp_path, how):
+@pytest.mark.parametrize(
+    ("how", "told"), [("html", "of HTML instead of JSON"), ("wrong_json", "the reply is not as documented")]
+)
+async def test_a_feeder_that_starts_against_what_is_no_exchange_ends_and_says_so(tmp_path, how, told):
     script = tmp_path / "faults.yaml"
     script.write_text(f"- {{fault: rest, how: {how}, seconds: 600}}", "utf-8")
     async with simulator("--symbols=2", f"--faults={script}") as (_, addresses):
@@ -89,7 +91,7 @@ async def test_a_feeder_that_starts_against_what_is_no_exchange_ends_and_says_so
         async with feeder(tmp_path, settings) as following:
             assert await asyncio.wait_for(following.process.wait(), 30) == 1
             assert f"{addresses.rest}/v5/market/instruments-info" in following.log
-            assert "not the JSON expected" in following.log
+            assert told in following.log
 
 
 async def test_a_feeder_that_starts_again_while_rest_is_down_goes_by_what_it_kept(tmp_path):
