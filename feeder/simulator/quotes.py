@@ -191,7 +191,7 @@ class Quote:
         tick = Decimal(self.listing.tick)
         highest = (self.last * (1 + LIMIT_RATIO) / tick).to_integral_value(ROUND_FLOOR) * tick
         lowest = (self.last * (1 - LIMIT_RATIO) / tick).to_integral_value(ROUND_CEILING) * tick
-        return highest, max(lowest, tick)
+        return highest, lowest
 
     def funding_rate(self, time_ms: int) -> str:
         """The rate that is settled at a funding time."""

@@ -342,6 +342,9 @@ async def test_a_fill_is_seen_in_execution_position_and_wallet(rest: Rest) -> No
     )
     assert (doge["coin"], doge["walletBalance"]) == ("DOGE", "0")
     assert Decimal(wallet["totalInitialMargin"]) == 3935
+    margin = Decimal(wallet["totalMarginBalance"])
+    assert (wallet["accountIMRate"], wallet["accountMMRate"]) == (f"{3935 / margin:.4f}", f"{39350 / margin / 200:.4f}")
+    assert Decimal(wallet["accountIMRate"]) > 0
     assert Decimal(wallet["totalEquity"]) == Decimal(wallet["totalWalletBalance"])
     (empty,) = await rest.rows("/v5/position/list", category="linear", symbol="ETHUSDT")
     assert (empty["side"], empty["size"], empty["positionIdx"]) == ("", "0", 0)
@@ -429,8 +432,8 @@ async def test_leverage_mode_and_stops_are_set_once(rest: Rest) -> None:
     async def leverage(buy: str, sell: str) -> Any:
         return await rest.post("/v5/position/set-leverage", LINEAR | {"buyLeverage": buy, "sellLeverage": sell})
 
-    codes = [await leverage("5", "5"), await leverage("5", "5"), await leverage("5", "6"), await leverage("101", "101")]
-    assert codes == [{}, 110043, 10001, 110013]
+    wanted = (("5", "5"), ("5", "5"), ("5", "6"), ("101", "101"), ("0.99", "0.99"), ("5.001", "5.001"))
+    assert [await leverage(*each) for each in wanted] == [{}, 110043, 10001, 110013, 110013, 10001]
     assert (await rest.rows("/v5/position/list", **LINEAR))[0]["leverage"] == "5"
     stop = {"tpslMode": "Full", "positionIdx": 0, "takeProfit": "90000"}
     assert await rest.post("/v5/position/trading-stop", LINEAR | stop) == 10001

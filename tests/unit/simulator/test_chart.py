@@ -154,3 +154,12 @@ def test_a_recordings_time_may_step_back() -> None:
         bars.add(time, Bar(*[Decimal(1)] * 4, volume=Decimal(2), turnover=Decimal(2)))
     assert [bar.volume for bar in bars.between(0, 2 * NOON)] == [2, 4]
     assert bars.close_before(NOON) is None
+
+
+def test_before_the_middle_of_an_hour_of_which_no_minutes_are_kept_its_end_is_not_known() -> None:
+    tape, price = Tape("linear", NOON, Decimal(50)), Decimal(50)
+    for hour in (0, 1):
+        tape.hours.add(NOON + hour * HOUR_MS, Bar(price, price, price, price + hour, Decimal(1), price))
+    chart = Chart(_past(), tape)
+    assert chart.price_before(NOON + HOUR_MS + HOUR_MS // 2) == 50
+    assert chart.price_before(NOON + 2 * HOUR_MS) == 51

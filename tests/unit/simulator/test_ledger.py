@@ -84,6 +84,7 @@ def test_a_market_order_is_filled_whole_at_the_touch_and_pays_the_takers_fee(
 ) -> None:
     order = desk.place(side=side, orderType="Market", qty="2")
     assert (order.status, order.time_in_force, order.filled, order.average) == (FILLED, "IOC", 2, price)
+    assert order.price == {"Buy": Decimal("82635.00"), "Sell": Decimal("74765.00")}[side], "the worst it would take"
     assert order.fee == price * 2 * Decimal("0.00055")
     assert desk.account.cash["USDT"] == FIRST_BALANCES["USDT"] - order.fee
     (execution,) = desk.account.executions

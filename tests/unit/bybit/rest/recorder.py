@@ -79,6 +79,20 @@ def _example(name: str, hint: Any) -> Any:
     return {str: f"a-{name[:20]}".replace("_", "-"), int: 7, bool: True}[hint]
 
 
+def another(method: Callable[..., Any], name: str, value: Any) -> Any:
+    """Another value for it; None, which leaves it out, where there is but one."""
+    hint = typing.get_type_hints(method)[name]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, Decimal):
+        return value + 1
+    kinds = [hint, *typing.get_args(hint)]
+    words = [word for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
+    if words:
+        return next((word for word in words if word != value), None)
+    return value + 1 if isinstance(value, int) else f"b{value[1:]}"
+
+
 def amounts(method: Callable[..., Any]) -> set[str]:
     """The parameters that take an amount, and so refuse a float to the type checker."""
     hints = typing.get_type_hints(method)

@@ -78,6 +78,27 @@ def test_nothing_that_moves_money_or_trades_is_repeated():
     assert [row for row in movers if row.repeatable] == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v5/order/amend",
+        "/v5/order/amend-batch",
+        "/v5/order/cancel-all",
+        "/v5/position/trading-stop",
+        "/v5/position/confirm-pending-mmr",
+        "/v5/account/mmp-reset",
+        "/v5/asset/withdraw/cancel",
+        "/v5/earn/flexible-saving/auto-savings",
+        "/v5/user/delete-api",
+        "/v5/p2p/item/update",
+        "/v5/rfq/cancel-all-quotes",
+        "/v5/event/cancel",
+    ],
+)
+def test_what_is_not_the_same_twice_though_it_moves_nothing_is_not_repeated(path: str):
+    assert not find("POST", path).repeatable
+
+
 def test_a_post_without_a_key_only_asks():
     assert [repr(row) for row in ROWS if row.method == "POST" and not row.signed] == ["POST /v5/grid/validate-input"]
 
@@ -108,6 +129,10 @@ def test_results_without_a_type_are_plain_python():
         ("POST", "/v5/account/borrow", Limit(1)),
         ("GET", "/v5/asset/transfer/query-inter-transfer-list", Limit(60, 60)),
         ("POST", "/v5/asset/transfer/universal-transfer", Limit(5)),
+        ("GET", "/v5/asset/transfer/query-account-coin-balance", Limit(450)),
+        ("POST", "/v5/asset/withdraw/create", Limit(5)),
+        ("POST", "/v5/asset/withdraw/cancel", Limit(60, 60)),
+        ("GET", "/v5/asset/withdraw/query-record", Limit(300, 60)),
         ("GET", "/v5/asset/deposit/query-record", Limit(100, 60)),
         ("GET", "/v5/asset/exchange/order-record", Limit(600, 60)),
         ("POST", "/v5/user/create-sub-api", Limit(1)),

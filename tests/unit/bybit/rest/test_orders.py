@@ -218,7 +218,14 @@ async def test_each_order_of_a_batch_is_paired_with_the_venue_s_verdict() -> Non
 
 
 @pytest.mark.parametrize(
-    "extra", [b"{}", b"null", b'{"list": [{"code": 0}]}', b'{"list": [{"msg": "OK"}, {"code": 0}]}']
+    "extra",
+    [
+        b"{}",
+        b"null",
+        b'{"list": [{"code": 0}]}',
+        b'{"list": [{"code": 0}, {"code": 0}, {"code": 0}]}',
+        b'{"list": [{"msg": "OK"}, {"code": 0}]}',
+    ],
 )
 async def test_a_batch_without_a_verdict_for_each_order_is_no_success(extra: bytes) -> None:
     reply = await Recorder("place-orders").place_orders("spot", BATCH)
