@@ -311,6 +311,23 @@ async def test_an_answer_without_an_end_is_given_up(slow, caplog):
         assert error.unknown_outcome
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(b" " * (17 << 20)),
+        reply(gzip.compress(b" " * (17 << 20)), headers="Content-Encoding: gzip\r\n"),
+        endless(b"10000\r\n" + b" " * 65536 + b"\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    ],
+    ids=["long", "long when unpacked", "of chunks"],
+)
+async def test_an_answer_longer_than_any_of_the_api_is_not_read_to_its_end(answer, caplog):
+    async with hostile_venue(answer) as venue, client_of(venue) as (client, _):
+        error, text = await failure(tickers(client), caplog)
+        assert isinstance(error, ReplyError)
+        assert "an answer of over 16777216 bytes, which the API never gives" in text
+        assert len(venue.requests) == 1
+
+
 async def test_a_connection_that_is_cut_before_the_answer_leaves_the_outcome_unknown(caplog):
     async with hostile_venue(raw(b"")) as venue, client_of(venue) as (client, _):
         error, _ = await failure(place(client), caplog)

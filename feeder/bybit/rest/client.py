@@ -323,7 +323,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             await self.measure_clock()
         except RestError as error:
             clock.postpone()
-            _log.warning("venue's time unknown, so our own is used: %s", error)
+            _log.warning("venue's time cannot be had, so ours is used, or what was known of it before: %s", error)
 
 
 @lru_cache(64)

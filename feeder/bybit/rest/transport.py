@@ -79,7 +79,7 @@ async def fetch(
     except (aiohttp.ClientError, OSError, _TooLong) as error:
         pool.counters.failures += 1
         raise _explained(pool, endpoint, _address(endpoint, url), error) from error
-    except RuntimeError as error:  # what aiohttp says of a session that is closed
+    except (RuntimeError, AssertionError) as error:  # what aiohttp says of a session that is closed
         if not pool.is_closed:
             raise
         raise _closed(endpoint, _address(endpoint, url)) from error

@@ -226,6 +226,7 @@ async def test_an_order_that_never_left_is_sent_again() -> None:
         assert caught.value.retriable
         assert not caught.value.unknown_outcome
         assert s.pool.counters.retries == 3
+        assert s.pool.counters.failures == 5  # of the question for the time as well
 
 
 async def test_an_order_refused_for_its_time_goes_once_more_after_the_clock_was_measured() -> None:
@@ -314,6 +315,32 @@ async def test_too_many_visits_for_ever_is_an_error_in_the_end() -> None:
         assert len(s.venue.seen) == 4
 
 
+async def test_too_many_visits_holds_every_request_of_the_key_until_a_reset_that_can_be() -> None:
+    async with scene() as s:
+        for reset, told in ((50_000, 50.0), (3_600_000, 60.0)):
+            headers = {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "0"}
+            headers["X-Bapi-Limit-Reset-Timestamp"] = str(s.venue.now_ms + reset)
+            s.venue.answers = [web.json_response(refusal(10006), headers=headers)]
+            with pytest.raises(RateLimitedError) as caught:
+                await s.client.send(PLACE_ORDER, ORDER)
+            assert caught.value.retry_after_seconds == pytest.approx(told, abs=0.1)
+            with pytest.raises(BudgetError) as held:
+                await s.another(API_KEY).send(PLACE_ORDER, ORDER)
+            assert held.value.retry_after_seconds == pytest.approx(told, abs=0.1)
+            await s.another("another-key").send(PLACE_ORDER, ORDER)
+            s.time.advance(61.0)
+        assert s.time.slept == []
+
+
+async def test_too_many_visits_with_some_left_is_asked_again_soon() -> None:
+    async with scene() as s:
+        reset = str(s.venue.now_ms + 50_000)
+        headers = {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "9", "X-Bapi-Limit-Reset-Timestamp": reset}
+        s.venue.answers = [web.json_response(refusal(10006), headers=headers)]
+        await s.client.send(PLACE_ORDER, ORDER)
+        assert sum(s.time.slept) <= 0.25
+
+
 async def test_all_clients_of_a_pool_together_stay_within_the_addresss_budget() -> None:
     async with scene(requests=3) as s:
         clients = [s.another(None), s.another(f"{API_KEY}1"), s.another(f"{API_KEY}2")]
@@ -340,15 +367,16 @@ async def test_a_request_that_has_waited_as_long_as_it_may_is_not_begun_again() 
             await s.client.send(PLACE_ORDER, ORDER)
         s.time.advance(4.0)
         held = s.another("another-key")
-        s.pool.windows.of((s.venue.url, "another-key", PLACE_ORDER.group, None), PLACE_ORDER.limit, 0.0).hold(
-            s.time.monotonic() + 5.0
-        )
+        key = (s.venue.url, "another-key", PLACE_ORDER.group, None)
+        window = s.pool.windows.of(key, PLACE_ORDER.limit, s.time.monotonic())
+        window.hold(s.time.monotonic() + 5.0)
         for _ in range(12):
             s.pool._budget.take(s.time.monotonic() + 1.5)
         with pytest.raises(BudgetError, match="this address"):
             await held.send(PLACE_ORDER, ORDER)
         assert s.pool.counters.retries == 0
         assert s.time.slept == [5.0]
+        assert window.try_take(s.time.monotonic(), 10), "its slot is there again"
 
 
 async def test_a_wait_that_the_venue_makes_longer_ends_when_it_is_too_long() -> None:
@@ -371,6 +399,36 @@ async def test_a_wait_that_the_venue_makes_longer_ends_when_it_is_too_long() -> 
         for _ in range(10):
             await s.client.send(PLACE_ORDER, ORDER)
         assert s.time.slept == [1.05], "the slot that was not used is there again"
+
+
+async def test_a_wait_that_the_venue_makes_a_little_longer_takes_no_second_slot() -> None:
+    async with scene() as s:
+        await s.client.measure_clock()
+        for _ in range(10):
+            await s.client.send(PLACE_ORDER, ORDER)
+        window = s.pool.windows.of((s.venue.url, API_KEY, PLACE_ORDER.group, None), PLACE_ORDER.limit, 0.0)
+        until_then = s.time.monotonic() + 3.0
+
+        async def sleep(seconds: float) -> None:
+            window.hold(until_then)
+            await s.time.sleep(seconds)
+
+        s.pool.sleep = sleep
+        await s.client.send(PLACE_ORDER, ORDER)
+        assert s.time.slept == [1.05, 1.95]
+        assert [window.try_take(until_then) for _ in range(10)] == [True] * 9 + [False]
+
+
+async def test_what_goes_wrong_in_a_wait_is_said() -> None:
+    async with scene(requests=1) as s:
+        await s.client.send(TICKERS, {"category": "linear"})
+
+        async def sleep(_seconds: float) -> None:
+            raise OSError("no timer")
+
+        s.pool.sleep = sleep
+        with pytest.raises(OSError, match="no timer"):
+            await s.client.send(TICKERS, {"category": "linear"})
 
 
 async def test_orders_that_waited_for_the_address_still_keep_to_the_rate_of_their_key() -> None:
@@ -490,6 +548,16 @@ async def test_many_answers_of_403_at_once_are_told_once(caplog: pytest.LogCaptu
         assert [type(end) for end in ends] == [BarredError] * 5
         assert s.pool.counters.barred == 5
         assert len([record for record in caplog.records if "HTTP 403" in record.message]) == 1
+
+
+async def test_a_bar_that_is_nearly_over_is_waited_for() -> None:
+    async with scene() as s:
+        s.venue.answers = [web.Response(status=403)]
+        with pytest.raises(BarredError):
+            await s.client.send(TICKERS, {"category": "linear"})
+        s.time.advance(590)
+        await s.client.send(TICKERS, {"category": "linear"})
+        assert s.time.slept == [pytest.approx(10.0)]
 
 
 # Pages
@@ -752,6 +820,26 @@ def test_a_pool_of_a_loop_that_was_closed_with_its_tasks_can_still_be_closed() -
     task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, AssertionError])
+async def test_what_aiohttp_says_of_a_closed_session_is_a_pool_error_and_of_an_open_one_its_own(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene() as s:
+
+        async def fail(*_args: object, **_options: object) -> None:
+            if closing:
+                await s.pool.aclose()
+            raise kind
+
+        monkeypatch.setattr(s.pool.session(), "request", fail)
+        closing = False
+        with pytest.raises(kind):
+            await s.client.send(TICKERS, {"category": "linear"})
+        closing = True
+        with pytest.raises(PoolError, match="closed meanwhile"):
+            await s.client.send(TICKERS, {"category": "linear"})
+
+
 def test_a_pool_used_in_a_second_event_loop_says_what_to_do() -> None:
     pool = SessionPool()
 
@@ -790,6 +878,15 @@ async def test_an_answer_that_never_comes_is_a_timeout_and_of_an_order_unknown()
             await s.client.send(TICKERS, {"category": "linear"})
         assert caught.value.retriable
         assert len(s.venue.seen) == 5
+        assert (s.pool.counters.failures, s.pool.counters.requests) == (5, 8)  # three for the clock
+
+
+async def test_what_is_no_answer_of_the_api_is_counted_as_a_failure() -> None:
+    async with scene() as s:
+        s.venue.answers = [web.Response(text="<html></html>")]
+        with pytest.raises(ReplyError):
+            await s.client.send(TICKERS, {"category": "linear"})
+        assert (s.pool.counters.failures, s.pool.counters.refused) == (1, 0)
 
 
 async def test_a_client_in_use_can_be_told_from_an_idle_one() -> None:
