@@ -256,7 +256,7 @@ class SessionPool:
                 own = await self._wait(endpoint, window, count, patience, "this key and endpoint")
             try:
                 shared = await self._wait(endpoint, self._budget, 1, patience, "this address")
-            except (BudgetError, PoolError, asyncio.CancelledError):
+            except (BudgetError, asyncio.CancelledError):
                 if window is not None:
                     window.give_back(own, count)
                 raise
@@ -283,7 +283,7 @@ class SessionPool:
                 if window.held_until > now:  # since these slots were taken
                     window.give_back(at, count)
                     at = _slot(endpoint, window, now, count, patience, of)
-        except (PoolError, asyncio.CancelledError):
+        except asyncio.CancelledError:
             window.give_back(at, count)
             raise
         return at
