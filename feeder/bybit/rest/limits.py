@@ -104,7 +104,6 @@ class Window:
         others = requests - remaining - ours
         if others > 0:
             self._times = sorted([*self._times, *[sent] * others])
-            self._gone = 0
 
     def is_idle(self, now: float) -> bool:
         """Whether nothing it knows matters any more, and has not for a while."""

@@ -41,7 +41,7 @@ from feeder.errors import (
     UnknownEndpointError,
 )
 
-from .venue import API_KEY, API_SECRET, ok, refusal, scene, until
+from .venue import API_KEY, API_SECRET, Time, ok, refusal, scene, until
 
 ORDER = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "1", "price": "100"}
 LISTING = {"category": "linear", "settleCoin": "USDT"}
@@ -439,6 +439,45 @@ async def test_what_goes_wrong_in_a_wait_is_said() -> None:
             await s.client.send(TICKERS, {"category": "linear"})
 
 
+class Timers:
+    """Sleeps of many at once, by a clock that goes on to the next of them when nothing else is left to do."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+        self._due: list[tuple[float, asyncio.Future[None]]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self._due.append((self._time.monotonic() + seconds, asyncio.get_running_loop().create_future()))
+        await self._due[-1][1]
+
+    async def run(self, tasks: list[asyncio.Task[Any]]) -> None:
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0.005)
+            if self._due:
+                self._time.advance(max(0.0, min(due for due, _ in self._due) - self._time.monotonic()))
+            for due, ended in [each for each in self._due if each[0] <= self._time.monotonic()]:
+                self._due.remove((due, ended))
+                ended.set_result(None)
+
+
+async def test_a_loop_that_stood_still_sends_no_more_at_once_than_the_venue_allows() -> None:
+    async with scene(requests=2) as s:
+        timers = Timers(s.time)
+        s.pool.sleep = timers.sleep
+        went: list[float] = []
+
+        async def go() -> None:
+            await s.pool.turn(TICKERS, None)
+            went.append(s.time.monotonic())
+
+        tasks = [asyncio.create_task(go()) for _ in range(6)]
+        await until(lambda: s.pool.counters.waits == 4)
+        s.time.advance(12.0)  # two more should have gone after 5.5 s, and two after 11
+        await timers.run(tasks)
+        assert all(later - sooner > 5.0 for sooner, later in zip(went, went[2:], strict=False))
+        assert went[-1] - went[0] < 30.0
+
+
 async def test_orders_that_waited_for_the_address_still_keep_to_the_rate_of_their_key() -> None:
     async with scene(requests=30) as s:
         await s.client.measure_clock()
@@ -451,25 +490,10 @@ async def test_orders_that_waited_for_the_address_still_keep_to_the_rate_of_thei
             return web.json_response(ok({"orderId": "1"}))
 
         s.venue.rest = note
-        timers: list[tuple[float, asyncio.Future[None]]] = []
-
-        async def sleep(seconds: float) -> None:
-            timers.append((s.time.monotonic() + seconds, asyncio.get_running_loop().create_future()))
-            await timers[-1][1]
-
-        s.pool.sleep = sleep
+        timers = Timers(s.time)
+        s.pool.sleep = timers.sleep
         orders = [asyncio.create_task(s.client.send(PLACE_ORDER, ORDER)) for _ in range(25)]
-        while not all(order.done() for order in orders):
-            for _ in range(200):
-                await asyncio.sleep(0)
-            timers.sort(key=lambda timer: timer[0])
-            if timers:
-                due = timers[0][0]
-                s.time.advance(max(0.0, due - s.time.monotonic()))
-                while timers and timers[0][0] <= s.time.monotonic():
-                    timers.pop(0)[1].set_result(None)
-            else:
-                await asyncio.sleep(0.001)
+        await timers.run(orders)
         assert len(went) == 25
         went.sort()
         assert all(later - sooner > 1.0 for sooner, later in zip(went, went[10:], strict=False))
