@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from feeder.clock import SECOND_NS, Clock
-from feeder.errors import RestError
+from feeder.errors import RestError, TlsError
 from feeder.log import logger
 
 from .instruments_info import InstrumentInfo
@@ -74,10 +74,13 @@ class InstrumentCopies:
 
 
 def _no_table(category: str, failure: RestError, and_the_copy: str = "") -> RestError:
-    """What makes a start impossible; whether and when to try again is as the failure says."""
+    """What makes a start impossible; whether and when to try again is as the failure says.
+
+    A certificate that cannot be trusted now may be later: after a boot this machine's clock may not be set yet.
+    """
     return RestError(
         f"no instrument table for {category}: {failure}{and_the_copy};"
         " check exchange.rest_url and the network, or start once with REST reachable so that a copy is kept",
-        retriable=failure.retriable,
+        retriable=failure.retriable or isinstance(failure, TlsError),
         retry_after_seconds=failure.retry_after_seconds,
     )
