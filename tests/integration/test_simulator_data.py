@@ -362,6 +362,18 @@ async def test_listings_come_in_pages_that_new_orders_do_not_shift(rest: Rest) -
     assert (told, cursor) == ([f"page-{number}" for number in (6, 5, 4, 3, 2, 1, 0)], "")
 
 
+async def test_the_last_500_orders_that_are_done_are_told_in_real_time(http: aiohttp.ClientSession) -> None:
+    async with Simulator(QUIET) as simulator:
+        account = simulator.ledger.account("1")
+        for _ in range(501):
+            simulator.ledger.cancel(account, LINEAR | {"orderId": simulator.ledger.place(account, LIMIT).order_id})
+        rest, told, cursor = Rest(http, simulator), 0, ""
+        while told == 0 or cursor:
+            page = await rest.get("/v5/order/realtime", **LINEAR, openOnly=1, limit=50, cursor=cursor)
+            told, cursor = told + len(page["list"]), page["nextPageCursor"]
+        assert (told, len(await rest.rows("/v5/order/history", **LINEAR, limit=50))) == (500, 50)
+
+
 async def test_a_page_that_is_just_full_is_the_last(rest: Rest) -> None:
     for _ in range(2):
         await rest.post("/v5/order/create", LIMIT)

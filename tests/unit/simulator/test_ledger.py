@@ -134,6 +134,10 @@ def test_an_inverse_position_wins_in_its_coin() -> None:
     assert position.average.quantize(Decimal("0.01")) == Decimal("66666.67")
     closed, profit = position.add(Decimal(-2000), Decimal(100_000))
     assert (closed, profit) == (2000, Decimal("0.01"))
+    uneven = Position(2, next(listings("inverse")), 0, 0, 0)
+    uneven.add(Decimal(1000), Decimal(50_000))
+    uneven.add(Decimal(3000), Decimal(100_000))
+    assert uneven.average == 80_000
 
 
 def test_profit_and_fees_come_to_the_wallet(desk: Desk) -> None:
@@ -335,6 +339,16 @@ def test_an_order_of_more_than_anything_is_too_much(desk: Desk) -> None:
         assert desk.refusal(orderType=kind, side="Sell", qty="9" * 32) == 10001
         assert desk.refusal(category="spot", orderType=kind, side="Sell", price="80000", qty="9" * 32) == 170135
     assert desk.refusal(category="spot", orderType="Market", qty="9" * 32) == 170135, "by value"
+    market, limit = ({"orderType": kind, "qty": "500000001"} for kind in ("Market", "Limit"))
+    assert (desk.refusal(**market), desk.refusal(**limit)) == (10001, 110007), "a market order may be half as large"
+
+
+def test_what_only_reduces_may_be_worth_less_than_an_order_must_be(desk: Desk) -> None:
+    desk.exchange.enlist(new_listing("linear", "LOWUSDT", "0.01", "0.1", "10"))
+    little = {"symbol": "LOWUSDT", "orderType": "Market", "side": "Sell", "qty": "0.1"}
+    desk.place(**little | {"side": "Buy", "qty": "1"})
+    assert desk.refusal(**little) == 110094
+    assert desk.place(**little, reduceOnly=True).filled == Decimal("0.1")
 
 
 def test_a_spot_order_by_value_that_buys_no_step_at_the_best_ask_is_refused(desk: Desk) -> None:
