@@ -36,6 +36,13 @@ FeederError
 `- FeedError            a consumer's subscription that cannot work
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+# What tells one request from the others that were under way.
+_TELLING = ("category", "symbol", "orderId", "orderLinkId")
+
 
 class FeederError(Exception):
     """The root of the tree. `retriable` says whether doing the same again may help."""
@@ -89,9 +96,11 @@ class RestError(VenueError):
 
     `retry_after_seconds` is how long to leave the venue alone first, 0 for no more than one's own backoff.
     `unknown_outcome`: the request changes something and the venue may have carried it out; ask before it is sent again.
-    Of an order, `order_link_id` is what to ask by, of a batch `order_link_ids`. `retriable` is then false.
+    `retriable` is then true only of what may be done twice, as a cancellation. `parameters` are what was asked, by the
+    venue's names; of an order, `order_link_id` is what to ask by, of a batch `order_link_ids`.
     """
 
+    parameters: Mapping[str, Any] = MappingProxyType({})
     order_link_id: str | None = None
     order_link_ids: tuple[str, ...] = ()
 
@@ -107,6 +116,11 @@ class RestError(VenueError):
         self.retriable = retriable
         self.retry_after_seconds = retry_after_seconds
         self.unknown_outcome = unknown_outcome
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        named = [str(self.parameters[name]) for name in _TELLING if name in self.parameters]
+        return f"{message} ({' '.join(named)})" if named else message
 
 
 class ParameterError(RestError):

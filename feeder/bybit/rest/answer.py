@@ -137,14 +137,14 @@ def _no_reply(endpoint: Endpoint[Any], answer: Answer, error: Exception) -> Repl
 
 def _unlike(endpoint: Endpoint[Any], answer: Answer, problem: str) -> ReplyError:
     """Nothing is known of what became of the request, and asking again would bring the same."""
-    unknown = not endpoint.repeatable
+    unknown = endpoint.changes
     unsure = "; whether it was carried out is unknown" if unknown else ""
     return ReplyError(f"{answer.address}: {problem}{unsure}", unknown_outcome=unknown)
 
 
 def _status_error(endpoint: Endpoint[Any], answer: Answer) -> HttpStatusError:
     status = answer.status
-    unknown = not (400 <= status < 500 or endpoint.repeatable)
+    unknown = endpoint.changes and not 400 <= status < 500
     problem = f"{answer.address}: HTTP {status}"
     if status == 401:
         problem += ", the venue does not accept the key or the signature's headers"

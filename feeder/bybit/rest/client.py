@@ -33,7 +33,11 @@ from .venue_clock import SAMPLES, VenueClock
 Result = TypeVar("Result")
 Entry = TypeVar("Entry")
 
-_MAINNET, _TESTNET, _DEMO = "https://api.bybit.com", "https://api-testnet.bybit.com", "https://api-demo.bybit.com"
+_HOSTS = {  # by testnet and demo
+    (False, False): "https://api.bybit.com",
+    (True, False): "https://api-testnet.bybit.com",
+    (False, True): "https://api-demo.bybit.com",
+}
 _ATTEMPTS = 4
 _RETRY_FIRST = 0.25
 _RETRY_CAP = 2.0
@@ -96,9 +100,9 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         self._key = api_key
         # Text until it signs first: a Secret for each of a hundred thousand clients costs as much as the rest of them.
         self._secret = api_secret
-        self._base_url = _address(base_url) if base_url else _TESTNET if testnet else _DEMO if demo else _MAINNET
-        if type(api_key) is not str or type(api_secret) is not str or (testnet and demo) or not self._base_url:
-            problem = _problem(type(api_key), type(api_secret), testnet and demo, not self._base_url)
+        self._base_url = _address(base_url) if base_url else _HOSTS.get((testnet, demo), "")
+        if type(api_key) is not str or type(api_secret) is not str or not self._base_url:
+            problem = _problem(type(api_key), type(api_secret), (testnet, demo), base_url)
             if problem is not None:
                 del api_secret  # so that no traceback that shows local variables shows it
                 raise ParameterError("BybitClient", *problem)
@@ -153,15 +157,17 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         signed = query.encode("ascii") if payload is None else payload
         window = self._window(pool, endpoint, given) if endpoint.signed else None
         count = orders_of(endpoint, given)
-        attempt, clock_was_wrong = 1, False
+        attempt, clock_was_wrong, unknown = 1, False, False
         self.in_flight += 1
         try:
             while True:
                 try:
                     return await self._once(pool, endpoint, url, signed, payload, window, count)
                 except RestError as error:
-                    if error.unknown_outcome:
-                        error.order_link_id, error.order_link_ids = given.get("orderLinkId"), order_link_ids(given)
+                    unknown = error.unknown_outcome = unknown or error.unknown_outcome  # by any attempt
+                    error.order_link_id, error.order_link_ids = given.get("orderLinkId"), order_link_ids(given)
+                    if endpoint.signed:  # the address of the others has it all
+                        error.parameters = given
                     if isinstance(error, ClockError):
                         if clock_was_wrong:  # it was measured anew for this one
                             raise
@@ -232,8 +238,8 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
     ) -> Reply[Result]:
         """One request, when its turn has come."""
         if window is None:
-            if not pool.take_turn(None):
-                await pool.turn(endpoint, None)
+            if not pool.take_turn(pool.public):
+                await pool.turn(endpoint, pool.public)
             return self._understood(pool, endpoint, await fetch(pool, endpoint, url, None, payload))
         clock = pool.venue_clock(self._base_url)
         if clock.is_due:
@@ -337,12 +343,17 @@ def _address(base_url: str) -> str:
         return ""
 
 
-def _problem(key_type: type, secret_type: type, two_environments: bool, no_address: bool) -> tuple[str, str] | None:
+def _problem(
+    key_type: type, secret_type: type, environment: tuple[object, object], base_url: str | None
+) -> tuple[str, str] | None:
     """What is wrong with a client's parameters: which, and why."""
-    if no_address:  # not shown, as it may have a password
+    if base_url and not _address(base_url):  # not shown, as it may have a password
         return "base_url", "must be https://host, without user, password and query"
-    if two_environments:
+    if environment == (True, True):
         return "demo", "testnet and demo are two environments; choose one"
+    for name, value in zip(("testnet", "demo"), environment, strict=True):
+        if not isinstance(value, bool):
+            return name, f"must be True or False, not a {type(value).__name__}; what follows it is given by name"
     if secret_type not in (str, Secret, type(None)):
         return "api_secret", f"must be text or a Secret, not {secret_type.__name__}"
     if not issubclass(key_type, str | None):

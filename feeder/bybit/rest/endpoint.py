@@ -51,6 +51,7 @@ class Endpoint(Generic[Result]):
 
     __slots__ = (
         "by_category",
+        "changes",
         "decode",
         "empty_is_none",
         "group",
@@ -84,7 +85,8 @@ class Endpoint(Generic[Result]):
         self.limit = limit
         self.by_category = by_category or {}
         self.group = group or path
-        self.repeatable = method == "GET" if repeatable is None else repeatable
+        self.changes = method != "GET"
+        self.repeatable = not self.changes if repeatable is None else repeatable
         self.result = result
         self.empty_is_none = result is not Any if empty_is_none is None else empty_is_none
         # Not strict: the venue writes times, counts and flags as text, and in places the same one as a number.

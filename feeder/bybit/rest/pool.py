@@ -61,13 +61,24 @@ class Counters:
         self.waits = 0  # requests that had to wait for their turn
         self.clock_measurements = 0
 
+    def __repr__(self) -> str:
+        return f"Counters({', '.join(f'{name}={getattr(self, name)}' for name in self.__slots__)})"
+
+
+class _Close:
+    """`SessionPool.close()`: the pool of the process; `pool.close()`: that pool, whichever it is."""
+
+    def __get__(self, pool: "SessionPool | None", owner: type["SessionPool"]) -> Callable[[], Awaitable[None]]:
+        return owner.close_default if pool is None else pool.aclose
+
 
 class SessionPool:
     """The session, made by the first request, and with it bound to that request's event loop.
 
     `max_connections` at once, kept alive 15 s, names remembered 5 min. `requests` is the budget in any 5 s: divide it
-    when several processes share an address. `ssl` is a context other than the system's. `clock`, `random` and `sleep`
-    are for tests. After HTTP 403 nothing is sent for 10 minutes, by whatever client: BarredError.
+    when several processes share an address; a fifth of it is kept for what needs a key. `ssl` is a context other than
+    the system's. `clock`, `random` and `sleep` are for tests. `counters` are plain ints. After HTTP 403 nothing is sent
+    for 10 minutes, by whatever client: BarredError.
     """
 
     default: ClassVar["SessionPool | None"] = None
@@ -99,6 +110,8 @@ class SessionPool:
         self._closed = False
         self._barred_until = float("-inf")
         self._budget = Window(Limit(requests, _SPAN), _SPAN_MARGIN)
+        # What needs no key never takes all of it: an order must not wait behind a thousand candles.
+        self.public = Window(Limit(requests - requests // 5, _SPAN), _SPAN_MARGIN)
         self.windows = Windows(_KEY_MARGIN)
         self._venue_clocks: dict[str, VenueClock] = {}
         self._tasks: set[asyncio.Future[None]] = set()
@@ -113,8 +126,10 @@ class SessionPool:
         SessionPool.default = cls(max_connections, **options)
         return SessionPool.default
 
+    close = _Close()
+
     @classmethod
-    async def close(cls) -> None:
+    async def close_default(cls) -> None:
         """Close the pool of the process, if there is one; it may be set up again."""
         pool = SessionPool.default
         if pool is not None:
@@ -129,6 +144,10 @@ class SessionPool:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self.is_open else "not used yet"
+        return f"SessionPool({state}, {self.counters})"
 
     @property
     def is_open(self) -> bool:
@@ -253,7 +272,8 @@ class SessionPool:
         while True:
             own = 0.0
             if window is not None:
-                own = await self._wait(endpoint, window, count, patience, "this key and endpoint")
+                of = "what needs no key" if window is self.public else "this key and endpoint"
+                own = await self._wait(endpoint, window, count, patience, of)
             try:
                 shared = await self._wait(endpoint, self._budget, 1, patience, "this address")
             except (BudgetError, asyncio.CancelledError):

@@ -103,11 +103,11 @@ _LONGEST_MESSAGE = 300
 def refused(endpoint: Endpoint[Any], address: str, code: int, message: str) -> RefusedError:
     """The error for a reply whose retCode is neither OK nor UNCHANGED.
 
-    Where the venue may have carried the request out all the same, and a second time would matter, the outcome is
-    unknown and the error not retriable.
+    Where the venue may have carried the request out all the same, the outcome is unknown, and the error retriable only
+    if a second time does not matter.
     """
     kind = _KINDS.get(code) or _of_range(code)
-    unknown = kind.uncertain and not endpoint.repeatable
+    unknown = kind.uncertain and endpoint.changes
     text = f"{address}: retCode {code} {message[:_LONGEST_MESSAGE]}"
     if kind.remedy:
         text += f"; {kind.remedy}"
@@ -117,7 +117,7 @@ def refused(endpoint: Endpoint[Any], address: str, code: int, message: str) -> R
         text,
         code,
         message,
-        retriable=kind.retriable and not unknown,
+        retriable=kind.retriable and (endpoint.repeatable or not unknown),
         unknown_outcome=unknown,
     )
 

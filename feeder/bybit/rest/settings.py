@@ -37,6 +37,8 @@ _VARIABLES = {
     "BYBIT_API_SECRET": "api_secret",
     "BYBIT_API_SECRET_FILE": "api_secret_file",
     "BYBIT_ENVIRONMENT": "environment",
+    "BYBIT_BASE_URL": "base_url",
+    "BYBIT_RECV_WINDOW": "recv_window",
 }
 _REMEDIES = {  # of each key, for whoever gave it a value that it cannot have
     "api_key": "copy it again, and write it in quotes",
@@ -68,12 +70,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     recv_window: int = 5000
 
+    def __post_init__(self) -> None:
+        if self.environment not in _ENVIRONMENTS:
+            raise ConfigError("environment", "is none that there is", _REMEDIES["environment"])
+        if self.api_secret is not None and not isinstance(self.api_secret, Secret):
+            raise ConfigError("api_secret", "is no Secret, so that it might be shown", "give Secret(text)")
+
     def __repr__(self) -> str:
         return f"Settings({self.environment}, {'public' if self.api_key is None else 'with a key'})"
 
     @classmethod
-    def load(cls, path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Of a file, if one is named, and of the environment over it. Raises ConfigError."""
+    def load(cls, path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Of a file, if one is named, and of `environ` (this process's environment) over it. Raises ConfigError."""
+        environ = os.environ if environ is None else environ
         credentials = environ.get("CREDENTIALS_DIRECTORY")
         given = {} if path is None else _from_file(Path(path), credentials)
         over: _Given = {key: (name, environ[name]) for name, key in _VARIABLES.items() if name in environ}
@@ -82,6 +91,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(
                     layer["api_secret_file"][0], f"beside {layer['api_secret'][0]}", "give one of the two"
                 )
+        if "api_key" in over and not over.keys() & {"api_secret", "api_secret_file"} and "api_key" in given:
+            raise ConfigError(
+                over["api_key"][0],
+                "the secret beside it is of the file's key",
+                "give both in the environment, or neither",
+            )
         if "api_secret" in over:
             given.pop("api_secret_file", None)  # which would stand over it
         given |= over
@@ -143,9 +158,11 @@ def _word(given: _Given, key: str) -> str | None:
 
 
 def _recv_window(given: _Given) -> int:
-    _, value = given.get("recv_window", ("", None))
+    name, value = given.get("recv_window", ("", None))
     if value is None:
         return Settings().recv_window
+    if name in _VARIABLES and isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:9])
     if type(value) is not int or not 1 <= value <= _LONGEST_RECV_WINDOW:
         raise _wrong(given, "recv_window", "is no such number")
     return value

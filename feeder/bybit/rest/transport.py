@@ -114,15 +114,15 @@ def _barred(pool: SessionPool, address: str) -> BarredError:
 
 
 def _closed(endpoint: Endpoint[Any], address: str) -> PoolError:
-    unknown = not endpoint.repeatable
+    unknown = endpoint.changes
     unsure = _UNSURE if unknown else ""
     return PoolError(f"{address}: the session pool was closed meanwhile{unsure}", unknown_outcome=unknown)
 
 
 def _overdue(pool: SessionPool, endpoint: Endpoint[Any], address: str) -> RestError:
-    unknown = not endpoint.repeatable
+    unknown = endpoint.changes
     problem = f"{address}: no answer within {pool.timeouts.answer:g} s{_UNSURE if unknown else ''}"
-    return ReplyTimeoutError(problem, retriable=not unknown, unknown_outcome=unknown)
+    return ReplyTimeoutError(problem, retriable=endpoint.repeatable, unknown_outcome=unknown)
 
 
 def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: Exception) -> RestError:
@@ -142,8 +142,8 @@ def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: 
             return ConnectError(f"{address}: no connection within {pool.timeouts.connect:g} s", retriable=True)
         case aiohttp.ClientConnectorError():
             return ConnectError(f"{address}: {cause}", retriable=True)
-    unknown = not endpoint.repeatable
-    facts = {"retriable": not unknown, "unknown_outcome": unknown}
+    unknown = endpoint.changes
+    facts = {"retriable": endpoint.repeatable, "unknown_outcome": unknown}
     unsure = _UNSURE if unknown else ""
     match error:
         case _TooLong():

@@ -120,7 +120,7 @@ def test_each_ret_code_is_an_error_that_says_what_next(
         assert type(error) is kind
         assert isinstance(error, RefusedError)
         assert (error.ret_code, error.ret_message) == (code, "because")
-        assert (error.retriable, error.unknown_outcome) == (again, False)
+        assert (error.retriable, error.unknown_outcome) == (again, unsure and endpoint is LEVERAGE)
         assert f"retCode {code} because" in str(error)
     order = failure(ORDER, body)
     assert (order.retriable, order.unknown_outcome) == (again and not unsure, unsure)

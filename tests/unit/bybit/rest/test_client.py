@@ -33,6 +33,7 @@ from feeder.errors import (
     ParameterError,
     PoolError,
     RateLimitedError,
+    RefusedError,
     ReplyError,
     ReplyTimeoutError,
     RestError,
@@ -224,6 +225,46 @@ async def test_a_setting_may_be_set_twice_so_it_is() -> None:
         given = {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": 3, "sellLeverage": "3"}
         assert (await s.client.send(SET_LEVERAGE, given)).unchanged
         assert len(s.venue.seen) == 2
+
+
+async def test_a_setting_that_no_attempt_confirmed_may_have_been_made_by_any_of_them() -> None:
+    async with scene() as s:
+        given = {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "3", "sellLeverage": "3"}
+        s.venue.answers = [cut, refusal(10003)]
+        with pytest.raises(AuthError) as caught:
+            await s.client.send(SET_LEVERAGE, given)
+        assert caught.value.unknown_outcome
+        s.venue.rest = cut
+        with pytest.raises(TransportError) as lost:
+            await s.client.send(SET_LEVERAGE, given)
+        assert (lost.value.unknown_outcome, lost.value.retriable) == (True, True)
+
+
+async def test_an_error_says_which_of_many_requests_it_is_of() -> None:
+    async with scene() as s:
+        s.venue.rest = refusal(110007, "not enough")
+        with pytest.raises(RefusedError) as caught:
+            await s.client.send(PLACE_ORDER, ORDER | {"orderLinkId": "mine-7"})
+        assert str(caught.value).endswith("retCode 110007 not enough (linear BTCUSDT mine-7)")
+        assert (caught.value.order_link_id, caught.value.parameters["price"]) == ("mine-7", ORDER["price"])
+        with pytest.raises(RefusedError) as public:
+            await s.client.send(TICKERS, {"category": "linear"})
+        assert str(public.value).endswith("tickers?category=linear: retCode 110007 not enough")
+
+
+async def test_an_order_does_not_wait_behind_a_thousand_questions() -> None:
+    async with scene(requests=10) as s:
+        await s.client.measure_clock()
+        s.time.advance(6)
+        for _ in range(9):
+            await s.client.send(TICKERS, {"category": "linear"})
+        assert s.time.slept == [5.5], "the ninth is over four fifths"
+        s.time.slept.clear()
+        for _ in range(7):
+            await s.client.send(TICKERS, {"category": "linear"})
+        for _ in range(2):
+            await s.client.send(PLACE_ORDER, ORDER)
+        assert s.time.slept == []
 
 
 async def test_an_order_that_never_left_is_sent_again() -> None:
@@ -481,8 +522,10 @@ async def test_a_loop_that_stood_still_sends_no_more_at_once_than_the_venue_allo
 async def test_orders_that_waited_for_the_address_still_keep_to_the_rate_of_their_key() -> None:
     async with scene(requests=30) as s:
         await s.client.measure_clock()
-        for _ in range(27):
+        for _ in range(24):
             await s.another(None).send(TICKERS, {"category": "linear"})
+        for _ in range(3):
+            await s.client.send(OPEN_ORDERS, LISTING)
         went: list[float] = []
 
         async def note(request: web.Request) -> web.StreamResponse:
@@ -639,6 +682,7 @@ async def test_a_signed_endpoint_without_a_key_is_refused_before_anything_is_sen
         ({"api_key": "k"}, "api_secret: is missing"),
         ({"api_secret": "s"}, "api_key: is missing"),
         ({"testnet": True, "demo": True}, "choose one"),
+        ({"testnet": "yes"}, "testnet: must be True or False, not a str; what follows it is given by name"),
         ({"api_key": "k", "api_secret": b"bytes"}, "api_secret: must be text or a Secret, not bytes"),
         ({"api_key": "k", "api_secret": 5}, "api_secret: must be text or a Secret, not int"),
         ({"api_key": 5, "api_secret": "s"}, "api_key: must be text, not int"),
@@ -755,6 +799,10 @@ async def test_the_pool_of_the_process_serves_clients_without_one_and_can_be_set
                 assert pool.counters.requests == 1
                 with pytest.raises(PoolError, match="set up already"):
                     SessionPool.setup()
+                async with SessionPool() as other:
+                    await other.close()  # that one, and not the pool of the process
+                    assert (other.is_closed, pool.is_closed) == (True, False)
+                assert repr(pool).startswith("SessionPool(open, Counters(barred=0, ")
             finally:
                 await SessionPool.close()
             await SessionPool.close()

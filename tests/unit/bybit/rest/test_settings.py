@@ -1,7 +1,9 @@
 """Settings of file and environment; each mistake by its name, and no error with the value of anything."""
 
+import inspect
 import json
 import logging
+import pydoc
 import traceback
 from pathlib import Path
 
@@ -343,3 +345,32 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "cannot be read: No such file or directory; name the file with the settings" in str(
         refused(tmp_path / "none.yaml")
     )
+
+
+def test_no_signature_shows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYBIT_API_SECRET", API_SECRET)
+    assert API_SECRET not in pydoc.render_doc(Settings)
+    assert API_SECRET not in str(inspect.signature(Settings.load))
+
+
+def test_address_and_window_may_stand_in_the_environment() -> None:
+    settings = Settings.load(environ={"BYBIT_BASE_URL": "http://127.0.0.1:9444", "BYBIT_RECV_WINDOW": "8000"})
+    assert (settings.base_url, settings.recv_window) == ("http://127.0.0.1:9444", 8000)
+    for wrong in ("abc", "0", "-5", "9" * 30, "1.5"):
+        assert refused(environ={"BYBIT_RECV_WINDOW": wrong}).path == "BYBIT_RECV_WINDOW"
+
+
+def test_a_key_of_the_environment_does_not_take_the_secret_of_another(file: Path) -> None:
+    secret_file(file, BOTH)
+    error = refused(file, {"BYBIT_API_KEY": OTHER_API_KEY})
+    assert (error.path, error.remedy) == ("BYBIT_API_KEY", "give both in the environment, or neither")
+    secret_file(file, f"api_secret: {API_SECRET}\n")
+    assert Settings.load(file, KEY).api_key == API_KEY, "a file may have just the secret"
+
+
+def test_settings_made_by_hand_are_no_less_careful() -> None:
+    with pytest.raises(ConfigError, match="environment: is none that there is; use mainnet, testnet or demo"):
+        Settings(environment="tesnet")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"api_secret: is no Secret") as caught:
+        Settings(api_key=API_KEY, api_secret=API_SECRET)  # type: ignore[arg-type]
+    assert API_SECRET not in str(caught.value)
