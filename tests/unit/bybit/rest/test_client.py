@@ -658,6 +658,14 @@ async def test_pages_are_asked_for_as_they_are_needed_and_end_with_the_cursor() 
         ]
 
 
+async def test_a_page_without_entries_is_the_last_whatever_its_cursor() -> None:
+    async with scene() as s:
+        rows = [{"symbol": "S"}]
+        s.venue.answers = [ok({"list": rows, "nextPageCursor": "1"}), ok({"list": [], "nextPageCursor": "2"})]
+        assert len([entry async for entry in s.client.each(INSTRUMENTS_INFO, {"category": "linear"})]) == 1
+        assert len(s.venue.seen) == 2
+
+
 async def test_a_cursor_that_comes_back_ends_the_pages() -> None:
     async with scene() as s:
         s.venue.rest = ok({"list": [{"symbol": "S"}], "nextPageCursor": "same"})

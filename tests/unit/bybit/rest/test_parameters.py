@@ -158,6 +158,7 @@ def test_a_new_order_without_an_id_is_given_one_and_one_with_keeps_its_own() -> 
     assert len(ids) == 100
     assert all(len(each) <= 36 and each.isalnum() for each in ids)
     assert sent(ORDER, **WHOLE, orderLinkId="mine")["orderLinkId"] == "mine"
+    assert len(sent(ORDER, **WHOLE, orderLinkId="")["orderLinkId"]) == 32
     assert "orderLinkId" not in sent(CANCEL, category="linear", orderId="1")
     assert "orderLinkId" not in sent(LISTING, category="linear")
 
