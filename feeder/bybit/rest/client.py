@@ -157,11 +157,13 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         signed = query.encode("ascii") if payload is None else payload
         window = self._window(pool, endpoint, given) if endpoint.signed else None
         count = orders_of(endpoint, given)
-        attempt, clock_was_wrong, unknown = 1, False, False
+        attempt, delay, clock_was_wrong, unknown = 1, 0.0, False, False
         self.in_flight += 1
         try:
             while True:
                 try:
+                    if delay:
+                        await pool.pause(delay)
                     return await self._once(pool, endpoint, url, signed, payload, window, count)
                 except RestError as error:
                     unknown = error.unknown_outcome = unknown or error.unknown_outcome  # by any attempt
@@ -182,7 +184,6 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
                     _log.debug("asked again in %.2f s, after %d: %s", delay, attempt, error)
                 attempt += 1
                 pool.counters.retries += 1
-                await pool.pause(delay)
         finally:
             self.in_flight -= 1
             self.last_used = pool.clock.monotonic()

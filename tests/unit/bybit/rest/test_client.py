@@ -881,6 +881,24 @@ async def test_what_runs_beside_the_requests_has_ended_when_the_pool_is_closed()
     assert ended
 
 
+async def test_a_change_that_was_to_be_asked_again_when_the_pool_closed_may_have_been_carried_out() -> None:
+    async with scene() as s:
+        s.venue.answers = [web.Response(status=502)]
+
+        async def sleep(_seconds: float) -> None:
+            await asyncio.Event().wait()
+
+        s.pool.sleep = sleep
+        cancelling = s.client.cancel_order("linear", "BTCUSDT", order_link_id="mine")
+        waiting = asyncio.create_task(cancelling)
+        await until(lambda: s.pool.counters.retries == 1)
+        await s.pool.aclose()
+        with pytest.raises(PoolError) as caught:
+            await asyncio.wait_for(waiting, 5)
+        assert caught.value.unknown_outcome
+        assert caught.value.order_link_id == "mine"
+
+
 async def test_a_pool_closed_while_a_client_of_it_opens_another_leaves_that_one() -> None:
     async with scene() as s:
         s.venue.rest = ok({"list": []})
