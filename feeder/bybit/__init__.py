@@ -15,6 +15,7 @@ from feeder.errors import (
     BarredError,
     BudgetError,
     ClockError,
+    ConfigError,
     ConnectError,
     DuplicateOrderError,
     HttpStatusError,
@@ -36,8 +37,11 @@ from feeder.errors import (
 
 if TYPE_CHECKING:
     from .rest import (
+        AmendRequest,
         BybitClient,
+        CancelRequest,
         ClientCache,
+        OrderRequest,
         Page,
         RateStatus,
         Reply,
@@ -45,23 +49,28 @@ if TYPE_CHECKING:
         SessionPool,
         Settings,
         Timeouts,
+        batch_outcome,
         client_from,
     )
 
 __all__ = [
+    "AmendRequest",
     "AuthError",
     "BalanceError",
     "BarredError",
     "BudgetError",
     "BybitClient",
+    "CancelRequest",
     "ClientCache",
     "ClockError",
+    "ConfigError",
     "ConnectError",
     "DuplicateOrderError",
     "HttpStatusError",
     "InvalidRequestError",
     "OrderError",
     "OrderNotFoundError",
+    "OrderRequest",
     "Page",
     "ParameterError",
     "PoolError",
@@ -80,6 +89,7 @@ __all__ = [
     "TransportError",
     "UnavailableError",
     "UnknownEndpointError",
+    "batch_outcome",
     "client_from",
 ]
 

@@ -10,8 +10,6 @@ import argparse
 import asyncio
 import os
 
-import msgspec
-
 from feeder.bybit import BybitClient, Settings, client_from
 
 
@@ -38,9 +36,10 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description="Print an account's wallet, positions and fees.")
     parser.add_argument("--rest-url", help="another address than the environment's, such as the simulator's")
     args = parser.parse_args()
-    settings = Settings.load(environ={"BYBIT_ENVIRONMENT": "testnet", **os.environ})  # or of a file: load(path)
+    environ = {"BYBIT_ENVIRONMENT": "testnet", **os.environ}
     if args.rest_url:
-        settings = msgspec.structs.replace(settings, base_url=args.rest_url)
+        environ["BYBIT_BASE_URL"] = args.rest_url
+    settings = Settings.load(environ=environ)  # or of a file: load(path)
     async with client_from(settings) as client:
         await show(client)
 

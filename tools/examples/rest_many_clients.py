@@ -8,6 +8,7 @@ On `feeder sim` with --rest-url http://127.0.0.1:9444 and the key that it was gi
 
 import argparse
 import asyncio
+import os
 import time
 
 from feeder.bybit import BybitClient, ClientCache, SessionPool, Settings
@@ -19,16 +20,18 @@ async def main() -> None:
     parser.add_argument("--rest-url", help="another address than the testnet's, such as the simulator's")
     parser.add_argument("--clients", type=int, default=10_000, help="how many (default %(default)s)")
     args = parser.parse_args()
-    settings = Settings.load()
+    environ = {"BYBIT_ENVIRONMENT": "testnet", **os.environ}
+    if args.rest_url:
+        environ["BYBIT_BASE_URL"] = args.rest_url
+    settings = Settings.load(environ=environ)
     async with SessionPool(max_connections=100) as pool:
         begun = time.perf_counter()
         clients = [BybitClient(f"key-{n}", f"secret-{n}", pool=pool) for n in range(args.clients)]
         print(len(clients), "clients in", f"{(time.perf_counter() - begun) * 1000:.1f} ms")  # no connection yet
 
         async with ClientCache(pool) as cache:  # forgets a client ten minutes after its last use
-            credentials = settings.api_key, settings.api_secret
-            client = cache.get_or_create(*credentials, testnet=True, base_url=args.rest_url)
-            again = cache.get_or_create(*credentials, testnet=True, base_url=args.rest_url)
+            client = cache.get_or_create_from(settings)
+            again = cache.get_or_create_from(settings)
             print("the same client:", client is again, "hits:", cache.counters.hits)
             await asyncio.gather(*(client.tickers("linear") for _ in range(20)))
             print(pool.counters.requests, "requests")

@@ -13,8 +13,6 @@ import sys
 from decimal import Decimal
 from uuid import uuid4
 
-import msgspec
-
 from feeder.bybit import BybitClient, OrderNotFoundError, RestError, Settings, client_from
 
 SYMBOL = "BTCUSDT"
@@ -68,10 +66,11 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description="Place an order that does not trade, amend and cancel it.")
     parser.add_argument("--rest-url", help="another address than the environment's, such as the simulator's")
     args = parser.parse_args()
-    settings = Settings.load(environ={"BYBIT_ENVIRONMENT": "testnet", **os.environ})
+    environ = {"BYBIT_ENVIRONMENT": "testnet", **os.environ}
     if args.rest_url:
-        settings = msgspec.structs.replace(settings, base_url=args.rest_url)
-    elif settings.environment == "mainnet":
+        environ["BYBIT_BASE_URL"] = args.rest_url
+    settings = Settings.load(environ=environ)
+    if not args.rest_url and settings.environment == "mainnet":
         sys.exit("this places an order: set BYBIT_ENVIRONMENT=testnet or demo, with a key of that")
     async with client_from(settings) as client:
         await show(client)

@@ -2,14 +2,19 @@
 
 from .cache import ClientCache
 from .client import BybitClient
+from .order_requests import AmendRequest, CancelRequest, OrderRequest
 from .pool import SessionPool, Timeouts
 from .reply import Page, RateStatus, Reply
+from .results.orders import batch_outcome
 from .secret import Secret
 from .settings import Settings, client_from
 
 __all__ = [
+    "AmendRequest",
     "BybitClient",
+    "CancelRequest",
     "ClientCache",
+    "OrderRequest",
     "Page",
     "RateStatus",
     "Reply",
@@ -17,5 +22,6 @@ __all__ = [
     "SessionPool",
     "Settings",
     "Timeouts",
+    "batch_outcome",
     "client_from",
 ]

@@ -19,6 +19,7 @@ from feeder.errors import ParameterError, PoolError, RestError
 from .client import BybitClient
 from .pool import SessionPool
 from .secret import Secret
+from .settings import Settings
 
 TTL_SECONDS = 600.0
 """How long a client is kept that nobody uses."""
@@ -160,6 +161,17 @@ class ClientCache:
             self._make_room()
         self._clients[name] = client
         return client
+
+    def get_or_create_from(self, settings: Settings) -> BybitClient:
+        """The client that the settings describe."""
+        return self.get_or_create(
+            settings.api_key,
+            settings.api_secret,
+            testnet=settings.environment == "testnet",
+            demo=settings.environment == "demo",
+            recv_window=settings.recv_window,
+            base_url=settings.base_url,
+        )
 
     def cleanup_expired(self) -> int:
         """Forget whatever was not used for the TTL; how many that were. No need to call it within an event loop."""

@@ -12,9 +12,10 @@ from feeder.bybit.rest.cache import MAX_CLIENTS, ClientCache
 from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool
 from feeder.bybit.rest.secret import Secret
+from feeder.bybit.rest.settings import Settings
 from feeder.clock import ManualClock
 from feeder.errors import ParameterError, PoolError, RestError
-from tests.helpers.secrets import known
+from tests.helpers.secrets import API_KEY, API_SECRET, known
 
 TTL = 600.0
 KEY, SECRET = "aKey", known("fR8aCacheKeepsIt")
@@ -409,3 +410,13 @@ def test_limits_that_cannot_be_are_refused(options: dict[str, float]) -> None:
 
 def test_the_usual_bound_holds_all_that_one_address_can_use() -> None:
     assert MAX_CLIENTS > 600 / 5 * TTL
+
+
+def test_settings_name_the_same_client_as_their_parts_do() -> None:
+    cache = ClientCache(SessionPool())
+    settings = Settings(api_key=API_KEY, api_secret=Secret(API_SECRET), environment="testnet", recv_window=9000)
+    client = cache.get_or_create_from(settings)
+    assert client is cache.get_or_create(API_KEY, API_SECRET, testnet=True, recv_window=9000)
+    assert (client.base_url, client.recv_window) == ("https://api-testnet.bybit.com", 9000)
+    demo = Settings(environment="demo", base_url="http://127.0.0.1:9444")
+    assert cache.get_or_create_from(demo) is cache.get_or_create(demo=True, base_url="http://127.0.0.1:9444")
