@@ -120,7 +120,7 @@ def _rsa(key: ApiKey) -> Verify:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
     except ImportError as error:
         raise FeederError(
-            f"API key {key.key} is an RSA key, and the package cryptography is missing; install feeder[rsa]"
+            f"API key {key.key} is an RSA key, and the package cryptography is missing: pip install cryptography"
         ) from error
     assert key.public_key_pem is not None
     try:

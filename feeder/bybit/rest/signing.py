@@ -64,7 +64,7 @@ def _rsa(text: str) -> Sign | str:
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
-        return "is an RSA key, which needs the package cryptography: pip install 'feeder[rsa]'"
+        return "is an RSA key, which needs the package cryptography: pip install cryptography"
     try:
         key: Any = load_pem_private_key(text.encode(), password=None)
     except TypeError:
