@@ -120,6 +120,14 @@ def test_a_window_that_a_request_has_and_not_yet_used_is_not_forgotten() -> None
     assert "used" in windows._windows
 
 
+def test_a_window_remembers_no_more_slots_than_a_few_spans_may_hold() -> None:
+    window, now = Window(Limit(10), margin=0.0), 0.0
+    for _ in range(10_000):
+        now += 0.05
+        window.try_take(now)
+        assert len(window._times) <= 40
+
+
 def test_several_slots_are_taken_together_or_not_at_all() -> None:
     window = Window(Limit(10), margin=0.0)
     assert window.take(0.0, 6) == 0.0
