@@ -22,8 +22,6 @@ OK = 0
 UNCHANGED = frozenset({34040, 110025, 110026, 110027, 110043})
 """It is already as it was asked to be: no error."""
 
-NO_SUCH_SYMBOL = 10001  # a wrong parameter; which one, only the text says
-
 
 class _Kind(NamedTuple):
     error: type[RefusedError]
