@@ -31,7 +31,7 @@ _KEY_MARGIN = 0.05  # seconds; here it costs one request that is asked again
 _SILENCE_SECONDS = 600.0  # after HTTP 403 the venue wants no request at all for at least 10 minutes
 _LATE = 0.25  # seconds; what goes so long after its slot, as when the loop stood still, needs another
 _KEEP_ALIVE_SECONDS = 15.0  # less than any server in between keeps an idle connection, so that no order meets its end
-_DNS_SECONDS = 300
+_DNS_SECONDS = 60  # the venue stands behind addresses that change
 
 _log = logging.getLogger("feeder.bybit.rest")
 
@@ -75,7 +75,7 @@ class _Close:
 class SessionPool:
     """The session, made by the first request, and with it bound to that request's event loop.
 
-    `max_connections` at once, kept alive 15 s, names remembered 5 min. `requests` is the budget in any 5 s: divide it
+    `max_connections` at once, kept alive 15 s, names remembered a minute. `requests` is the budget in any 5 s: divide it
     when several processes share an address; a fifth of it is kept for what needs a key. `ssl` is a context other than
     the system's. `clock`, `random` and `sleep` are for tests. `counters` are plain ints. After HTTP 403 nothing is sent
     for 10 minutes, by whatever client: BarredError.
@@ -269,24 +269,29 @@ class SessionPool:
         self.session()  # a pool that cannot send lets nobody wait
         self._check_barred(endpoint)
         patience = self.clock.monotonic() + self.timeouts.turn
+        of = "what needs no key" if window is self.public else "this key and endpoint"
+        own = 0.0
+        if window is not None:
+            own = await self._wait(endpoint, window, count, patience, of)
         while True:
-            own = 0.0
-            if window is not None:
-                of = "what needs no key" if window is self.public else "this key and endpoint"
-                own = await self._wait(endpoint, window, count, patience, of)
             try:
                 shared = await self._wait(endpoint, self._budget, 1, patience, "this address")
             except (BudgetError, asyncio.CancelledError):
                 if window is not None:
                     window.give_back(own, count)
                 raise
-            earliest = shared if window is None else min(own, shared)
-            if self.clock.monotonic() - earliest <= _LATE:
+            # By a slot that is long over it went then, which it did not: that counts from now.
+            now = self.clock.monotonic()
+            if now - shared > _LATE:
+                self._budget.give_back(shared)
+            elif window is None or now - own <= _LATE:
                 break
-            # By one of its slots it went long ago, which it did not: it counts from now.
-            self._budget.give_back(shared)
-            if window is not None:
+            else:
                 window.give_back(own, count)
+                if window.try_take(now, count):  # mostly, and then the place in the address's line is kept
+                    break
+                self._budget.give_back(shared)
+                own = await self._wait(endpoint, window, count, patience, of)
         self._check_barred(endpoint)
 
     async def _wait(self, endpoint: Endpoint[Any], window: Window, count: int, patience: float, of: str) -> float:

@@ -519,6 +519,30 @@ async def test_a_loop_that_stood_still_sends_no_more_at_once_than_the_venue_allo
         assert went[-1] - went[0] < 30.0
 
 
+async def test_who_waited_for_the_address_longest_goes_first_however_many_keys_there_are() -> None:
+    async with scene(Timeouts(turn=100.0), requests=10) as s:
+        await s.client.measure_clock()
+        s.time.advance(6)
+        went: list[int] = []
+        times: list[float] = []
+
+        async def note(request: web.Request) -> web.StreamResponse:
+            went.append(int(request.headers["X-BAPI-API-KEY"]))
+            times.append(s.time.monotonic())
+            return web.json_response(ok({"orderId": "1"}))
+
+        s.venue.rest = note
+        timers = Timers(s.time)
+        s.pool.sleep = timers.sleep
+        begun = s.time.monotonic()
+        tasks = [asyncio.create_task(s.another(f"{key}").send(PLACE_ORDER, ORDER)) for key in range(60)]
+        await timers.run(tasks)
+        assert sorted(went) == list(range(60))
+        assert times[-1] - begun < 6 * 5.5, "sixty by ten in 5.5 s"
+        for start in range(0, 60, 10):
+            assert set(went[start : start + 10]) == set(range(start, start + 10))
+
+
 async def test_orders_that_waited_for_the_address_still_keep_to_the_rate_of_their_key() -> None:
     async with scene(requests=30) as s:
         await s.client.measure_clock()
