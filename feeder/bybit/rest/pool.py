@@ -75,7 +75,7 @@ class _Close:
 class SessionPool:
     """The session, made by the first request, and with it bound to that request's event loop.
 
-    `max_connections` at once, kept alive 15 s, names remembered a minute. `requests` is the budget in any 5 s: divide it
+    `max_connections` at once, kept alive 15 s, names for a minute. `requests` is the budget in any 5 s: divide it
     when several processes share an address; a fifth of it is kept for what needs a key. `ssl` is a context other than
     the system's. `clock`, `random` and `sleep` are for tests. `counters` are plain ints. After HTTP 403 nothing is sent
     for 10 minutes, by whatever client: BarredError.
