@@ -13,9 +13,7 @@ from aiohttp import web
 from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool, Timeouts
 from feeder.clock import ManualClock
-from tests.helpers.secrets import known
-
-API_KEY, API_SECRET = known("keyOfTheTestsXYZ"), known("aSecretOfTheTests0123456789abcdef")
+from tests.helpers.secrets import API_KEY, API_SECRET
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
