@@ -10,7 +10,7 @@ from multidict import istr
 from feeder.bybit.messages import DECODE_ERRORS
 from feeder.errors import HttpStatusError, RefusedError, ReplyError
 
-from .endpoint import Endpoint, Envelope
+from .endpoint import UNSURE, Endpoint, Envelope
 from .reply import RateStatus, Reply
 from .ret_codes import OK, UNCHANGED, refused
 from .transport import Answer
@@ -138,7 +138,7 @@ def _no_reply(endpoint: Endpoint[Any], answer: Answer, error: Exception) -> Repl
 def _unlike(endpoint: Endpoint[Any], answer: Answer, problem: str) -> ReplyError:
     """Nothing is known of what became of the request, and asking again would bring the same."""
     unknown = endpoint.changes
-    unsure = "; whether it was carried out is unknown" if unknown else ""
+    unsure = UNSURE if unknown else ""
     return ReplyError(f"{answer.address}: {problem}{unsure}", unknown_outcome=unknown)
 
 
@@ -151,6 +151,6 @@ def _status_error(endpoint: Endpoint[Any], answer: Answer) -> HttpStatusError:
     elif status == 404:
         problem += ", no such path or category there; check base_url"
     elif unknown:
-        problem += "; whether it was carried out is unknown"
+        problem += UNSURE
     retriable = status == _OVERLOADED or (status >= 500 and endpoint.repeatable)
     return HttpStatusError(problem, status, retriable=retriable, unknown_outcome=unknown)

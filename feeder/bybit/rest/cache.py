@@ -164,14 +164,7 @@ class ClientCache:
 
     def get_or_create_from(self, settings: Settings) -> BybitClient:
         """The client that the settings describe."""
-        return self.get_or_create(
-            settings.api_key,
-            settings.api_secret,
-            testnet=settings.environment == "testnet",
-            demo=settings.environment == "demo",
-            recv_window=settings.recv_window,
-            base_url=settings.base_url,
-        )
+        return self.get_or_create(**settings.parameters)
 
     def cleanup_expired(self) -> int:
         """Forget whatever was not used for the TTL; how many that were. No need to call it within an event loop."""

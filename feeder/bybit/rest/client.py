@@ -41,7 +41,7 @@ _HOSTS = {  # by testnet and demo
 _ATTEMPTS = 4
 _RETRY_FIRST = 0.25
 _RETRY_CAP = 2.0
-_LONGEST_RECV_WINDOW = 60_000  # ms
+LONGEST_RECV_WINDOW = 60_000  # ms
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _ADDRESS = re.compile(  # without user and query
     rf"(?i:https?)://({_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?"
@@ -285,9 +285,9 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         if self._sign is None:
             if not (self._key.isascii() and self._key.isprintable()) or not self._key or " " in self._key:
                 raise ParameterError("BybitClient", "api_key", "is no key of Bybit; copy it again")
-            if type(self.recv_window) is not int or not 0 < self.recv_window <= _LONGEST_RECV_WINDOW:
+            if type(self.recv_window) is not int or not 0 < self.recv_window <= LONGEST_RECV_WINDOW:
                 raise ParameterError(
-                    "BybitClient", "recv_window", f"must be a whole number, 1 to {_LONGEST_RECV_WINDOW} ms"
+                    "BybitClient", "recv_window", f"must be a whole number, 1 to {LONGEST_RECV_WINDOW} ms"
                 )
             if not isinstance(self._secret, Secret):
                 if not self._secret.isascii():

@@ -22,6 +22,10 @@ UNTOLD = Limit(10)
 """Where the venue documents no limit of an endpoint: what most of its neighbours have."""
 
 
+UNSURE = "; whether it was carried out is unknown"
+"""What an error says of a request that changes something and may have done so."""
+
+
 class Envelope(msgspec.Struct, Generic[Result]):
     """What is around every result: retCode, retMsg, result, retExtInfo and time (ms since the epoch)."""
 

@@ -16,7 +16,7 @@ from feeder.errors import (
     UnavailableError,
 )
 
-from .endpoint import Endpoint
+from .endpoint import UNSURE, Endpoint
 
 OK = 0
 UNCHANGED = frozenset({34040, 110025, 110026, 110027, 110043})
@@ -110,7 +110,7 @@ def refused(endpoint: Endpoint[Any], address: str, code: int, message: str) -> R
     if kind.remedy:
         text += f"; {kind.remedy}"
     if unknown:
-        text += "; whether it was carried out is unknown"
+        text += UNSURE
     return kind.error(
         text,
         code,

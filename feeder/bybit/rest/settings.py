@@ -27,7 +27,7 @@ import yaml
 
 from feeder.errors import ConfigError, ParameterError
 
-from .client import BybitClient
+from .client import LONGEST_RECV_WINDOW, BybitClient
 from .pool import SessionPool
 from .secret import Secret
 from .signing import signer
@@ -50,7 +50,6 @@ _REMEDIES = {  # of each key, for whoever gave it a value that it cannot have
 }
 _SWITCHES = ("BYBIT_TESTNET", "BYBIT_DEMO")  # what other programs call it
 _ENVIRONMENTS = ("mainnet", "testnet", "demo")
-_LONGEST_RECV_WINDOW = 60_000
 _LARGEST_FILE = 1 << 16  # bytes; an RSA key of 4096 bits takes 3.3 kB
 _WORD = re.compile("[!-~]+")
 _ADDRESS = re.compile(r"https?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?")
@@ -78,6 +77,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Settings({self.environment}, {'public' if self.api_key is None else 'with a key'})"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """These settings as the parameters of BybitClient."""
+        return {
+            "api_key": self.api_key,
+            "api_secret": self.api_secret,
+            "testnet": self.environment == "testnet",
+            "demo": self.environment == "demo",
+            "recv_window": self.recv_window,
+            "base_url": self.base_url,
+        }
 
     @classmethod
     def load(cls, path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -123,15 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def client_from(settings: Settings, pool: SessionPool | None = None) -> BybitClient:
     """A client as the settings have it; `pool` is BybitClient's."""
-    return BybitClient(
-        settings.api_key,
-        settings.api_secret,
-        testnet=settings.environment == "testnet",
-        demo=settings.environment == "demo",
-        recv_window=settings.recv_window,
-        pool=pool,
-        base_url=settings.base_url,
-    )
+    return BybitClient(**settings.parameters, pool=pool)
 
 
 # Values. No error shows one: whatever stands in the wrong place may be the secret.
@@ -163,7 +166,7 @@ def _recv_window(given: _Given) -> int:
         return Settings().recv_window
     if name in _VARIABLES and isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:9])
-    if type(value) is not int or not 1 <= value <= _LONGEST_RECV_WINDOW:
+    if type(value) is not int or not 1 <= value <= LONGEST_RECV_WINDOW:
         raise _wrong(given, "recv_window", "is no such number")
     return value
 

@@ -18,14 +18,13 @@ from feeder.errors import (
     TransportError,
 )
 
-from .endpoint import Endpoint
+from .endpoint import UNSURE, Endpoint
 from .pool import SessionPool
 
 _LARGEST_BODY = 16 << 20  # bytes, after decompression; a page of 1000 instruments has about one million
 _BARRED = 403
 _LONGEST_CAUSE = 300  # characters
 _LONGEST_ADDRESS = 500
-_UNSURE = "; whether it was carried out is unknown"
 
 
 class _TooLong(Exception):  # noqa: N818 - never leaves this file
@@ -115,13 +114,13 @@ def _barred(pool: SessionPool, address: str) -> BarredError:
 
 def _closed(endpoint: Endpoint[Any], address: str) -> PoolError:
     unknown = endpoint.changes
-    unsure = _UNSURE if unknown else ""
+    unsure = UNSURE if unknown else ""
     return PoolError(f"{address}: the session pool was closed meanwhile{unsure}", unknown_outcome=unknown)
 
 
 def _overdue(pool: SessionPool, endpoint: Endpoint[Any], address: str) -> RestError:
     unknown = endpoint.changes
-    problem = f"{address}: no answer within {pool.timeouts.answer:g} s{_UNSURE if unknown else ''}"
+    problem = f"{address}: no answer within {pool.timeouts.answer:g} s{UNSURE if unknown else ''}"
     return ReplyTimeoutError(problem, retriable=endpoint.repeatable, unknown_outcome=unknown)
 
 
@@ -144,7 +143,7 @@ def _explained(pool: SessionPool, endpoint: Endpoint[Any], address: str, error: 
             return ConnectError(f"{address}: {cause}", retriable=True)
     unknown = endpoint.changes
     facts = {"retriable": endpoint.repeatable, "unknown_outcome": unknown}
-    unsure = _UNSURE if unknown else ""
+    unsure = UNSURE if unknown else ""
     match error:
         case _TooLong():
             problem = f"an answer of over {_LARGEST_BODY} bytes, which the API never gives"
