@@ -32,12 +32,11 @@ from .messages import (
 from .normalize import Scale, book_update, needed_exponents, trade_update
 from .old_books import OldBooks
 from .session import Session
+from .stream import Output
 
 _log = logger("bybit.connection")
 _ACTIVE = Phase.ACTIVE
 _ONCE = 1000  # kinds of trouble remembered as logged; more than that is one flood, not many events
-
-Output = Send | Reconnect
 
 
 class MarketSink(Protocol):
@@ -142,6 +141,10 @@ class Connection:
         """When to call `on_timer` at the latest, monotonic seconds; None while there is no connection."""
         soonest = self.session.next_timer()
         return None if soonest is None else min(soonest, self.freshness.next_timer())
+
+    def reconnect_delay(self) -> float:
+        """Seconds to wait before the next attempt to connect."""
+        return self.session.reconnect_delay()
 
     def resync(self, market: Market, reason: StatusReason) -> list[Output]:
         """Begin a book anew, unless that is under way."""

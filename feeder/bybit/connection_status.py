@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .actions import Phase
+from .connection import Connection
 from .stream import Stream, StreamState
 
 
@@ -37,7 +38,7 @@ class VenueLag:
     most: float
 
 
-def connection_status(stream: Stream, now: float) -> ConnectionStatus:
+def connection_status(stream: Stream[Connection], now: float) -> ConnectionStatus:
     """One connection at monotonic time `now`."""
     connection = stream.connection
     topics = connection.session.topics.values()
@@ -54,7 +55,7 @@ def connection_status(stream: Stream, now: float) -> ConnectionStatus:
     )
 
 
-def venue_lags(streams: Iterable[Stream]) -> dict[str, VenueLag]:
+def venue_lags(streams: Iterable[Stream[Connection]]) -> dict[str, VenueLag]:
     """The age of the data by category, as far as any came over connections that are up."""
     lags: dict[str, VenueLag] = {}
     for stream in streams:

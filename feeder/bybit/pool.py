@@ -93,10 +93,10 @@ class BybitPool:
         burst = max(1.0, _CONNECT_BURST / share)
         self._connect_budget = TokenBucket(burst, _CONNECTS_PER_SECOND / share, clock.monotonic())
         self._ssl_context = ssl.create_default_context() if self._url.startswith("wss:") else None
-        self._streams: list[Stream] = []
+        self._streams: list[Stream[Connection]] = []
         self._markets: dict[InstrumentKey, Market] = {}
-        self._stream_of: dict[InstrumentKey, Stream] = {}  # a delisted book is on none
-        self._trade_stream_of: dict[tuple[str, str], Stream] = {}  # by (category, topic)
+        self._stream_of: dict[InstrumentKey, Stream[Connection]] = {}  # a delisted book is on none
+        self._trade_stream_of: dict[tuple[str, str], Stream[Connection]] = {}  # by (category, topic)
         self._connection_number = itertools.count(1)
         self._refreshing: dict[Market, asyncio.Task[None]] = {}  # one question to REST per book at a time
         self._closing: set[asyncio.Task[None]] = set()
@@ -136,7 +136,7 @@ class BybitPool:
         depth. The others are not touched by it.
         """
         errors: list[VenueError] = []
-        touched: dict[Stream, None] = {}
+        touched: dict[Stream[Connection], None] = {}
         for subscription in subscriptions:
             try:
                 self._subscribe(subscription, touched)
@@ -154,7 +154,7 @@ class BybitPool:
 
     def unsubscribe(self, keys: Iterable[InstrumentKey]) -> None:
         """Want these no longer. Their books get no reset: nobody is to look at them any more."""
-        touched: dict[Stream, None] = {}
+        touched: dict[Stream[Connection], None] = {}
         for key in keys:
             market = self._markets.pop(key, None)
             if market is not None:
@@ -197,7 +197,7 @@ class BybitPool:
 
     # Which topic goes where
 
-    def _subscribe(self, subscription: Subscription, touched: dict[Stream, None]) -> None:
+    def _subscribe(self, subscription: Subscription, touched: dict[Stream[Connection], None]) -> None:
         key = subscription.key
         market = self._markets.get(key)
         if market is None:
@@ -218,7 +218,7 @@ class BybitPool:
             )
         self._want_trades(market, subscription.trades, touched)
 
-    def _take_off(self, market: Market, touched: dict[Stream, None]) -> None:
+    def _take_off(self, market: Market, touched: dict[Stream[Connection], None]) -> None:
         """Ask the venue for this book and its trades no longer."""
         stream = self._stream_of.get(market.key)
         if stream is None:
@@ -229,14 +229,14 @@ class BybitPool:
         stream.connection.session.unwant(market.topic.name)
         touched[stream] = None
 
-    def _wake_or_retire(self, streams: Iterable[Stream]) -> None:
+    def _wake_or_retire(self, streams: Iterable[Stream[Connection]]) -> None:
         """Send what there is to send; close a connection that nothing is wanted of any longer."""
         for stream in streams:
             stream.wake()
             if not any(topic.wanted for topic in stream.connection.session.topics.values()):
                 self._retire(stream)
 
-    def _want_trades(self, market: Market, wanted: bool, touched: dict[Stream, None]) -> None:
+    def _want_trades(self, market: Market, wanted: bool, touched: dict[Stream[Connection], None]) -> None:
         if market.trades == wanted or market.key not in self._stream_of:
             return
         market.trades = wanted
@@ -259,7 +259,9 @@ class BybitPool:
         if stream is not None:
             touched[stream] = None
 
-    def _place(self, category: str, topics: Sequence[str], first: Stream | None = None) -> Stream:
+    def _place(
+        self, category: str, topics: Sequence[str], first: Stream[Connection] | None = None
+    ) -> Stream[Connection]:
         """The first connection with room for these topics, which stay together; a new one if there is none."""
         candidates = self._streams if first is None else [first, *self._streams]
         for stream in candidates:
@@ -297,7 +299,7 @@ class BybitPool:
             stream.start()
         return stream
 
-    def _retire(self, stream: Stream) -> None:
+    def _retire(self, stream: Stream[Connection]) -> None:
         """Close a connection that nobody needs any longer."""
         self._streams.remove(stream)
         task = asyncio.create_task(stream.aclose(), name=f"close {stream.connection.name}")
@@ -322,7 +324,7 @@ class BybitPool:
         self._refreshing[market] = task
         task.add_done_callback(lambda _: self._refreshing.pop(market, None))
 
-    async def _refresh(self, market: Market) -> Stream | None:
+    async def _refresh(self, market: Market) -> Stream[Connection] | None:
         """Bring the table up to date about an instrument; the book's stream, if it is still wanted afterwards."""
         category, symbol = market.key
         try:
@@ -358,7 +360,7 @@ class BybitPool:
         if instrument.status is TradingStatus.CLOSED and market.topic.phase is not Phase.ACTIVE:
             self._delist(market)
 
-    def _adopt(self, instrument: Instrument, market: Market, stream: Stream | None) -> None:
+    def _adopt(self, instrument: Instrument, market: Market, stream: Stream[Connection] | None) -> None:
         """Go on as the table has it now; a delisted book has no stream."""
         exponents = (instrument.price_exponent, instrument.quantity_exponent)
         if exponents != market.scale.exponents:
@@ -381,7 +383,7 @@ class BybitPool:
         category, symbol = market.key
         self.counters.delisted += 1
         _log.warning("instrument delisted", category=category, symbol=symbol, topic=market.topic.name)
-        touched: dict[Stream, None] = {}
+        touched: dict[Stream[Connection], None] = {}
         self._take_off(market, touched)
         self._sink.on_reset(market.key, market.topic.generation, StatusReason.DELISTED)
         self._wake_or_retire(touched)

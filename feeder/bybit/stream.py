@@ -1,4 +1,4 @@
-"""The socket of one connection: picows moves the bytes, `Connection` knows what they mean.
+"""The socket of one connection: picows moves the bytes, its link (a `Connection`, for one) knows what they mean.
 
 Each stream has its own supervisor task, which connects again for ever; one dead socket is revived alone.
 """
@@ -8,7 +8,7 @@ import enum
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from picows.url import WSParsedURL
@@ -18,8 +18,7 @@ from feeder.log import logger
 from feeder.log_outage import Outage
 from feeder.market.status import StatusReason
 
-from .actions import Send
-from .connection import Connection, Output
+from .actions import Reconnect, Send
 from .counters import Counters
 from .pacing import TokenBucket
 
@@ -31,6 +30,44 @@ _CLOSE_SECONDS = 1.0
 _DEFECT_SECONDS = 2.0  # as long as the longest ordinary wait: what broke once may break each time
 
 _log = logger("bybit.stream")
+
+Output = Send | Reconnect
+
+
+class Link(Protocol):
+    """What a connection says and means, without a socket; what it answers with is carried out at once."""
+
+    @property
+    def name(self) -> str:
+        """As logs name the connection."""
+        ...
+
+    def on_connected(self) -> Sequence[Output]:
+        """The socket is open."""
+        ...
+
+    def on_disconnected(self, reason: StatusReason = StatusReason.DISCONNECTED) -> None:
+        """The socket is gone, or given up."""
+        ...
+
+    def on_payload(self, payload: bytes, receive_time_ns: int) -> Sequence[Output] | None:
+        """One text message; None: there is nothing to do, and no timer has changed."""
+        ...
+
+    def on_timer(self) -> Sequence[Output]:
+        """Do what is due; called at `next_timer` at the latest, and harmless at any time."""
+        ...
+
+    def next_timer(self) -> float | None:
+        """Monotonic seconds; None for never."""
+        ...
+
+    def reconnect_delay(self) -> float:
+        """Seconds to wait before the next attempt to connect. Asked once before each."""
+        ...
+
+
+LinkT = TypeVar("LinkT", bound=Link)
 
 
 class StreamState(enum.Enum):
@@ -45,7 +82,7 @@ class StreamState(enum.Enum):
 class _Listener(WSListener):
     """Callbacks of one socket. A frame's memory is valid only during the callback: nothing of it is kept."""
 
-    def __init__(self, stream: "Stream", on_payload: Callable[[bytes, int], list[Output] | None]) -> None:
+    def __init__(self, stream: "Stream[Any]", on_payload: Callable[[bytes, int], Sequence[Output] | None]) -> None:
         self.connected = False
         self._stream = stream
         self._on_payload = on_payload
@@ -99,13 +136,13 @@ class _Listener(WSListener):
                 self._stream.perform(outputs)
 
 
-class Stream:
+class Stream(Generic[LinkT]):
     """Keeps one connection alive until `aclose`. `url` is the whole address, `attempts` the pool's connect budget."""
 
     def __init__(
         self,
         url: str,
-        connection: Connection,
+        connection: LinkT,
         *,
         clock: Clock,
         counters: Counters,
@@ -232,7 +269,7 @@ class Stream:
         self.attempt += 1
         was_connected, reason = await self._connect_and_serve()
         self._ever_tried = True
-        delay = self.connection.session.reconnect_delay()
+        delay = self.connection.reconnect_delay()
         self.state = StreamState.WAITING
         if was_connected:
             _log.warning(
