@@ -92,7 +92,8 @@ class Position:
 class Account:
     """`mark` tells the mark price of a symbol."""
 
-    def __init__(self, mark: Callable[[Listing], Decimal]) -> None:
+    def __init__(self, name: str, mark: Callable[[Listing], Decimal]) -> None:
+        self.name = name
         self.cash = dict(FIRST_BALANCES)
         self.realised: dict[str, Decimal] = {}  # by coin, fees taken off
         self.orders: dict[str, Order] = {}  # by orderId, oldest first

@@ -16,11 +16,14 @@ from feeder.clock import MILLISECOND_NS, Clock
 from feeder.simulator import rest_parameters as read
 from feeder.simulator import verdicts
 from feeder.simulator.account import Account, Position, fee_rates
+from feeder.simulator.listeners import Listener, Listeners
 from feeder.simulator.order_entry import amended, check, link_id_of, new_order, quote_of
 from feeder.simulator.orders import CANCELLED, DEACTIVATED, EXACT, FILLED, UNTRIGGERED, ZERO, Execution, Order, worth
+from feeder.simulator.position_rows import private_position_row
 from feeder.simulator.quotes import Quote, Quotes
 from feeder.simulator.rest_reply import Parameters
 from feeder.simulator.universe import Listing
+from feeder.simulator.wallet import private_wallet_row
 
 _MOST_OPEN = 500
 
@@ -33,18 +36,26 @@ class Ledger:
         self._clock = clock
         self._seed = seed
         self._accounts: dict[str, Account] = {}
+        self._listeners = Listeners()
         self._numbers = {"order": 0, "execution": 0, "position": 0}
 
     def account(self, name: str) -> Account:
         """Its orders, executions, positions and balances."""
         account = self._accounts.get(name)
         if account is None:
-            account = self._accounts[name] = Account(self._mark)
+            account = self._accounts[name] = Account(name, self._mark)
         return account
 
     def now_ms(self) -> int:
         """What time orders are stamped with."""
         return self._clock.wall_ns() // MILLISECOND_NS
+
+    def listen(self, account_name: str, callback: Listener) -> Callable[[], None]:
+        """Call it for what happens to an account, in order, after each change is whole; the result stops that."""
+        return self._listeners.add(account_name, callback)
+
+    def advance(self) -> None:
+        """Let what rests meet the market as it is now."""
 
     def place(self, account: Account, given: Parameters) -> Order:
         """Take an order as /v5/order/create does. Refused if it breaks a rule; then nothing has changed."""
@@ -63,6 +74,7 @@ class Ledger:
         self._numbers["order"] = order.number
         account.add(order)
         self._match(account, order, quote)
+        self._tell(account, order, filled=bool(order.filled))
         return order
 
     def amend(self, account: Account, given: Parameters) -> Order:
@@ -80,20 +92,37 @@ class Ledger:
             raise
         order.updated_ms = self.now_ms()
         self._match(account, order, quote)
+        self._tell(account, order, filled=bool(order.filled))
         return order
 
     def cancel(self, account: Account, given: Parameters) -> Order:
         """Cancel an open order as /v5/order/cancel does."""
         order = _open_order(account, given)
-        self._close(order, "CancelByUser")
+        self._close(order, "CancelByUser", "EC_PerCancelRequest")
+        self._tell(account, order, filled=False)
         return order
 
     def cancel_all(self, account: Account, wanted: Callable[[Order], bool]) -> Sequence[Order]:
         """Cancel the open orders that are wanted; which those were, oldest first."""
         orders = [order for order in account.open_orders() if wanted(order)]
         for order in orders:
-            self._close(order, "CancelAllByUser")
+            self._close(order, "CancelAllByUser", "EC_PerCancelRequest")
+            self._tell(account, order, filled=False)
         return orders
+
+    def _tell(self, account: Account, order: Order, *, filled: bool) -> None:
+        if not self._listeners.wanted(account.name):
+            return
+        listing, now_ms, tell = order.listing, self.now_ms(), self._listeners.tell
+        category = listing.category
+        tell(account.name, "order", category, [order.private_row()], now_ms)
+        if filled:
+            tell(account.name, "execution", category, [account.executions[-1].private_row()], now_ms)
+        if category != "spot":
+            key = category, listing.symbol, order.position_idx
+            position = account.positions.get(key) or Position(0, listing, order.position_idx, 0, 0)
+            tell(account.name, "position", category, [private_position_row(account, position, self._quotes)], now_ms)
+        tell(account.name, "wallet", "", [private_wallet_row(account, self._quotes)], now_ms)
 
     def _mark(self, listing: Listing) -> Decimal:
         quote = self._quotes.find(listing.category, listing.symbol)

@@ -145,6 +145,18 @@ class Order:
             row["createType"] = "CreateByUser"
         return row | {name: texts.get(name, "") for name in ATTACHED}
 
+    def private_row(self) -> dict[str, Any]:
+        """As the private stream tells it."""
+        spot, option = self.listing.category == "spot", self.listing.category == "option"
+        row = self.row()
+        for name in ("parentOrderLinkId", "basePrice"):
+            del row[name]
+        if not (spot or option):  # where the lists leave a text empty, the stream names the default
+            row["tpslMode"] = row["tpslMode"] or "UNKNOWN"
+            row["tpLimitPrice"], row["slLimitPrice"] = row["tpLimitPrice"] or "0", row["slLimitPrice"] or "0"
+        closed = {} if spot else {"closedPnl": "0"}
+        return row | closed | {"category": self.listing.category, "feeCurrency": self.fee_coin if spot else ""}
+
 
 ATTACHED = (
     "takeProfit",
@@ -213,3 +225,9 @@ class Execution:
         if listing.category in ("linear", "inverse"):
             row["createType"] = "CreateByUser"
         return row
+
+    def private_row(self) -> dict[str, Any]:
+        """As the private stream tells it."""
+        spot = self.order.listing.category == "spot"
+        told = {"category": self.order.listing.category, "isLeverage": "0" if spot else "", "marketUnit": ""}
+        return self.row() | told | {"execPnl": "0"}

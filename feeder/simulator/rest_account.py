@@ -1,18 +1,16 @@
 """The endpoints of accounts and keys: /v5/account, /v5/user, /v5/asset. Source: Bybit v5, the page of each."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
 
 from feeder.simulator import rest_parameters as read
-from feeder.simulator.account import FIRST_BALANCES, Account, fee_rates
+from feeder.simulator.account import FIRST_BALANCES, fee_rates
 from feeder.simulator.decimals import plain
 from feeder.simulator.ledger import Ledger
-from feeder.simulator.orders import EXACT, ZERO
 from feeder.simulator.past import LAUNCH_MS
 from feeder.simulator.quotes import Quotes
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.rest_reply import PARAMETER_ERROR, Answer, Endpoint, Refused, owner
+from feeder.simulator.wallet import wallet_row
 
 _UNIFIED_2_0 = 5
 _NOT_PERMITTED = ("CopyTrading", "BlockTrade", "NFT", "Affiliate", "Earn")
@@ -36,79 +34,11 @@ class AccountEndpoints:
         }
 
     def _wallet(self, call: Caller) -> Answer:
-        """Coins with a balance, or those that are named. Sums are dollars; a coin nothing tells the price of is 0."""
         if read.text(call.parameters, "accountType") != "UNIFIED":
             raise Refused(PARAMETER_ERROR, "accountType only support UNIFIED.")
         account = self._ledger.account(owner(call).account)
         named = [coin for coin in read.text(call.parameters, "coin").split(",") if coin]
-        held = [coin for coin, cash in account.cash.items() if cash]
-        sums = dict.fromkeys(("wallet", "equity", "unrealised", "initial", "maintenance", "available"), ZERO)
-        rows = {}
-        for coin in dict.fromkeys((*held, *named)):
-            rows[coin], worth = self._coin(account, coin)
-            sums = {name: total + worth[name] for name, total in sums.items()}
-        margin = sums["wallet"] + sums["unrealised"]
-        initial_rate, maintenance_rate = (
-            f"{sums[name] / margin if margin > ZERO else ZERO:.4f}" for name in ("initial", "maintenance")
-        )
-        told = {
-            "accountType": "UNIFIED",
-            "accountIMRate": initial_rate,
-            "accountMMRate": maintenance_rate,
-            "accountIMRateByMp": initial_rate,
-            "accountMMRateByMp": maintenance_rate,
-            "accountLTV": "0",
-            "totalEquity": _dollars(sums["equity"]),
-            "totalWalletBalance": _dollars(sums["wallet"]),
-            "totalMarginBalance": _dollars(margin),
-            "totalAvailableBalance": _dollars(sums["available"]),
-            "totalPerpUPL": _dollars(sums["unrealised"]),
-            "totalInitialMargin": _dollars(sums["initial"]),
-            "totalMaintenanceMargin": _dollars(sums["maintenance"]),
-            "totalInitialMarginByMp": _dollars(sums["initial"]),
-            "totalMaintenanceMarginByMp": _dollars(sums["maintenance"]),
-            "coin": [rows[coin] for coin in (named or held)],
-        }
-        return Answer({"list": [told]})
-
-    def _coin(self, account: Account, coin: str) -> tuple[dict[str, Any], dict[str, Decimal]]:
-        """A coin's row, and what it adds to the account's sums."""
-        cash, unrealised = account.cash.get(coin, ZERO), account.unrealised(coin)
-        locked, order_margin = account.spot_locked(coin), account.order_margin(coin)
-        position_margin, maintenance = account.position_margin(coin)
-        equity, free = cash + unrealised, account.available(coin)
-        price = self._quotes.usd(coin) or ZERO
-        row = {
-            "coin": coin,
-            "equity": _exact(equity),
-            "usdValue": _exact(equity * price),
-            "walletBalance": _exact(cash),
-            "locked": _exact(locked),
-            "spotHedgingQty": "0",
-            "borrowAmount": "0",
-            "spotBorrow": "0",
-            "accruedInterest": "0",
-            "totalOrderIM": _exact(order_margin),
-            "totalPositionIM": _exact(position_margin),
-            "totalPositionMM": _exact(maintenance),
-            "unrealisedPnl": _exact(unrealised),
-            "cumRealisedPnl": _exact(account.realised.get(coin, ZERO)),
-            "bonus": "0",
-            "marginCollateral": True,
-            "collateralSwitch": True,
-            "free": _exact(max(free, ZERO)),
-            "availableToWithdraw": _exact(max(free, ZERO)),
-            "availableToBorrow": "",
-        }
-        worth = {
-            "wallet": cash * price,
-            "equity": equity * price,
-            "unrealised": unrealised * price,
-            "initial": (order_margin + position_margin) * price,
-            "maintenance": maintenance * price,
-            "available": free * price,
-        }
-        return row, worth
+        return Answer({"list": [wallet_row(account, self._quotes, named)]})
 
     def _info(self, call: Caller) -> Answer:
         owner(call)
@@ -211,11 +141,3 @@ class AccountEndpoints:
             if wanted in ("", coin)
         ]
         return Answer({"rows": rows}, message="success")
-
-
-def _exact(amount: Decimal) -> str:
-    return plain(amount.quantize(EXACT))
-
-
-def _dollars(amount: Decimal) -> str:
-    return f"{amount.quantize(EXACT):f}"

@@ -10,7 +10,7 @@ from feeder.simulator.decimals import plain
 from feeder.simulator.instruments import LEVERAGE_STEP, MAX_LEVERAGE
 from feeder.simulator.ledger import Ledger
 from feeder.simulator.order_entry import number
-from feeder.simulator.orders import EXACT, worth
+from feeder.simulator.position_rows import position_row
 from feeder.simulator.quotes import Quote, Quotes
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.rest_market import FUTURES
@@ -139,53 +139,7 @@ class PositionEndpoints:
         return Answer({})
 
     def _row(self, account: Account, position: Position) -> dict[str, Any]:
-        listing, size, stops = position.listing, position.size, position.stops
-        quote = self._quotes.find(listing.category, listing.symbol)
-        mark = quote.last if quote is not None else position.average
-        initial, maintenance = account.margins(position)
-        option = listing.category == "option"
-        leverage = account.leverage(listing)[1 if size < 0 else 0]
-        text = {name: stops.get(name, "") for name in ("takeProfit", "stopLoss", "trailingStop")}
-        return text | {
-            "positionIdx": position.idx,
-            "riskId": 0 if option or quote is None else quote.rank + 1,
-            "riskLimitValue": "" if option else "2000000",
-            "symbol": listing.symbol,
-            "side": "Buy" if size > 0 else "Sell" if size else "",
-            "size": plain(abs(size)),
-            "avgPrice": plain(position.average),
-            "positionValue": plain(worth(listing, abs(size), position.average)) if size else "",
-            "autoAddMargin": 0,
-            "positionStatus": "Normal",
-            "leverage": "" if option else plain(leverage),
-            "breakEvenPrice": "",
-            "markPrice": listing.scale.price(int(mark.scaleb(listing.scale.price_digits))),
-            "liqPrice": "",
-            "bustPrice": "",
-            "positionIM": _exact(initial),
-            "positionIMByMp": _exact(initial),
-            "positionMM": _exact(maintenance),
-            "positionMMByMp": _exact(maintenance),
-            "positionBalance": _exact(initial),
-            "tradeMode": 0,
-            "tpslMode": "" if option else "Full",
-            "sessionAvgPrice": "",
-            "delta": "",
-            "gamma": "",
-            "vega": "",
-            "theta": "",
-            "unrealisedPnl": _exact(position.profit(mark)) if size else "",
-            "curRealisedPnl": _exact(position.realised),
-            "cumRealisedPnl": _exact(position.realised),
-            "adlRankIndicator": 2 if size else 0,
-            "isReduceOnly": False,
-            "mmrSysUpdatedTime": "",
-            "leverageSysUpdatedTime": "",
-            "createdTime": str(position.created_ms) if position.created_ms else "",
-            "updatedTime": str(position.updated_ms) if position.updated_ms else "",
-            "openTime": position.created_ms if size else 0,
-            "seq": position.seq,
-        }
+        return position_row(account, position, self._quotes)
 
     def _quote(self, given: Parameters) -> Quote:
         category = read.category(given).name
@@ -211,7 +165,3 @@ def _leverage(given: Parameters, name: str) -> Decimal:
 
 def _number_of(position: Position) -> int:
     return position.number
-
-
-def _exact(amount: Decimal) -> str:
-    return plain(amount.quantize(EXACT))
