@@ -6,6 +6,10 @@ FeederError
 |- VenueError           the exchange, or what it sent
 |  |- MessageError      a message that cannot be understood
 |  |- InstrumentError   a symbol the instrument table does not have
+|  |- StreamError       a WebSocket stream of the library
+|  |  |- StreamAuthError   the venue does not let this key in
+|  |  |- TopicError        a topic that the venue refused, or that there is not
+|  |  `- OverrunError      events came faster than they were taken, and some were lost to whoever is too slow
 |  `- RestError         a REST request that failed; `retriable`, `retry_after_seconds`, `unknown_outcome` say what next
 |     |- ParameterError     found wrong before anything was sent; names the parameter
 |     |- UnknownEndpointError   no such method and path
@@ -89,6 +93,34 @@ class MessageError(VenueError):
 
 class InstrumentError(VenueError):
     """A symbol the instrument table does not have."""
+
+
+class StreamError(VenueError):
+    """A WebSocket stream that does not do what it is asked."""
+
+
+class StreamAuthError(StreamError):
+    """The venue does not let this key in; `ret_code` is None where it tells none (the private stream)."""
+
+    def __init__(self, message: str, ret_code: int | None = None) -> None:
+        super().__init__(message)
+        self.ret_code = ret_code
+
+
+class TopicError(StreamError):
+    """A topic that the venue refused, or that there is not; `topic` names it."""
+
+    def __init__(self, topic: str, problem: str) -> None:
+        super().__init__(f"{topic}: {problem}")
+        self.topic = topic
+
+
+class OverrunError(StreamError):
+    """Events came faster than they were taken: `lost` of them, counted from the oldest, whoever asks now never sees."""
+
+    def __init__(self, message: str, lost: int) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 class RestError(VenueError):

@@ -50,6 +50,11 @@ _decode_verdict = msgspec.json.Decoder(_Verdict).decode
 _decode_p2p = msgspec.json.Decoder(_P2pReply, strict=False).decode
 
 
+def without_empty(text: bytes) -> bytes:
+    """JSON with null for each `""` that is a value: Structs have None there."""
+    return _NOTHING.sub(b"null", text) if b'""' in text else text
+
+
 def rate_status(headers: Mapping[str, str]) -> RateStatus | None:
     """What the headers say of the rate limit; None when they say nothing, or nonsense."""
     limit = headers.get(_LIMIT)
@@ -70,9 +75,8 @@ def understood(
 
     `api_key` is left out of errors: the venue quotes it when a signature is wrong.
     """
-    body = text = answer.body
-    if endpoint.empty_is_none and b'""' in body:
-        text = _NOTHING.sub(b"null", body)
+    body = answer.body
+    text = without_empty(body) if endpoint.empty_is_none else body
     try:
         envelope = endpoint.decode(text)
     except DECODE_ERRORS as error:

@@ -201,6 +201,18 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             cursors.add(page.next_page_cursor)
             asked["cursor"] = page.next_page_cursor
 
+    def signer(self) -> tuple[str, Sign]:
+        """The key, and what signs with its secret. Raises ParameterError where there is none that can sign."""
+        if self._key is None or self._secret is None:
+            raise ParameterError("BybitClient", "api_key", "this needs one; BybitClient(api_key, api_secret)")
+        if self._sign is None:
+            self._sign = self._make_signer(self._key)
+        return self._key, self._sign
+
+    def venue_ms(self) -> int:
+        """The venue's time as far as it is known (see `measure_clock`), ms since the epoch."""
+        return (self._pool or self._open_pool()).venue_clock(self._base_url).now_ms()
+
     async def measure_clock(self) -> float:
         """Ask the venue for its time; the seconds to add to this machine's clock to have it. Raises RestError."""
         pool = self._pool or self._open_pool()
@@ -283,22 +295,25 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         if self._key is None or self._secret is None:
             raise ParameterError(repr(endpoint), "api_key", "this endpoint needs one; BybitClient(api_key, api_secret)")
         if self._sign is None:
-            if not (self._key.isascii() and self._key.isprintable()) or not self._key or " " in self._key:
-                raise ParameterError("BybitClient", "api_key", "is no key of Bybit; copy it again")
-            if type(self.recv_window) is not int or not 0 < self.recv_window <= LONGEST_RECV_WINDOW:
-                raise ParameterError(
-                    "BybitClient", "recv_window", f"must be a whole number, 1 to {LONGEST_RECV_WINDOW} ms"
-                )
-            if not isinstance(self._secret, Secret):
-                if not self._secret.isascii():
-                    raise ParameterError("BybitClient", "api_secret", NOT_ASCII)
-                self._secret = Secret(self._secret)
-            self._sign = signer(self._secret)
+            self._sign = self._make_signer(self._key)
         category = given.get("category")
         limit = endpoint.by_category.get(category) if isinstance(category, str) else None
         if limit is None:
             limit, category = endpoint.limit, None
         return pool.windows.of((self._base_url, self._key, endpoint.group, category), limit, pool.clock.monotonic())
+
+    def _make_signer(self, key: str) -> Sign:
+        if not (key.isascii() and key.isprintable()) or not key or " " in key:
+            raise ParameterError("BybitClient", "api_key", "is no key of Bybit; copy it again")
+        if type(self.recv_window) is not int or not 0 < self.recv_window <= LONGEST_RECV_WINDOW:
+            raise ParameterError("BybitClient", "recv_window", f"must be a whole number, 1 to {LONGEST_RECV_WINDOW} ms")
+        # No local variable has the text: a traceback that shows them would show it.
+        if not isinstance(self._secret, Secret):
+            assert self._secret is not None
+            if not self._secret.isascii():
+                raise ParameterError("BybitClient", "api_secret", NOT_ASCII)
+            self._secret = Secret(self._secret)
+        return signer(self._secret)
 
     def _headers(self, now_ms: int, text: bytes) -> CIMultiDict[str]:
         assert self._key is not None

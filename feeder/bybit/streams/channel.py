@@ -1,0 +1,145 @@
+"""Events of one kind, handed to callbacks and to async iterators.
+
+A callback of an ordinary function is called at once, in the order of subscription. One that is a coroutine function,
+and whoever iterates, takes events from a queue of its own, in order; a queue that is full loses its oldest event, and
+its reader is told by an OverrunError how many.
+"""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from feeder.errors import OverrunError
+
+Event = TypeVar("Event")
+
+Callback = Callable[[Event], object] | Callable[[Event], Awaitable[object]]
+Report = Callable[[Exception], None]
+"""Where what a callback raised goes: it stops neither the stream nor the other callbacks."""
+
+QUEUE_CAPACITY = 10_000  # events; half a minute of a busy market's tickers
+
+
+class Events(Generic[Event]):
+    """An async iterator over the events from its making on: `async with channel.events() as events: async for ...`.
+
+    Ends when its channel is closed and all was taken, or by its own `close`.
+    """
+
+    def __init__(self, channel: "Channel[Event]", capacity: int) -> None:
+        self._channel = channel
+        self._capacity = capacity
+        self._waiting: deque[Event] = deque()
+        self._lost = 0
+        self._news = asyncio.Event()
+        self._closed = False
+
+    def __aiter__(self) -> "Events[Event]":
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event. Raises OverrunError once for what was lost; the iteration may go on after it."""
+        while not self._waiting:
+            if self._closed:
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            raise OverrunError(f"{self._channel.name}: {lost} events lost; take them faster", lost)
+        return self._waiting.popleft()
+
+    async def __aenter__(self) -> "Events[Event]":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take no more events; those that wait can still be taken."""
+        self._closed = True
+        self._channel.forget(self)
+        self._news.set()
+
+    def put(self, event: Event) -> None:
+        """Called by the channel."""
+        if len(self._waiting) == self._capacity:
+            self._waiting.popleft()
+            self._lost += 1
+        self._waiting.append(event)
+        self._news.set()
+
+
+class Channel(Generic[Event]):
+    """Who wants the events of one kind. `report` is told of what callbacks raise."""
+
+    def __init__(self, name: str, report: Report) -> None:
+        self.name = name
+        self._report = report
+        self._callbacks: dict[object, Callable[[Event], object]] = {}
+        self._queues: dict[Events[Event], None] = {}
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anybody wants them."""
+        return bool(self._callbacks or self._queues)
+
+    def on(self, callback: Callback[Event]) -> Callable[[], None]:
+        """Call this for each event from now on; the result ends that. A coroutine function needs a running loop."""
+        token = object()
+        if inspect.iscoroutinefunction(callback):
+            events = self.events()
+            task = asyncio.create_task(self._feed(callback, events), name=f"callback of {self.name}")
+            self._tasks[token] = task
+            task.add_done_callback(lambda _: self._tasks.pop(token, None))
+
+            def end() -> None:
+                events.close()
+                task.cancel()
+
+            return end
+        self._callbacks[token] = callback
+        return lambda: self._callbacks.pop(token, None) and None
+
+    def events(self, capacity: int = QUEUE_CAPACITY) -> Events[Event]:
+        """An iterator over the events from now on, which keeps at most `capacity` (at least 1) that nobody took yet."""
+        if capacity < 1:
+            raise ValueError(f"a queue of {capacity} events holds none; give at least 1")
+        events = Events(self, capacity)
+        self._queues[events] = None
+        return events
+
+    def publish(self, event: Event) -> None:
+        """Hand an event to all. Never raises."""
+        for callback in tuple(self._callbacks.values()):
+            try:
+                callback(event)
+            except Exception as error:  # noqa: BLE001 - a user's mistake must not stop the stream; it is reported
+                self._report(error)
+        for events in tuple(self._queues):
+            events.put(event)
+
+    def forget(self, events: Events[Event]) -> None:
+        """Called by a queue that is closed."""
+        self._queues.pop(events, None)
+
+    async def aclose(self) -> None:
+        """End all iterators and callbacks; coroutines get what waits for them, and are waited for."""
+        self._callbacks.clear()
+        for events in tuple(self._queues):
+            events.close()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _feed(self, callback: Callable[[Event], Awaitable[object]], events: Events[Event]) -> None:
+        while True:
+            try:
+                await callback(await anext(events))
+            except StopAsyncIteration:
+                return
+            except Exception as error:  # noqa: BLE001 - as above
+                self._report(error)
