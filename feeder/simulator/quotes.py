@@ -61,10 +61,8 @@ class Quotes:
         status = self._exchange.delisted.get((category, symbol), TRADING)
         if status == GONE:
             return None
-        for rank, listing in enumerate(self._exchange.source.listings(category)):
-            if listing.symbol == symbol:
-                return Quote(self, listing, rank, status)
-        return None
+        found = self._exchange.source.find(category, symbol)
+        return None if found is None else Quote(self, found[1], found[0], status)
 
     def usd(self, coin: str) -> Decimal | None:
         """A coin's price in dollars; None if nothing that is listed tells it."""

@@ -83,6 +83,11 @@ class _Playback:
             if isinstance(parsed, BookTopic):
                 self.books[topic] = _PlayedBook(parsed, self.listings[parsed.symbol].scale)
 
+    def start(self, now: float) -> None:
+        """Begin to play, unless that has begun."""
+        if self.started_at is None:
+            self.started_at = now
+
     def next_offset(self) -> int | None:
         return self._next[0][0] if self._next else None
 
@@ -140,6 +145,13 @@ class ReplaySource:
         playback = self._playbacks.get(category)
         return list(playback.listings.values()) if playback else []
 
+    def find(self, category: str, symbol: str) -> tuple[int, Listing] | None:
+        """A recorded symbol and its place."""
+        for place, listing in enumerate(self.listings(category)):
+            if listing.symbol == symbol:
+                return place, listing
+        return None
+
     def has_topic(self, category: str, topic: str) -> bool:
         """Whether it is in a recording."""
         playback = self._playbacks.get(category)
@@ -148,8 +160,7 @@ class ReplaySource:
     def subscribe(self, category: str, topic: str, now: float) -> bytes | None:
         """Start the category's time; a snapshot of our own if the recorded one has been played."""
         playback = self._playbacks[category]
-        if playback.started_at is None:
-            playback.started_at = now
+        playback.start(now)
         parsed = parse_topic(topic)
         if isinstance(parsed, BookTopic):
             playback.last_depth[parsed.symbol] = parsed.depth
@@ -157,6 +168,13 @@ class ReplaySource:
         return playback.snapshot(topic)
 
     def unsubscribe(self, category: str, topic: str) -> None:
+        """The recording goes on without a listener."""
+
+    def follow(self, category: str, symbol: str, now: float) -> None:
+        """Start the category's time."""
+        self._playbacks[category].start(now)
+
+    def leave(self, category: str, symbol: str) -> None:
         """The recording goes on without a listener."""
 
     def due(self, now: float) -> Iterator[Publication]:

@@ -7,6 +7,7 @@ subscribes to something of it, and at most once per 20 ms cell: its event rate i
 import heapq
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import partial
@@ -51,15 +52,17 @@ class _Symbol:
     """One listing: its market, and which topics make it move."""
 
     def __init__(
-        self, listing: Listing, market: Callable[[], Market], rate: float, rng: random.Random, tape: Tape
+        self, listing: Listing, place: int, market: Callable[[], Market], rate: float, rng: random.Random, tape: Tape
     ) -> None:
         self.listing = listing
+        self.place = place  # among those of its category
         self.scale: Scale = listing.scale
         self.rate = rate
         self.rng = rng
         self.phase = rng.random()  # of each grid's period
         self.books: dict[int, _Book] = {}
         self.trades_wanted = False
+        self.followers = 0
         self.moving = False  # whether its next event stands in the heap
         self.last_depth: int | None = None
         self.tape = tape
@@ -75,7 +78,7 @@ class _Symbol:
 
     @property
     def wanted(self) -> bool:
-        return self.trades_wanted or any(book.active for book in self.books.values())
+        return self.trades_wanted or self.followers > 0 or any(book.active for book in self.books.values())
 
     def relist(self, listing: Listing) -> None:
         """Another tick and step, nowhere coarser: all that is held is written in their units."""
@@ -136,6 +139,7 @@ class SeededSource:
         self._surge = (1.0, 0.0)  # times the usual rates, until when
         self._symbols: dict[tuple[str, str], _Symbol] = {}
         self._trades: dict[tuple[str, str], list[_Symbol]] = {}
+        self._listed: Counter[str] = Counter()  # symbols of each category
         rates = spread_rate(updates_per_second, len(listings))
         self._usual_rate = sum(rates) / len(rates)
         for rank, (listing, rate) in enumerate(zip(listings, rates, strict=True)):
@@ -144,6 +148,11 @@ class SeededSource:
     def listings(self, category: str) -> list[Listing]:
         """What the category lists."""
         return [symbol.listing for key, symbol in self._symbols.items() if key[0] == category]
+
+    def find(self, category: str, symbol: str) -> tuple[int, Listing] | None:
+        """A listed symbol and its place."""
+        found = self._symbols.get((category, symbol))
+        return None if found is None else (found.place, found.listing)
 
     def has_topic(self, category: str, topic: str) -> bool:
         """Whether the symbol is listed and the depth on offer."""
@@ -184,6 +193,16 @@ class SeededSource:
             case TradeTopic():
                 for symbol in self._trades[category, topic]:
                     symbol.trades_wanted = False
+
+    def follow(self, category: str, symbol: str, now: float) -> None:
+        """Set the symbol in motion."""
+        followed = self._symbols[category, symbol]
+        followed.followers += 1
+        self._move(followed, now)
+
+    def leave(self, category: str, symbol: str) -> None:
+        """Let the symbol rest once nobody follows it and nothing of it is wanted."""
+        self._symbols[category, symbol].followers -= 1
 
     def due(self, now: float) -> Iterator[Publication]:
         """Move the markets up to `now`."""
@@ -272,11 +291,13 @@ class SeededSource:
         visible = CATEGORIES[listing.category].default_depth
         symbol = _Symbol(
             listing,
+            self._listed[listing.category],
             lambda: Market(listing, levels, visible, random.Random(f"market:{name}")),  # noqa: S311 - no secret
             rate,
             random.Random(f"times:{name}"),  # noqa: S311 - no secret
             Tape(listing.category, self._now_ms(), Decimal(listing.tick) * listing.mid_ticks),
         )
+        self._listed[listing.category] += 1
         self._symbols[listing.category, listing.symbol] = symbol
         topic = f"publicTrade.{listing.base if listing.category == 'option' else listing.symbol}"
         sharers = self._trades.setdefault((listing.category, topic), [])

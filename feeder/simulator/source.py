@@ -60,6 +60,10 @@ class Source(Protocol):
         """What the category lists; empty for one that is not simulated."""
         ...
 
+    def find(self, category: str, symbol: str) -> tuple[int, Listing] | None:
+        """A listed symbol, with its place among those of the category, from 0; None if it is not listed."""
+        ...
+
     def has_topic(self, category: str, topic: str) -> bool:
         """Whether a client may subscribe to it."""
         ...
@@ -70,6 +74,14 @@ class Source(Protocol):
 
     def unsubscribe(self, category: str, topic: str) -> None:
         """The last client that wanted the topic has gone."""
+        ...
+
+    def follow(self, category: str, symbol: str, now: float) -> None:
+        """Let a symbol's market go on without a subscriber, until `leave` was called as often. It must be listed."""
+        ...
+
+    def leave(self, category: str, symbol: str) -> None:
+        """Take one `follow` back."""
         ...
 
     def due(self, now: float) -> Iterator[Publication]:

@@ -314,3 +314,36 @@ def test_a_held_up_process_does_not_make_up_for_lost_hours() -> None:
     assert len(client.received) < 100
     book = json.loads(client.received[-1])
     assert book["ts"] == clock.wall_ns() // 1_000_000
+
+
+def test_a_followed_market_moves_without_a_subscriber_until_all_have_left() -> None:
+    clock = ManualClock()
+    exchange = _exchange(clock)
+    source = exchange.source
+
+    def moved() -> bool:
+        before = source.touch("linear", "BTCUSDT")
+        pass_time(exchange, clock, 2)
+        after = source.touch("linear", "BTCUSDT")
+        assert before is not None
+        assert after is not None
+        return before.seq != after.seq
+
+    assert not moved()
+    source.follow("linear", "BTCUSDT", clock.monotonic())
+    source.follow("linear", "BTCUSDT", clock.monotonic())
+    assert moved()
+    source.leave("linear", "BTCUSDT")
+    assert moved()
+    source.leave("linear", "BTCUSDT")
+    pass_time(exchange, clock, 2)
+    assert not moved()
+    assert source.next_due() is None
+
+
+def test_a_symbols_place_is_among_its_own_category() -> None:
+    source = SeededSource(universe(["linear", "spot"], 6), 1, 100, ManualClock())
+    for category in ("linear", "spot"):
+        for place, listing in enumerate(source.listings(category)):
+            assert source.find(category, listing.symbol) == (place, listing)
+    assert source.find("spot", "NOPE") is None
