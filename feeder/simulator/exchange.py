@@ -5,13 +5,13 @@ No socket: clients are functions that take a message, and time comes from a cloc
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from feeder.clock import Clock
 from feeder.simulator.faults import Faults, Mishap, OldTimes, crossed, spoiled
 from feeder.simulator.session import Session
-from feeder.simulator.source import BookState, Publication, Source
+from feeder.simulator.source import BookState, Publication, Source, Summaries
 from feeder.simulator.topic_book import price_of
 from feeder.simulator.turnover import Turnovers
 from feeder.simulator.universe import Listing
@@ -38,10 +38,14 @@ class _Channel:
 
 
 class Exchange:
-    """Clients come and go, subscribe and are published to."""
+    """Clients come and go, subscribe and are published to.
+
+    `summaries` are further topics than those of the source; a topic that both have is the source's.
+    """
 
     def __init__(self, source: Source, seed: int, clock: Clock) -> None:
         self.source = source
+        self.summaries: Summaries | None = None
         self.faults = Faults()
         self.turnovers = Turnovers(seed, clock)
         self.clients: dict[Client, None] = {}
@@ -57,7 +61,7 @@ class Exchange:
 
         def accepts(topic: str) -> bool:
             return (
-                self.source.has_topic(category, topic)
+                self._publisher(category, topic) is not None
                 and not self._is_delisted(category, topic)
                 and not self.faults.take_refusal(category, topic)
             )
@@ -87,7 +91,9 @@ class Exchange:
             self.first_subscribed_at = self._clock.monotonic()
         snapshots = []
         for topic in answer.subscribed:
-            snapshot = self.source.subscribe(category, topic, self._clock.monotonic())
+            publisher = self._publisher(category, topic)
+            assert publisher is not None
+            snapshot = publisher.subscribe(category, topic, self._clock.monotonic())
             if snapshot is not None:
                 snapshots.append((topic, snapshot))
         early = self._rng.randint(0, len(snapshots)) if self._rng.random() < _DATA_BEFORE_ACK else None
@@ -109,14 +115,22 @@ class Exchange:
     def advance(self, limit: int) -> int:
         """Publish what is due by now, at most `limit` messages; how many there were."""
         count = 0
-        for publication in itertools.islice(self.source.due(self._clock.monotonic()), limit):
+        due = self.source.due(self._clock.monotonic())
+        if self.summaries is not None and self.summaries.wanted:
+            due = _summed_up(due, self.summaries)
+        for publication in itertools.islice(due, limit):
             count += 1
             self._publish(publication)
         return count
 
     def next_due(self) -> float | None:
         """When to advance again, on the clock's monotonic hand; None if nobody has subscribed yet."""
-        return self.source.next_due()
+        due = self.source.next_due()
+        wait = None if self.summaries is None else self.summaries.wait_seconds()
+        if wait is None:
+            return due
+        then = self._clock.monotonic() + wait
+        return then if due is None else min(due, then)
 
     def subscribed_books(self) -> list[BookState]:
         """The books of all orderbook topics that somebody is subscribed to."""
@@ -221,9 +235,12 @@ class Exchange:
 
     def _is_delisted(self, category: str, topic: str) -> bool:
         match parse_topic(topic):
-            case BookTopic(_, symbol) | TradeTopic(symbol):
-                return (category, symbol) in self.delisted
-        return False
+            case TradeTopic(name):
+                return (category, name) in self.delisted
+            case None:
+                return False
+            case parsed:
+                return (category, parsed.symbol) in self.delisted
 
     def _best_ask(self, category: str, topic: str) -> str:
         """A topic's best ask; any price if there is none."""
@@ -240,7 +257,24 @@ class Exchange:
         channel.audience.remove(client)
         if not channel.audience:
             channel.held = None  # whoever comes next begins with a snapshot
-            self.source.unsubscribe(category, topic)
+            publisher = self._publisher(category, topic)
+            assert publisher is not None
+            publisher.unsubscribe(category, topic)
+
+    def _publisher(self, category: str, topic: str) -> Source | Summaries | None:
+        """Whose topic it is; None if nobody has it."""
+        if self.source.has_topic(category, topic):
+            return self.source
+        summaries = self.summaries
+        return summaries if summaries is not None and summaries.has_topic(category, topic) else None
 
     def _channel(self, category: str, topic: str) -> _Channel:
         return self._channels.setdefault((category, topic), _Channel())
+
+
+def _summed_up(due: Iterator[Publication], summaries: Summaries) -> Iterator[Publication]:
+    """What the source has, and after each of it what is due of the summaries: a replay's time goes on with each."""
+    for publication in due:
+        yield publication
+        yield from summaries.due()
+    yield from summaries.due()

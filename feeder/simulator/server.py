@@ -28,6 +28,7 @@ from feeder.simulator.rest_trade import TradeEndpoints
 from feeder.simulator.script import AnyFault, Enlist, Script, check_moment
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
+from feeder.simulator.summary_topics import SummaryTopics
 from feeder.simulator.universe import universe
 from feeder.simulator.websocket import WebSocketServer
 
@@ -79,6 +80,7 @@ class Simulator:
         self._script = _script(config, self._injector)
         control = Control(self.exchange, self._injector)
         quotes = Quotes(self.exchange, config.seed)
+        self.exchange.summaries = SummaryTopics(quotes)
         self.ledger = Ledger(quotes, config.seed, self._clock)
         endpoints = {
             **MarketEndpoints(self.exchange, quotes).endpoints(),

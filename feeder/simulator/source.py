@@ -53,6 +53,35 @@ class Touch:
         return next(((price_of(key), size) for key, size in self.levels.items() if (key < 0) == bid), None)
 
 
+class Summaries(Protocol):
+    """The topics that sum a market up and are not published by it. Times are ms of the market's own time."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is subscribed to one of them."""
+        ...
+
+    def has_topic(self, category: str, topic: str) -> bool:
+        """Whether a client may subscribe to it."""
+        ...
+
+    def subscribe(self, category: str, topic: str, now: float) -> bytes | None:
+        """A client wants a topic from now on (monotonic seconds); the snapshot for it alone, or None."""
+        ...
+
+    def unsubscribe(self, category: str, topic: str) -> None:
+        """The last client that wanted the topic has gone."""
+        ...
+
+    def due(self) -> Iterator[Publication]:
+        """What is to be published by now. Taking one makes it happen; the rest stays due."""
+        ...
+
+    def wait_seconds(self) -> float | None:
+        """How long until there is something to do, if the market's time goes on as the clock's; None if never."""
+        ...
+
+
 class Source(Protocol):
     """A market that publishes. Times are seconds of the injected clock's monotonic hand."""
 

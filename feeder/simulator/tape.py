@@ -85,6 +85,17 @@ class Tape:
         self.minutes = Bars(MINUTE_MS, _KEPT_MINUTES)
         self.hours = Bars(HOUR_MS)
         self._inverse = category == "inverse"
+        self._final_ms = 0
+
+    def begin(self, time_ms: int, price: Decimal) -> None:
+        """It begins now, before its first trade; harmless if it has begun."""
+        if self.begun_ms is None:
+            self.begun_ms = time_ms
+            self.first_price = price
+
+    def close(self, end_ms: int) -> None:
+        """The bars that end by then were told as final: a trade that comes late counts in the next one."""
+        self._final_ms = max(self._final_ms, end_ms)
 
     def add(self, trade: Trade) -> None:
         """One trade more."""
@@ -94,5 +105,6 @@ class Tape:
         size = Decimal(trade.size).scaleb(-trade.scale.size_digits)
         self.first_price = self.first_price or price
         paid = size / price if self._inverse else size * price
+        time_ms = max(trade.time_ms, self._final_ms)
         for bars in self.minutes, self.hours:
-            bars.add(trade.time_ms, Bar(price, price, price, price, size, paid))
+            bars.add(time_ms, Bar(price, price, price, price, size, paid))

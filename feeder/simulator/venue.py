@@ -91,12 +91,37 @@ class TradeTopic:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class TickerTopic:
+    """`tickers.{symbol}`."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class KlineTopic:
+    """`kline.{interval}.{symbol}`."""
+
+    interval: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiquidationTopic:
+    """`allLiquidation.{symbol}`."""
+
+    symbol: str
+
+
+Topic = BookTopic | TradeTopic | TickerTopic | KlineTopic | LiquidationTopic
+
+
 def is_number(text: str) -> bool:
     """Whether it is a whole number in plain digits, of a length that a client may reasonably send."""
     return text.isascii() and text.isdigit() and len(text) <= 18
 
 
-def parse_topic(text: str) -> BookTopic | TradeTopic | None:
+def parse_topic(text: str) -> Topic | None:
     """What a topic asks for; None for one of another kind, or badly written."""
     parts = text.split(".")
     match parts:
@@ -104,4 +129,10 @@ def parse_topic(text: str) -> BookTopic | TradeTopic | None:
             return BookTopic(int(depth), symbol)
         case ["publicTrade", name] if name:
             return TradeTopic(name)
+        case ["tickers", symbol] if symbol:
+            return TickerTopic(symbol)
+        case ["kline", interval, symbol] if symbol:
+            return KlineTopic(interval, symbol)
+        case ["allLiquidation", symbol] if symbol:
+            return LiquidationTopic(symbol)
     return None

@@ -1,0 +1,213 @@
+import itertools
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from feeder.clock import ManualClock
+from feeder.simulator.exchange import Exchange
+from feeder.simulator.quotes import Quotes
+from feeder.simulator.seeded import SeededSource
+from feeder.simulator.summary_topics import SummaryTopics
+from feeder.simulator.universe import universe
+from tests.unit.simulator.clients import SpyClient, pass_time
+
+CATEGORIES = ("linear", "inverse", "spot", "option")
+OPTION = "BTC-25DEC26-100000-C"
+SYMBOLS = {"linear": "BTCUSDT", "inverse": "BTCUSD", "spot": "BTCUSDT", "option": OPTION}
+ONLY_HERE = {"tickDirection", "singleOpenInterest", "singleOpenInterestValue"}
+
+
+class Scene:
+    """An exchange with its summaries, and what REST tells of it."""
+
+    def __init__(self, seed: int = 1, rate: float = 160) -> None:
+        self.clock = ManualClock(wall_ns=1_700_000_000_000_000_000)
+        self.exchange = Exchange(SeededSource(universe(CATEGORIES, 16), seed, rate, self.clock), seed, self.clock)
+        self.quotes = Quotes(self.exchange, seed)
+        self.exchange.summaries = SummaryTopics(self.quotes)
+
+    def rest(self, category: str) -> dict[str, str]:
+        quote = self.quotes.find(category, SYMBOLS[category])
+        assert quote is not None
+        return quote.ticker()
+
+    def client(self, category: str) -> SpyClient:
+        return SpyClient(self.exchange, category)
+
+    def pass_time(self, seconds: float) -> None:
+        pass_time(self.exchange, self.clock, seconds)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def _topic(category: str) -> str:
+    return f"tickers.{SYMBOLS[category]}"
+
+
+@pytest.mark.parametrize("category", ["linear", "inverse"])
+def test_a_contracts_deltas_hold_changes_only_and_are_of_fields_that_rest_has(scene: Scene, category: str) -> None:
+    client = scene.client(category)
+    client.subscribe(_topic(category))
+    (first,) = client.take_data()
+    assert first["type"] == "snapshot"
+    known: dict[str, str] = first["data"]
+    deltas = 0
+    for _ in range(100):
+        scene.pass_time(0.1)
+        for message in client.take_data():
+            assert message["type"] == "delta"
+            changed = {name: text for name, text in message["data"].items() if name != "symbol"}
+            assert changed, "a delta of nothing"
+            assert all(known[name] != text for name, text in changed.items())
+            known.update(message["data"])
+            deltas += 1
+    assert deltas > 30
+    assert known.keys() - ONLY_HERE <= scene.rest(category).keys()
+
+
+@pytest.mark.parametrize("category", ["spot", "option"])
+def test_spot_and_option_send_whole_snapshots(scene: Scene, category: str) -> None:
+    client = scene.client(category)
+    client.subscribe(_topic(category))
+    scene.pass_time(10)
+    messages = client.take_data()
+    assert len(messages) > 20
+    assert {message["type"] for message in messages} == {"snapshot"}
+    fields = [set(message["data"]) for message in messages]
+    assert all(each == fields[0] for each in fields)
+    assert all(one["data"] != next_["data"] for one, next_ in itertools.pairwise(messages[1:]))
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_pushes_stand_on_the_categorys_grid(scene: Scene, category: str) -> None:
+    period = 50 if category == "spot" else 100
+    client = scene.client(category)
+    client.subscribe(_topic(category))
+    client.take()
+    times: list[int] = []
+    for _ in range(1000):
+        scene.pass_time(0.005)
+        now = scene.clock.wall_ns() // 1_000_000
+        times += [now for _ in client.take_data()]
+    assert len(times) > 5
+    # The spy looks every 5 ms.
+    phases = {time % period // 5 for time in times}
+    assert len(phases) == 1
+    assert all(later - sooner >= period for sooner, later in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_what_a_ticker_told_is_what_rest_tells_at_that_moment(scene: Scene, category: str) -> None:
+    client = scene.client(category)
+    client.subscribe(_topic(category))
+    known: dict[str, str] = {}
+    compared = 0
+    names = {"bidPrice": "bid1Price", "askPrice": "ask1Price", "bidSize": "bid1Size", "askSize": "ask1Size"}
+    for _ in range(1000):
+        scene.pass_time(0.005)
+        messages = client.take_data()
+        for message in messages:
+            known.update(message["data"])
+        if messages and messages[-1]["ts"] == scene.clock.wall_ns() // 1_000_000:
+            told = scene.rest(category)
+            for name in known.keys() & (told.keys() | names.keys()):
+                assert known[name] == told[names.get(name, name)], name
+            compared += 1
+    assert compared > 5
+
+
+def test_a_late_subscriber_begins_with_what_the_others_know(scene: Scene) -> None:
+    topic = _topic("linear")
+    early, late = scene.client("linear"), scene.client("linear")
+    early.subscribe(topic)
+    scene.pass_time(1.03)
+    late.subscribe(topic)
+    rows: list[dict[str, str]] = []
+    scene.pass_time(5)
+    for client in (early, late):
+        row: dict[str, str] = {}
+        messages = client.take_data()
+        assert messages[0]["type"] == "snapshot"
+        for message in messages:
+            row.update(message["data"])
+        rows.append(row)
+    assert rows[0] == rows[1]
+
+
+def test_tick_direction_and_one_side_of_open_interest_are_told(scene: Scene) -> None:
+    client = scene.client("linear")
+    client.subscribe(_topic("linear"), "publicTrade.BTCUSDT")
+    known: dict[str, Any] = {}
+    last = ""
+    for _ in range(2000):
+        scene.pass_time(0.005)
+        for message in client.take_data():
+            if message["topic"].startswith("publicTrade"):
+                last = message["data"][-1]["L"]
+            else:
+                known.update(message["data"])
+    scene.pass_time(0.2)
+    assert last
+    assert known["tickDirection"] in ("PlusTick", "ZeroPlusTick", "MinusTick", "ZeroMinusTick")
+    assert Decimal(known["singleOpenInterest"]) * 2 == Decimal(known["openInterest"])
+
+
+def test_a_ticker_alone_moves_its_market_and_lets_it_rest_when_the_last_has_gone(scene: Scene) -> None:
+    one, two = scene.client("linear"), scene.client("linear")
+    one.subscribe(_topic("linear"))
+    two.subscribe(_topic("linear"))
+    one.unsubscribe(_topic("linear"))
+    one.take()
+    scene.pass_time(3)
+    assert one.take_data() == []
+    assert len(two.take_data()) > 5
+    scene.exchange.disconnect(two.client)
+    scene.pass_time(3)
+    assert scene.exchange.next_due() is None
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_unknown_symbols_are_refused_in_the_categorys_own_shape(scene: Scene, category: str) -> None:
+    client = scene.client(category)
+    client.subscribe("tickers.NOPE")
+    (answer,) = client.take()
+    match category:
+        case "spot":
+            assert answer["ret_msg"] == "Invalid symbol :[tickers.NOPE]"
+        case "option":
+            assert answer["data"] == {"failTopics": ["tickers.NOPE"], "successTopics": []}
+        case _:
+            assert answer["ret_msg"] == "error:handler not found,topic:tickers.NOPE"
+
+
+def test_a_refusal_and_a_delisting_meet_tickers_too(scene: Scene) -> None:
+    topic = _topic("linear")
+    scene.exchange.faults.refuse("linear", topic, 1)
+    client = scene.client("linear")
+    client.subscribe(topic)
+    assert client.take()[0]["success"] is False
+    client.subscribe(topic)
+    scene.pass_time(1)
+    assert len(client.take_data()) > 2
+    for status in ("Closed", "gone"):
+        scene.exchange.delist("linear", "BTCUSDT", status)
+        scene.pass_time(3)
+        assert client.take_data() == []
+    other = scene.client("linear")
+    other.subscribe(topic)
+    assert other.take()[0]["success"] is False
+
+
+def test_the_same_seed_gives_the_same_tickers() -> None:
+    streams = []
+    for seed in (1, 1, 2):
+        scene = Scene(seed)
+        client = scene.client("linear")
+        client.subscribe(_topic("linear"))
+        scene.pass_time(5)
+        streams.append([text for text in client.received if b'"topic"' in text])
+    assert streams[0] == streams[1] != streams[2]
