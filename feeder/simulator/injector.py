@@ -1,19 +1,21 @@
 """Carries faults out, and keeps what it did."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from feeder.clock import Clock
 from feeder.errors import FeederError
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.faults import Mishap, OldTimes
 from feeder.simulator.line import Line
+from feeder.simulator.private_faults import SocketFaults
 from feeder.simulator.replay import ReplaySource
 from feeder.simulator.rest_gate import RestGate
 from feeder.simulator.rest_limits import Limit
 from feeder.simulator.script import (
     AnyFault,
+    Auth,
     BookFault,
     Bursty,
     Crossed,
@@ -25,13 +27,16 @@ from feeder.simulator.script import (
     HalfOpen,
     Malformed,
     OldData,
+    OrderEntry,
     OutOfOrder,
+    Private,
     Raw,
     Refuse,
     Rest,
     Restart,
     RestLimit,
     RestSkew,
+    Revoke,
     Slow,
     Snapshot,
     StuckTimes,
@@ -54,14 +59,32 @@ class Done(NamedTuple):
     touched: list[str]
 
 
+class Signed(Protocol):
+    """Serves connections that log in."""
+
+    def cut(self, key: str | None) -> list[str]:
+        """Cut those of a key, or of all keys; their ids."""
+        ...
+
+
 class Injector:
     """Makes faults happen. `done` holds those carried out, in order."""
 
-    def __init__(self, exchange: Exchange, websocket: WebSocketServer, rest: RestGate, clock: Clock) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        websocket: WebSocketServer,
+        rest: RestGate,
+        sockets: SocketFaults,
+        signed: Sequence[Signed],
+        clock: Clock,
+    ) -> None:
         self.done: list[Done] = []
         self._exchange = exchange
         self._websocket = websocket
         self._rest = rest
+        self._sockets = sockets
+        self._signed = signed
         self._clock = clock
 
     def check(self, fault: AnyFault, to_come: Container[tuple[str, str]] = ()) -> None:
@@ -69,6 +92,11 @@ class Injector:
         source = self._exchange.source
         if isinstance(source, ReplaySource) and isinstance(fault, Restart | TickChange | Surge):
             raise FeederError("ids, numbers and pace of a replay are recorded; stage it in a seeded market")
+        if isinstance(fault, Revoke) and fault.key not in (
+            None,
+            *(each.key for each in self._rest.authenticator.known()),
+        ):
+            raise FeederError("`key`: this simulator has no such API key; name one that it has")
         if isinstance(fault, BookFault):
             listings = source.listings(fault.category)
             listing = next((each for each in listings if each.symbol == fault.symbol), None)
@@ -114,8 +142,7 @@ class Injector:
                 exchange.enlist(new_listing(fault.category, fault.symbol, fault.tick, fault.step, fault.price))
                 return [fault.symbol]
             case Raw():
-                exchange.send_raw(fault.category, fault.text)
-                return websocket.names(fault.category)
+                return websocket.send_raw(fault.category, fault.text)
             case Disconnect():
                 return websocket.cut(fault.category, fault.count)
             case HalfOpen():
@@ -149,3 +176,23 @@ class Injector:
             case RestSkew():
                 self._rest.clock.set_ahead(fault.by, None if fault.seconds is None else now + fault.seconds)
                 return ["/v5/"]
+            case Auth() | OrderEntry() | Private():
+                self._sockets.add(fault)
+                return _paths(fault)
+            case Revoke():
+                for each in self._rest.authenticator.known():
+                    if fault.key in (None, each.key):
+                        self._rest.authenticator.revoke(each.key, fault.ret_code)
+                return [name for host in self._signed for name in host.cut(fault.key)]
+
+
+def _paths(fault: Auth | OrderEntry | Private) -> list[str]:
+    """Where it will happen."""
+    private, trade = "/v5/private", "/v5/trade"
+    match fault:
+        case Auth():
+            return [path for path in (private, trade) if fault.category is None or path.endswith(fault.category)]
+        case OrderEntry():
+            return [trade]
+        case Private():
+            return [fault.topic]

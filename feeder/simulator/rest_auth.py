@@ -1,6 +1,6 @@
-"""Who signed a request, and whether the venue lets it. No sockets here.
+"""Who signed a request, or logs in on a WebSocket, and whether the venue lets it. No sockets here.
 
-Source: Bybit v5, integration guidance (what is signed, the time window) and error page.
+Source: Bybit v5, integration guidance (what is signed, the time window), "Connect" and error page.
 """
 
 import base64
@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from feeder.clock import MILLISECOND_NS, Clock
 from feeder.errors import FeederError
@@ -27,6 +27,7 @@ from feeder.simulator.venue import is_number
 
 _RECV_WINDOW_MS = 5000  # where the client names none
 _AHEAD_MS = 1000
+_LOGIN = "GET/realtime"  # with the time after which a log-in is void, what is signed for one
 
 Verify = Callable[[bytes, str], bool]
 """Whether a signature is that of these bytes."""
@@ -64,6 +65,15 @@ class Authenticator:
             if key.key in self._keys:
                 raise FeederError(f"API key {key.key} is given twice; leave one out")
             self._keys[key.key] = key, _hmac(key) if key.public_key_pem is None else _rsa(key)
+        self._revoked: dict[str, int] = {}  # to the retCode that tells
+
+    def known(self) -> list[ApiKey]:
+        """Every key, also those that were revoked."""
+        return [key for key, _ in self._keys.values()]
+
+    def revoke(self, key: str, ret_code: int) -> None:
+        """From now on whoever uses this key is refused with this code."""
+        self._revoked[key] = ret_code
 
     def check(self, signature: Signature, request: Request) -> ApiKey:
         """The key that signed it. Raises Refused."""
@@ -74,24 +84,54 @@ class Authenticator:
             raise Refused(PARAMETER_ERROR, "invalid timestamp")
         if recv_window and not is_number(recv_window):
             raise Refused(PARAMETER_ERROR, "invalid recv_window")
-        known = self._keys.get(key)
-        if known is None:
-            raise refused(UNKNOWN_KEY)
-        api_key, verify = known
-        if api_key.expired:
-            raise refused(EXPIRED)
-        if api_key.addresses is not None and request.address not in api_key.addresses:
-            raise refused(ADDRESS)
-        server_ms = self._clock.wall_ns() // MILLISECOND_NS
-        window_ms = int(recv_window or _RECV_WINDOW_MS)
-        if not server_ms - window_ms <= int(timestamp) < server_ms + _AHEAD_MS:
-            raise outside_window(timestamp, server_ms, str(window_ms))
+        api_key, verify = self._usable(key, request.address)
+        self.check_time(timestamp, recv_window)
         origin = _bytes(timestamp + key + recv_window) + request.payload
         if not verify(origin, sign):
             raise Refused(SIGNATURE, f"error sign! origin_string[{origin.decode('utf-8', 'replace')}]")
         if api_key.read_only and request.method == "POST":
             raise refused(PERMISSION)
         return api_key
+
+    def check_login(self, args: Any, address: str) -> ApiKey:
+        """The key that logs in with the `args` of an auth: key, time until which it holds, signature. Raises Refused.
+
+        To one whose time has passed the venue says what it says to one of a wrong shape.
+        """
+        match args:
+            case [str(key), str() | int() as expires, str(sign)] if is_number(str(expires)) and sign.isascii():
+                pass
+            case _:
+                raise Refused(PARAMETER_ERROR, "Params Error")
+        api_key, verify = self._usable(key, address)
+        if int(expires) <= self._now_ms():
+            raise Refused(PARAMETER_ERROR, "Params Error")
+        if not verify(f"{_LOGIN}{expires}".encode("ascii"), sign):
+            raise refused(SIGNATURE)
+        return api_key
+
+    def check_time(self, timestamp: str, recv_window: str) -> None:
+        """Raises Refused for a request of another time than now; `recv_window` in ms, "" for the usual one."""
+        server_ms = self._now_ms()
+        window_ms = int(recv_window or _RECV_WINDOW_MS)
+        if not server_ms - window_ms <= int(timestamp) < server_ms + _AHEAD_MS:
+            raise outside_window(timestamp, server_ms, str(window_ms))
+
+    def _usable(self, key: str, address: str) -> tuple[ApiKey, Verify]:
+        known = self._keys.get(key)
+        if known is None:
+            raise refused(UNKNOWN_KEY)
+        if key in self._revoked:
+            raise refused(self._revoked[key])
+        api_key, verify = known
+        if api_key.expired:
+            raise refused(EXPIRED)
+        if api_key.addresses is not None and address not in api_key.addresses:
+            raise refused(ADDRESS)
+        return api_key, verify
+
+    def _now_ms(self) -> int:
+        return self._clock.wall_ns() // MILLISECOND_NS
 
 
 def _bytes(text: str) -> bytes:

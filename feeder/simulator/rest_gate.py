@@ -31,7 +31,7 @@ class RestGate:
         self.faults = RestFaults(self.clock)
         self.limits = RateLimits(self.clock, enforced=enforce_limits)
         self._addresses = AddressLimits(self.clock) if enforce_limits else None
-        self._authenticator = Authenticator(keys, self.clock)
+        self.authenticator = Authenticator(keys, self.clock)
 
     def middlewares(self) -> list[Middleware]:
         """What aiohttp asks before each request, in this order."""
@@ -74,7 +74,7 @@ class RestGate:
         try:
             body = await _body(request)
             payload = body if request.method == "POST" else _query(request)
-            api_key = self._authenticator.check(signature, Request(request.method, payload, address))
+            api_key = self.authenticator.check(signature, Request(request.method, payload, address))
             parameters = _json_object(request, body) if request.method == "POST" else request.query
         except Refused as why:
             return refusal(why, self.clock)

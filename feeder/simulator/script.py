@@ -22,6 +22,17 @@ from feeder.errors import FeederError
 from feeder.simulator.decimals import digits_of, to_units
 
 Category = Literal["spot", "linear", "inverse", "option"]
+Socket = Literal["spot", "linear", "inverse", "option", "private", "trade"]
+Signed = Literal["private", "trade"]
+PrivateTopic = Literal["order", "execution", "execution.fast", "position", "wallet", "greeks"]
+OrderOp = Literal[
+    "order.create",
+    "order.amend",
+    "order.cancel",
+    "order.create-batch",
+    "order.amend-batch",
+    "order.cancel-batch",
+]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 Span = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
@@ -130,7 +141,7 @@ class Enlist(Fault, frozen=True, kw_only=True, tag="list"):
 class Raw(Fault, frozen=True, kw_only=True, tag="raw"):
     """Any text to all connections of a category."""
 
-    category: Category
+    category: Socket
     text: str
 
     def __post_init__(self) -> None:
@@ -141,9 +152,12 @@ class Raw(Fault, frozen=True, kw_only=True, tag="raw"):
 
 
 class ConnectionFault(Fault, frozen=True, kw_only=True):
-    """A fault of connections, of one category or any: of all, or of the `count` oldest that are not half-open yet."""
+    """A fault of connections, of one category or any: of all, or of the `count` oldest that are not half-open yet.
 
-    category: Category | None = None
+    A category is here also `private`, the private streams, or `trade`, the order entry.
+    """
+
+    category: Socket | None = None
     count: Count | None = None
 
 
@@ -160,7 +174,7 @@ class HalfOpen(ConnectionFault, frozen=True, kw_only=True, tag="half_open"):
 class Slow(Fault, frozen=True, kw_only=True, tag="slow"):
     """For `seconds`, whatever a category sends arrives `delay` seconds late, and no faster than `bytes_per_second`."""
 
-    category: Category
+    category: Socket
     seconds: Span
     delay: Moment = 0.0
     bytes_per_second: Span | None = None
@@ -173,7 +187,7 @@ class Slow(Fault, frozen=True, kw_only=True, tag="slow"):
 class Bursty(Fault, frozen=True, kw_only=True, tag="bursty"):
     """Whatever a category sends is held for `seconds`, then all of it comes at once."""
 
-    category: Category
+    category: Socket
     seconds: Span
 
 
@@ -223,14 +237,11 @@ class Rest(Fault, frozen=True, kw_only=True, tag="rest"):
     def __post_init__(self) -> None:
         if (self.how is None) == (self.ret_code is None):
             raise ValueError("it needs one of `how` and `ret_code`")
-        if self.ret_code == 0:
-            raise ValueError("its `ret_code` 0 is no refusal")
         if self.ret_msg is not None and self.ret_code is None:
             raise ValueError("its `ret_msg` goes with a `ret_code`")
         if (self.how == "late") != (self.delay is not None):
             raise ValueError("`how: late` and `delay` go together")
-        if (self.times is None) == (self.seconds is None):
-            raise ValueError("it needs one of `times` and `seconds`")
+        _check_refusal(self.ret_code, self.times, self.seconds)
         _check_path(self.path)
 
 
@@ -251,6 +262,69 @@ class RestSkew(Fault, frozen=True, kw_only=True, tag="rest_skew"):
 
     by: Annotated[float, msgspec.Meta(ge=-10_000_000, le=10_000_000)]
     seconds: Span | None = None
+
+
+class Auth(Fault, frozen=True, kw_only=True, tag="auth"):
+    """The next `times` log-ins on a WebSocket, or all for `seconds`, are refused; of both kinds, or one `category`.
+
+    `ret_code` with `ret_msg`, or the venue's own text, which is all that the private streams tell.
+    """
+
+    ret_code: RetCode
+    ret_msg: str | None = None
+    category: Signed | None = None
+    times: Count | None = None
+    seconds: Span | None = None
+
+    def __post_init__(self) -> None:
+        _check_refusal(self.ret_code, self.times, self.seconds)
+
+
+class Revoke(Fault, frozen=True, kw_only=True, tag="revoke"):
+    """A key, or all, are revoked for ever: their connections are cut, and whoever uses them is refused by `ret_code`.
+
+    10003: it is deleted; 33004: it has expired.
+    """
+
+    key: str | None = None
+    ret_code: Literal[10003, 33004] = 10003
+
+
+class OrderEntry(Fault, frozen=True, kw_only=True, tag="order_entry"):
+    """The next `times` requests of the order-entry WebSocket, or all for `seconds`, go wrong; with `op`, only such.
+
+    `how`: it is carried out, and then the connection cut instead of an answer (`lost`), or the answer held back for
+    `delay` seconds (`late`); or it is not carried out and the connection cut (`unsent`), or never answered (`ignored`).
+    Instead of `how`, `ret_code`: it is refused with this code, and `ret_msg` or the venue's own text.
+    """
+
+    how: Literal["lost", "late", "unsent", "ignored"] | None = None
+    ret_code: RetCode | None = None
+    ret_msg: str | None = None
+    delay: Span | None = None
+    op: OrderOp | None = None
+    times: Count | None = None
+    seconds: Span | None = None
+
+    def __post_init__(self) -> None:
+        if (self.how is None) == (self.ret_code is None):
+            raise ValueError("it needs one of `how` and `ret_code`")
+        if self.ret_msg is not None and self.ret_code is None:
+            raise ValueError("its `ret_msg` goes with a `ret_code`")
+        if (self.how == "late") != (self.delay is not None):
+            raise ValueError("`how: late` and `delay` go together")
+        _check_refusal(self.ret_code, self.times, self.seconds)
+
+
+class Private(Fault, frozen=True, kw_only=True, tag="private"):
+    """The next `times` messages of a private topic are `lost`, `duplicated`, or change places with the next one.
+
+    They do so for every connection of the account it is about. `order` is also `order.linear`, and so on.
+    """
+
+    topic: PrivateTopic
+    how: Literal["lost", "duplicated", "swapped"]
+    times: Count = 1
 
 
 AnyFault = (
@@ -277,6 +351,10 @@ AnyFault = (
     | Rest
     | RestLimit
     | RestSkew
+    | Auth
+    | Revoke
+    | OrderEntry
+    | Private
 )
 KINDS: dict[str, type[Fault]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyFault)}
 
@@ -347,6 +425,13 @@ class Script:
 
 def _is_due(fault: AnyFault, elapsed: float | None) -> bool:
     return fault.at is None or (elapsed is not None and fault.at <= elapsed)
+
+
+def _check_refusal(ret_code: int | None, times: int | None, seconds: float | None) -> None:
+    if ret_code == 0:
+        raise ValueError("its `ret_code` 0 is no refusal")
+    if (times is None) == (seconds is None):
+        raise ValueError("it needs one of `times` and `seconds`")
 
 
 def _check_path(path: str) -> None:

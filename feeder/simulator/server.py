@@ -13,9 +13,13 @@ from feeder.log import logger
 from feeder.simulator.control import Control
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.faults import Mishap
+from feeder.simulator.guests import Host
 from feeder.simulator.injector import Done, Injector
 from feeder.simulator.keys import DEFAULT_KEY, ApiKey
 from feeder.simulator.ledger import Ledger
+from feeder.simulator.private_faults import SocketFaults
+from feeder.simulator.private_streams import PrivateStreams
+from feeder.simulator.public_streams import PublicStreams
 from feeder.simulator.quotes import Quotes
 from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
@@ -29,7 +33,9 @@ from feeder.simulator.script import AnyFault, Enlist, Script, check_moment
 from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
 from feeder.simulator.summary_topics import SummaryTopics
+from feeder.simulator.trade_markets import TradedMarkets
 from feeder.simulator.universe import universe
+from feeder.simulator.venue import CATEGORIES
 from feeder.simulator.websocket import WebSocketServer
 
 _SHORTEST_TURN_SECONDS = 0.002  # what is due within it goes out together
@@ -74,14 +80,23 @@ class Simulator:
         self._config = config
         self._clock = clock or SystemClock()
         self.exchange = Exchange(_source(config, self._clock), config.seed, self._clock)
-        self._websocket = WebSocketServer(self.exchange, self._clock, config.host, config.port)
-        gate = RestGate(config.keys, self._clock, enforce_limits=config.rest_limits)
-        self._injector = Injector(self.exchange, self._websocket, gate, self._clock)
-        self._script = _script(config, self._injector)
-        control = Control(self.exchange, self._injector)
         quotes = Quotes(self.exchange, config.seed)
         self.exchange.summaries = SummaryTopics(quotes)
         self.ledger = Ledger(quotes, config.seed, self._clock)
+        gate = RestGate(config.keys, self._clock, enforce_limits=config.rest_limits)
+        faults = SocketFaults(self._clock)
+        self._traded = TradedMarkets(self.exchange, self.ledger, gate.authenticator, self._clock)
+        self._private = PrivateStreams(
+            self.ledger, gate.authenticator, faults, self._traded.begin, config.seed, self._clock
+        )
+        hosts: dict[str, Host] = {
+            f"/v5/public/{category}": PublicStreams(self.exchange, category) for category in CATEGORIES
+        }
+        hosts["/v5/private"] = self._private
+        self._websocket = WebSocketServer(hosts, self._clock, config.host, config.port)
+        self._injector = Injector(self.exchange, self._websocket, gate, faults, [self._private], self._clock)
+        self._script = _script(config, self._injector)
+        control = Control(self.exchange, self._injector)
         endpoints = {
             **MarketEndpoints(self.exchange, quotes).endpoints(),
             **TradeEndpoints(self.ledger).endpoints(),
@@ -120,7 +135,7 @@ class Simulator:
 
     @property
     def websocket_url(self) -> str:
-        """`ws://host:port`; a client appends /v5/public/<category>."""
+        """`ws://host:port`; a client appends /v5/public/<category>, /v5/private or /v5/trade."""
         return self._websocket.url
 
     @property
@@ -169,7 +184,10 @@ class Simulator:
         at_full_speed = bool(self._config.replays) and self._config.speed is None
         while True:
             self._stage_faults()
+            self._traded.advance()
             published = exchange.advance(_MESSAGES_PER_TURN)
+            self.ledger.advance()
+            self._private.advance()
             if at_full_speed:
                 await self._websocket.wait_drained(_STALLED_SECONDS)
             if published == _MESSAGES_PER_TURN:

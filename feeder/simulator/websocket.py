@@ -1,18 +1,16 @@
-"""The exchange's public WebSocket on a socket: picows moves the bytes, `Exchange` knows what they mean."""
+"""The exchange's WebSockets on one port: picows moves the bytes, whoever serves a path knows what they mean."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
 from feeder.clock import Clock
 from feeder.log import logger
-from feeder.simulator.exchange import Client, Exchange
+from feeder.simulator.guests import Guest, Host, Wire
 from feeder.simulator.line import Line, Transit
-from feeder.simulator.venue import CATEGORIES
 
-PATH = "/v5/public/"
 WRITE_BUFFER_LIMIT = 16 * 1024 * 1024
 """Bytes that may wait for a client that does not read; beyond, it is disconnected."""
 _HIGH_WATER = 1024 * 1024  # from here on a replay at full speed waits
@@ -24,12 +22,13 @@ _log = logger("simulator.websocket")
 class WebSocketServer:
     """All client connections; `async with` binds the port, `url` is then known. Port 0 picks one.
 
+    `hosts` serve the paths. A connection's category is the last part of its path: linear, private, trade.
     `lines` is how each category's messages travel; `pump` delivers those that are late.
     """
 
-    def __init__(self, exchange: Exchange, clock: Clock, host: str, port: int) -> None:
+    def __init__(self, hosts: Mapping[str, Host], clock: Clock, host: str, port: int) -> None:
         self.lines: defaultdict[str, Line] = defaultdict(Line)
-        self._exchange = exchange
+        self._hosts = hosts
         self._clock = clock
         self._host = host
         self._port = port
@@ -83,6 +82,13 @@ class WebSocketServer:
             connection.mute(until)
         return [connection.name for connection in chosen]
 
+    def send_raw(self, category: str, text: str) -> list[str]:
+        """Send any text to all connections of a category; their ids."""
+        chosen = self._chosen(category, None)
+        for connection in chosen:
+            connection.send(text.encode())
+        return [connection.name for connection in chosen]
+
     def pump(self) -> bool:
         """Deliver what has arrived by now, wake the mute whose time is over; whether there is more to come."""
         now = self._clock.monotonic()
@@ -98,11 +104,12 @@ class WebSocketServer:
                 connection.cut("reads nothing")
 
     def _route(self, request: WSUpgradeRequest) -> "_Connection | None":
-        path = request.path.decode("ascii", "replace").partition("?")[0]
-        category = path.removeprefix(PATH)
-        if not path.startswith(PATH) or category not in CATEGORIES:
+        path, _, query = request.path.decode("ascii", "replace").partition("?")
+        host = self._hosts.get(path)
+        if host is None:
             return None  # picows answers 404
-        return _Connection(self._exchange, category, self.lines, self._clock, self._changed)
+        category = path.rpartition("/")[2]
+        return _Connection(host, category, query, self.lines, self._clock, self._changed)
 
     def _chosen(self, category: str | None, count: int | None) -> list["_Connection"]:
         found = [each for each in self._connections if category in (None, each.category)]
@@ -124,8 +131,9 @@ class _Connection(WSListener):
 
     def __init__(
         self,
-        exchange: Exchange,
+        host: Host,
         category: str,
+        query: str,
         lines: defaultdict[str, Line],
         clock: Clock,
         changed: Callable[["_Connection"], None],
@@ -134,7 +142,8 @@ class _Connection(WSListener):
         self.name = ""
         self.alive = False
         self.congested = False
-        self._exchange = exchange
+        self._host = host
+        self._query = query
         self._lines = lines
         self._clock = clock
         self._transit = Transit()
@@ -143,13 +152,14 @@ class _Connection(WSListener):
         self._changed = changed
         self._fragments = b""
         self._transport: WSTransport | None = None
-        self._client: Client | None = None
+        self._guest: Guest | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._client = self._exchange.connect(self.category, self._send)
-        self.name = self._client.session.connection_id
+        address = transport.underlying_transport.get_extra_info("peername")[0]
+        self._guest = self._host.connect(Wire(self.send, self.cut, address, self._query))
+        self.name = self._guest.name
         self.alive = True
         self._changed(self)
         _log.info("client connected", category=self.category, connection=self.name)
@@ -162,15 +172,15 @@ class _Connection(WSListener):
             self._fragments += frame.get_payload_as_bytes()
             if len(self._fragments) > _MAX_REQUEST:
                 self.cut("request too long")
-            elif frame.fin and self._client is not None:
+            elif frame.fin and self._guest is not None:
                 text, self._fragments = self._fragments, b""
-                self._exchange.receive(self._client, text)
+                self._guest.receive(text)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.alive = self.congested = False
         self._changed(self)
-        if self._client is not None:
-            self._exchange.disconnect(self._client)
+        if self._guest is not None:
+            self._guest.leave()
             _log.info("client gone", category=self.category, connection=self.name)
 
     def pause_writing(self) -> None:
@@ -214,7 +224,8 @@ class _Connection(WSListener):
         if self._transport is not None:
             await self._transport.wait_disconnected()
 
-    def _send(self, payload: bytes) -> None:
+    def send(self, payload: bytes) -> None:
+        """A message for the client, over its category's line."""
         if self._mute or not self.alive:
             return
         if self._transit.put(payload, self._clock.monotonic(), self._lines[self.category]):
