@@ -12,27 +12,24 @@ The file is YAML, or JSON where its name ends so:
 file holds the secret, or a PEM private key, which then signs by RSA; paths are relative to the working directory.
 """
 
-import json
 import os
 import re
-import shlex
-import stat
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
-import yaml
 
 from feeder.errors import ConfigError, ParameterError
 
 from .client import LONGEST_RECV_WINDOW, BybitClient
 from .pool import SessionPool
 from .secret import Secret
+from .settings_file import SettingsFile, check_private, mapping, read
 from .signing import signer
 
-_VARIABLES = {
+VARIABLES = {
     "BYBIT_API_KEY": "api_key",
     "BYBIT_API_SECRET": "api_secret",
     "BYBIT_API_SECRET_FILE": "api_secret_file",
@@ -40,7 +37,9 @@ _VARIABLES = {
     "BYBIT_BASE_URL": "base_url",
     "BYBIT_RECV_WINDOW": "recv_window",
 }
-_REMEDIES = {  # of each key, for whoever gave it a value that it cannot have
+"""What stands over each key."""
+
+KEYS = {
     "api_key": "copy it again, and write it in quotes",
     "api_secret": "copy it again, and write it in quotes; a private key goes into a file, api_secret_file",
     "api_secret_file": "name a file that holds the secret and nothing else",
@@ -48,15 +47,14 @@ _REMEDIES = {  # of each key, for whoever gave it a value that it cannot have
     "base_url": "write https://host, without user, password and path",
     "recv_window": "use 1 to 60000, in milliseconds",
 }
+"""Of each key what to do, for whoever gave it a value that it cannot have."""
+
 _SWITCHES = ("BYBIT_TESTNET", "BYBIT_DEMO")  # what other programs call it
 _ENVIRONMENTS = ("mainnet", "testnet", "demo")
-_LARGEST_FILE = 1 << 16  # bytes; an RSA key of 4096 bits takes 3.3 kB
 _WORD = re.compile("[!-~]+")
 _ADDRESS = re.compile(r"https?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?")
-_PATH = re.compile("(?!-----)(?=.*[/.])[^\0-\x1f]{1,255}")  # what is surely one, and neither secret nor private key
-_SHOWN = re.compile("[A-Za-z_-]{1,30}")  # a key that is mistyped, and no secret that slipped out of its place
 
-_Given = dict[str, tuple[str, object]]
+Given = dict[str, tuple[str, object]]
 """By key: what the value is called where it stands (the key or its variable), and the value."""
 
 
@@ -71,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.environment not in _ENVIRONMENTS:
-            raise ConfigError("environment", "is none that there is", _REMEDIES["environment"])
+            raise ConfigError("environment", "is none that there is", KEYS["environment"])
         if self.api_secret is not None and not isinstance(self.api_secret, Secret):
             raise ConfigError("api_secret", "is no Secret, so that it might be shown", "give Secret(text)")
 
@@ -94,42 +92,54 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def load(cls, path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> "Settings":
         """Of a file, if one is named, and of `environ` (this process's environment) over it. Raises ConfigError."""
         environ = os.environ if environ is None else environ
-        credentials = environ.get("CREDENTIALS_DIRECTORY")
-        given = {} if path is None else _from_file(Path(path), credentials)
-        over: _Given = {key: (name, environ[name]) for name, key in _VARIABLES.items() if name in environ}
-        for layer in (given, over):
-            if "api_secret" in layer and "api_secret_file" in layer:
-                raise ConfigError(
-                    layer["api_secret_file"][0], f"beside {layer['api_secret'][0]}", "give one of the two"
-                )
-        if "api_key" in over and not over.keys() & {"api_secret", "api_secret_file"} and "api_key" in given:
-            raise ConfigError(
-                over["api_key"][0],
-                "the secret beside it is of the file's key",
-                "give both in the environment, or neither",
-            )
-        if "api_secret" in over:
-            given.pop("api_secret_file", None)  # which would stand over it
-        given |= over
-        if "environment" not in given:
-            _check_other_variables(environ)
-        environment = _word(given, "environment") or "mainnet"
-        if environment not in _ENVIRONMENTS:
-            raise _wrong(given, "environment", "is none that there is")
-        address = _word(given, "base_url")
-        if address is not None and not _ADDRESS.fullmatch(address):
-            raise _wrong(given, "base_url", "is no address of a host")
-        key, secret = _word(given, "api_key"), _secret(given, credentials)
-        if (key is None) is not (secret is None):
-            missing, have = ("api_secret", "the key") if secret is None else ("api_key", "the secret")
-            raise ConfigError(missing, f"missing beside {have}", f"give it, or BYBIT_{missing.upper()}, or neither")
-        return cls(
-            api_key=key,
-            api_secret=secret,
-            environment=environment,  # type: ignore[arg-type]  # it is one of the three
-            base_url=None if address is None else address.rstrip("/"),
-            recv_window=_recv_window(given),
+        if path is None:
+            return settings_of({}, environ)
+        file = read(Path(path), str(path), "name the file with the settings")
+        return settings_of(keys_of(file, mapping(file, KEYS), environ), environ)
+
+
+def keys_of(file: SettingsFile, document: dict[str, Any], environ: Mapping[str, str]) -> Given:
+    """What a file says of the client. Raises ConfigError when others may read a file with a secret in it."""
+    if document.get("api_secret") is not None:
+        check_private(file, str(file.path), environ.get("CREDENTIALS_DIRECTORY"))
+    return {key: (key, document[key]) for key in KEYS if document.get(key) is not None}
+
+
+def settings_of(given: Given, environ: Mapping[str, str]) -> Settings:
+    """What a file says and the environment over it, checked. Raises ConfigError."""
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    over: Given = {key: (name, environ[name]) for name, key in VARIABLES.items() if name in environ}
+    for layer in (given, over):
+        if "api_secret" in layer and "api_secret_file" in layer:
+            raise ConfigError(layer["api_secret_file"][0], f"beside {layer['api_secret'][0]}", "give one of the two")
+    if "api_key" in over and not over.keys() & {"api_secret", "api_secret_file"} and "api_key" in given:
+        raise ConfigError(
+            over["api_key"][0],
+            "the secret beside it is of the file's key",
+            "give both in the environment, or neither",
         )
+    if "api_secret" in over:
+        given.pop("api_secret_file", None)  # which would stand over it
+    given |= over
+    if "environment" not in given:
+        _check_other_variables(environ)
+    environment = _word(given, "environment") or "mainnet"
+    if environment not in _ENVIRONMENTS:
+        raise _wrong(given, "environment", "is none that there is")
+    address = _word(given, "base_url")
+    if address is not None and not _ADDRESS.fullmatch(address):
+        raise _wrong(given, "base_url", "is no address of a host")
+    key, secret = _word(given, "api_key"), _secret(given, credentials)
+    if (key is None) is not (secret is None):
+        missing, have = ("api_secret", "the key") if secret is None else ("api_key", "the secret")
+        raise ConfigError(missing, f"missing beside {have}", f"give it, or BYBIT_{missing.upper()}, or neither")
+    return Settings(
+        api_key=key,
+        api_secret=secret,
+        environment=environment,  # type: ignore[arg-type]  # it is one of the three
+        base_url=None if address is None else address.rstrip("/"),
+        recv_window=_recv_window(given),
+    )
 
 
 def client_from(settings: Settings, pool: SessionPool | None = None) -> BybitClient:
@@ -140,11 +150,11 @@ def client_from(settings: Settings, pool: SessionPool | None = None) -> BybitCli
 # Values. No error shows one: whatever stands in the wrong place may be the secret.
 
 
-def _wrong(given: _Given, key: str, problem: str) -> ConfigError:
-    return ConfigError(given[key][0], problem, _REMEDIES[key])
+def _wrong(given: Given, key: str, problem: str) -> ConfigError:
+    return ConfigError(given[key][0], problem, KEYS[key])
 
 
-def _text(given: _Given, key: str) -> str | None:
+def _text(given: Given, key: str) -> str | None:
     _, value = given.get(key, (key, None))
     if value is not None and not isinstance(value, str):
         raise _wrong(given, key, f"is read as {type(value).__name__}, not as text")
@@ -153,33 +163,33 @@ def _text(given: _Given, key: str) -> str | None:
     return value
 
 
-def _word(given: _Given, key: str) -> str | None:
+def _word(given: Given, key: str) -> str | None:
     text = _text(given, key)
     if text is not None and not _WORD.fullmatch(text):
         raise _wrong(given, key, "has a space, line end or other character that belongs to none")
     return text
 
 
-def _recv_window(given: _Given) -> int:
+def _recv_window(given: Given) -> int:
     name, value = given.get("recv_window", ("", None))
     if value is None:
         return Settings().recv_window
-    if name in _VARIABLES and isinstance(value, str) and value.isascii() and value.isdigit():
+    if name in VARIABLES and isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:9])
     if type(value) is not int or not 1 <= value <= LONGEST_RECV_WINDOW:
         raise _wrong(given, "recv_window", "is no such number")
     return value
 
 
-def _secret(given: _Given, credentials: str | None) -> Secret | None:
+def _secret(given: Given, credentials: str | None) -> Secret | None:
     key = "api_secret_file" if "api_secret_file" in given else "api_secret"
     text = _text(given, key)
     if text is None:
         return None
     name = given[key][0]
     if key == "api_secret_file":
-        file = _read(Path(text), name, _REMEDIES[key])
-        _check_private(file, name, credentials)
+        file = read(Path(text), name, KEYS[key])
+        check_private(file, name, credentials)
         text = file.text.strip()
         given = {key: (name, text)}
     if not (text.isascii() and "-----BEGIN" in text):
@@ -192,7 +202,7 @@ def _secret(given: _Given, credentials: str | None) -> Secret | None:
         said = str(error)
     if said:
         problem, _, remedy = said.removeprefix("BybitClient: api_secret: ").partition("; ")
-        raise ConfigError(name, problem, remedy or _REMEDIES[key])
+        raise ConfigError(name, problem, remedy or KEYS[key])
     return secret
 
 
@@ -202,110 +212,3 @@ def _check_other_variables(environ: Mapping[str, str]) -> None:
         close = name in _SWITCHES or name.startswith("BYBIT_ENV")
         if close or get_close_matches(name, ["BYBIT_ENVIRONMENT"], cutoff=0.85):
             raise ConfigError(ascii(name)[1:-1], "no such variable", "did you mean BYBIT_ENVIRONMENT?")
-
-
-# Files
-
-
-class _File(NamedTuple):
-    path: Path
-    text: str
-    mode: int
-
-
-def _read(path: Path, name: str, remedy: str) -> _File:
-    """A whole file. Raises ConfigError, of what is called `name`."""
-    problem = ""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        problem = getattr(error, "strerror", None) or "no such path"
-    if problem:
-        # Raised here, so that no error is chained to it that shows the path: that may be the secret itself.
-        shown = repr(str(path)) if _PATH.fullmatch(str(path)) else f"a path of {len(str(path))} characters"
-        raise ConfigError(name, f"{shown} cannot be read: {problem}", remedy)
-    if len(content) > _LARGEST_FILE:
-        raise ConfigError(name, f"{str(path)!r} is larger than {_LARGEST_FILE} bytes", remedy)
-    # Undecodable bytes become what no key and no secret may have. An error of the decoding would hold the whole file.
-    return _File(path, content.decode("utf-8-sig", "replace"), mode)
-
-
-def _check_private(file: _File, name: str, credentials: str | None) -> None:
-    """Raises ConfigError when others may read a file with a secret in it.
-
-    What systemd puts into the folder `credentials` it guards by an ACL, which the mode shows as readable by the group.
-    """
-    if credentials and file.path.is_relative_to(credentials):
-        return
-    if file.mode & 0o077:
-        problem = f"{str(file.path)!r} holds a secret, and with mode {file.mode:04o} others may read it"
-        raise ConfigError(name, problem, f"chmod 600 {shlex.quote(str(file.path))}")
-
-
-def _from_file(path: Path, credentials: str | None) -> _Given:
-    file = _read(path, str(path), "name the file with the settings")
-    document = _parsed(file)
-    remedy = f"the keys are {', '.join(_REMEDIES)}"
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigError(str(path), f"holds a {type(document).__name__} and no keys with values", remedy)
-    for key in document:
-        if key not in _REMEDIES:
-            near = get_close_matches(str(key), _REMEDIES, n=1)
-            raise ConfigError(_shown(key), "no such key", f"did you mean {near[0]}?" if near else remedy)
-    if document.get("api_secret") is not None:
-        _check_private(file, str(path), credentials)
-    return {key: (key, value) for key, value in document.items() if value is not None}
-
-
-def _parsed(file: _File) -> Any:
-    kind = "JSON" if file.path.suffix == ".json" else "YAML"
-    try:
-        if kind == "JSON":
-            return json.loads(file.text, object_pairs_hook=_once)
-        return yaml.load(file.text, _Loader)  # noqa: S506 - a SafeLoader
-    except _Twice as error:
-        key, place = str(error), ""
-    # The constructors of YAML raise what they happen to on values such as 2001-99-99 and 0x_.
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        key, place = "", _place(error)
-    # Raised here, so that no error is chained to it that shows the text.
-    if key:
-        raise ConfigError(key, f"stands twice in {str(file.path)!r}", "give it once")
-    raise ConfigError(str(file.path), f"is not {kind}: {place}", "mend it")
-
-
-class _Twice(Exception):  # noqa: N818 - no error of ours, but what the parsers stop with
-    """A key that stands twice: one of the two would silently not count."""
-
-
-def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _Twice(_shown(key))
-        found[key] = value
-    return found
-
-
-class _Loader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        _once([(self.construct_object(key, deep=True), None) for key, _ in node.value])
-        return super().construct_mapping(node, deep)
-
-
-def _shown(key: object) -> str:
-    text = str(key)
-    return text if _SHOWN.fullmatch(text) else f"a key of {len(text)} characters"
-
-
-def _place(error: Exception) -> str:
-    """Where a file is wrong. What is wrong stays unsaid: the parsers quote the text."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"see line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
-    if isinstance(error, json.JSONDecodeError):
-        return f"see line {error.lineno}, column {error.colno}"
-    return "a value or character in it cannot be"
