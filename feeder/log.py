@@ -220,6 +220,29 @@ def configure(level: str = "info", *, as_json: bool | None = None) -> None:
     sys.excepthook = _on_uncaught
 
 
+def library_logs() -> None:
+    """Unless somebody has configured structlog, give feeder's lines to the standard library's loggers (`feeder.*`).
+
+    For whoever uses parts of feeder as a library: structlog itself would print them on standard output.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[_to_standard_library],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+            cache_logger_on_first_use=False,
+        )
+
+
+def _to_standard_library(_logger: object, method: str, facts: structlog.typing.EventDict) -> NoReturn:
+    named = logging.getLogger(f"feeder.{facts.pop('part', '')}")
+    number = LEVELS[structlog.stdlib.add_log_level(None, method, {})["level"]]
+    if named.isEnabledFor(number):
+        event, trace = facts.pop("event", ""), facts.pop("exc_info", None)
+        told = " ".join(f"{name}={plain(name, value)}" for name, value in facts.items())
+        named.log(number, "%s %s", event, told, exc_info=trace)
+    raise structlog.DropEvent
+
+
 def level() -> str:
     """The level that is logged, one of LEVELS."""
     return output.level

@@ -162,7 +162,7 @@ class Stream(Generic[LinkT]):
         self._timer: asyncio.TimerHandle | None = None
         self._ever_tried = False
         self._outage = Outage()
-        self._down_reason = ""
+        self.down_reason = ""
         self._supervisor: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -246,7 +246,7 @@ class Stream(Generic[LinkT]):
             return
         self._transport = None
         self._set_timer(None)
-        self._down_reason = reason
+        self.down_reason = reason
         self._counters.disconnects += 1
         self.connection.on_disconnected(status)
 
@@ -303,7 +303,7 @@ class Stream(Generic[LinkT]):
     async def _connect_and_serve(self) -> tuple[bool, str]:
         """One life of a socket: whether it was ever connected, and why it is not any longer."""
         listener = _Listener(self, self.connection.on_payload)
-        self._down_reason = "closed during the handshake"
+        self.down_reason = "closed during the handshake"
         handshake: dict[str, Any] = {"ssl_handshake_timeout": _CONNECT_SECONDS} if self._ssl_context is not None else {}
         try:
             transport, _ = await ws_connect(
@@ -318,15 +318,15 @@ class Stream(Generic[LinkT]):
             )
             await transport.wait_disconnected()
         except (OSError, WSError, TimeoutError) as error:
-            self._down_reason = f"{type(error).__name__}: {error}"
+            self.down_reason = f"{type(error).__name__}: {error}"
         except Exception as error:  # noqa: BLE001 - picows hands on here whatever a consumer's callback raised
             _log.exception("connection broken by a defect", connection=self.connection.name)
-            self._down_reason = f"{type(error).__name__}: {error}"
+            self.down_reason = f"{type(error).__name__}: {error}"
         finally:
             if not listener.connected:
                 self._abandon_handshake()
-        self.drop(self._down_reason)  # nothing to do, unless a callback raised before it came to that
-        return listener.connected, self._down_reason
+        self.drop(self.down_reason)  # nothing to do, unless a callback raised before it came to that
+        return listener.connected, self.down_reason
 
     async def _open_socket(self, url: WSParsedURL) -> socket.socket:
         """A connected TCP socket with a bounded receive buffer, set before the connection fixes the window's scale."""

@@ -24,8 +24,11 @@ DEPTHS: Mapping[str, tuple[int, ...]] = {
 CHARACTERS_PER_CONNECTION = 21_000  # the venue's limit on the text of all args of one public connection
 _AROUND = 3  # of them stand around a topic: its quotes and comma
 TOPICS_PER_CONNECTION = 200  # ours, below every limit of the venue: a dead socket takes few books with it
-ARGS_PER_REQUEST: Mapping[str, int] = {Category.SPOT: 10, Category.OPTION: 2000}
-"""The venue's limit on args of one request; futures have none but the characters."""
+ARGS_PER_REQUEST: Mapping[str, int] = {Category.SPOT: 10, Category.OPTION: 2000, "private": 1}
+"""The venue's limit on args of one request; futures have none but the characters.
+
+The private stream has no limit, but topics of one category and of all may not stand in one request.
+"""
 
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")

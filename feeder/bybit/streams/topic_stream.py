@@ -1,0 +1,333 @@
+"""Topics over as many connections as they need, kept alive for ever: what the private and the public stream share."""
+
+import asyncio
+import itertools
+import logging
+import ssl
+from collections.abc import Callable, Iterable
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from feeder.clock import MILLISECOND_NS, Clock
+from feeder.errors import StreamError
+from feeder.histogram import Histogram
+from feeder.log import library_logs
+
+from ..actions import Phase
+from ..counters import Counters
+from ..pacing import Timing, TokenBucket
+from ..stream import Stream, StreamState
+from ..topics import TOPICS_PER_CONNECTION, has_room
+from .auth import Authenticator
+from .channel import Channel
+from .link import TopicLink
+from .messages import Envelope
+
+_CONNECT_BURST = 50.0  # attempts at once, and per second: far below the venue's 500 per 5 minutes, for several streams
+_CONNECTS_PER_SECOND = 0.5
+READY_SECONDS = 10.0
+
+_log = logging.getLogger("feeder.bybit.streams")
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """From the venue's making of a message to our receiving it, by the venue's clock: ms, since the start."""
+
+    count: int
+    p50: float
+    p99: float
+    maximum: float
+
+
+class StreamHealth(msgspec.Struct, frozen=True):
+    """How a stream is. `state`: live when every connection is up and every topic answered for, else what it is doing.
+
+    `silent_seconds` is how long ago the most silent connection said anything; None while none is up. `refused` names
+    topics that the venue refused. Counts are since the start.
+    """
+
+    state: str
+    connections: int
+    topics: int
+    active: int
+    refused: list[str]
+    connects: int
+    reconnects: int
+    messages: int
+    decode_errors: int
+    silent_seconds: float | None
+    latency: Latency | None
+
+
+class TopicStream:
+    """A stream of one address. `async with` starts and closes it; topics may come and go at any time.
+
+    `resumed` tells the number of a connection (1, 2, ...) that is up, and of whose topics each is answered for: from
+    now on nothing is missed. `lost` tells why one went down. `errors` tells what is wrong meanwhile: StreamAuthError,
+    TopicError, StreamError, and what callbacks raised.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        category: str,
+        *,
+        authenticator: Authenticator | None,
+        timing: Timing | None,
+        clock: Clock,
+        random: Random,
+        venue_ms: Callable[[], int] | None = None,
+    ) -> None:
+        library_logs()
+        self.name = name
+        self.counters = Counters()
+        self.errors: Channel[Exception] = Channel(f"{name} errors", self._report_on_reporting)
+        self.resumed: Channel[int] = Channel(f"{name} resumed", self.report)
+        self.lost: Channel[str] = Channel(f"{name} lost", self.report)
+        self._url = url
+        self._category = category
+        self._authenticator = authenticator
+        self._timing = timing or Timing()
+        self._clock = clock
+        self._random = random
+        self._venue_ms = venue_ms or (lambda: clock.wall_ns() // MILLISECOND_NS)
+        self._latency = Histogram()
+        self._generations = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self._resumptions = itertools.count(1)
+        self._attempts = TokenBucket(_CONNECT_BURST, _CONNECTS_PER_SECOND, clock.monotonic())
+        self._ssl = ssl.create_default_context() if url.startswith("wss:") else None
+        self._streams: list[Stream[TopicLink]] = []
+        self._stream_of: dict[str, Stream[TopicLink]] = {}
+        self._live: set[Stream[TopicLink]] = set()  # those of which `resumed` was told
+        self._closing: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._started = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Connect; returns at once. Connections come up by themselves, and again for ever; see `ready`."""
+        if not self._started:
+            self._started = True
+            for stream in self._streams:
+                stream.start()
+
+    async def aclose(self) -> None:
+        """Close all connections, then end iterators and callbacks, which first get what waits for them."""
+        self._started = False
+        streams, self._streams = self._streams, []
+        self._stream_of.clear()
+        self._live.clear()
+        await asyncio.gather(*(stream.aclose() for stream in streams), *self._closing, return_exceptions=True)
+        channels: list[Channel[Any]] = [*self._channels(), self.resumed, self.lost, self.errors]
+        for channel in channels:
+            await channel.aclose()
+        self._news.set()
+
+    async def ready(self, seconds: float = READY_SECONDS) -> None:
+        """Return when every connection is up and every topic granted.
+
+        Raises StreamAuthError when the key is refused, TopicError when a topic is, StreamError when the time is over.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._is_ready():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise StreamError(f"{self.name}: not ready within {seconds:g} s: {self._doing()}") from None
+
+    def subscribe(self, *topics: str) -> None:
+        """Want these from now on. Raises TopicError for what is none, and then nothing has changed."""
+        for topic in topics:
+            self._check(topic)
+        touched: dict[Stream[TopicLink], None] = {}
+        for topic in topics:
+            if topic not in self._stream_of:
+                stream = self._stream_of[topic] = self._place(topic)
+                stream.connection.session.want(topic, is_book=self._begins_with_snapshot(topic))
+                touched[stream] = None
+        for stream in touched:
+            stream.wake()
+
+    def unsubscribe(self, *topics: str) -> None:
+        """Want these no longer; those that were not wanted are left alone."""
+        touched: dict[Stream[TopicLink], None] = {}
+        for topic in topics:
+            stream = self._stream_of.pop(topic, None)
+            if stream is not None:
+                stream.connection.session.unwant(topic)
+                self._forget(topic)
+                touched[stream] = None
+        for stream in touched:
+            stream.wake()
+            if len(self._streams) > 1 and stream not in self._stream_of.values():
+                self._retire(stream)
+        self._news.set()
+
+    @property
+    def topics(self) -> list[str]:
+        """Those that are wanted."""
+        return list(self._stream_of)
+
+    def health(self) -> StreamHealth:
+        """How it is now."""
+        now = self._clock.monotonic()
+        up = [stream for stream in self._streams if stream.state is StreamState.CONNECTED]
+        wanted = [topic for stream in self._streams for topic in stream.connection.session.topics.values()]
+        latency, counters = self._latency, self.counters
+        return StreamHealth(
+            state=self._state(),
+            connections=len(up),
+            topics=len(self._stream_of),
+            active=sum(topic.granted for topic in wanted),
+            refused=[topic.name for topic in wanted if topic.phase is Phase.REFUSED],
+            connects=counters.connects,
+            reconnects=counters.reconnects,
+            messages=counters.messages,
+            decode_errors=counters.decode_errors,
+            silent_seconds=max((stream.connection.session.silent_seconds(now) for stream in up), default=None),
+            latency=Latency(
+                latency.count,
+                latency.percentile(50) / MILLISECOND_NS,
+                latency.percentile(99) / MILLISECOND_NS,
+                latency.maximum / MILLISECOND_NS,
+            )
+            if latency.count
+            else None,
+        )
+
+    def report(self, error: Exception) -> None:
+        """Tell `errors` of one; without anybody there, the log."""
+        if self.errors:
+            self.errors.publish(error)
+        else:
+            _log.warning("%s: %s: %s", self.name, type(error).__name__, error)
+
+    # What is different from stream to stream
+
+    def _check(self, topic: str) -> None:
+        """Raises TopicError for a topic that this stream does not have."""
+        raise NotImplementedError
+
+    def _begins_with_snapshot(self, topic: str) -> bool:
+        """Whether data counts from a snapshot on only."""
+        return False
+
+    def _forget(self, topic: str) -> None:
+        """It is wanted no longer."""
+
+    def _take(self, envelope: Envelope) -> None:
+        """Hand a message's data to its channel. Raises MessageError."""
+        raise NotImplementedError
+
+    def _channels(self) -> Iterable[Channel[Any]]:
+        """Of data."""
+        raise NotImplementedError
+
+    # Told by the links
+
+    def deliver(self, envelope: Envelope, receive_time_ns: int) -> None:
+        """Data of a wanted topic. Raises MessageError."""
+        if made := envelope.time_ms:
+            waited_ns = self._clock.wall_ns() - receive_time_ns
+            self._latency.record((self._venue_ms() - made) * MILLISECOND_NS - waited_ns)
+        self._take(envelope)
+
+    def on_topics(self) -> None:
+        """Something was granted or refused, or a connection went down."""
+        for stream in self._streams:
+            settled = stream.connection.is_settled
+            if settled and stream not in self._live:
+                self._live.add(stream)
+                self.resumed.publish(next(self._resumptions))
+            elif stream in self._live and not stream.connection.session.connected:
+                self._live.discard(stream)
+                self.lost.publish(stream.down_reason)
+        self._news.set()
+
+    def on_error(self, error: StreamError) -> None:
+        """A link found something wrong."""
+        self.report(error)
+
+    # Within
+
+    def _is_ready(self) -> bool:
+        """Raises what there is no hope for, for now."""
+        for stream in self._streams:
+            link = stream.connection
+            if link.auth_refused is not None:
+                raise link.auth_refused
+            for topic in link.session.topics.values():
+                if topic.phase is Phase.REFUSED and topic.wanted:
+                    raise StreamError(f"{self.name}: the venue refuses {topic.name}; see `errors` for its words")
+        return self._started and all(stream.connection.is_settled for stream in self._streams)
+
+    def _state(self) -> str:
+        if not self._started:
+            return "closed"
+        for stream in self._streams:
+            if stream.connection.auth_refused is not None:
+                return "auth refused"
+            if stream.state is not StreamState.CONNECTED:
+                return stream.state.name.lower()
+            if not stream.connection.is_settled:
+                return "subscribing"
+        return "live"
+
+    def _doing(self) -> str:
+        down = [stream for stream in self._streams if stream.state is not StreamState.CONNECTED]
+        said = next((stream.down_reason for stream in down if stream.down_reason), "")
+        return f"{self._state()} {self._url}{f', {said}' if said else ''}"
+
+    def _place(self, topic: str) -> Stream[TopicLink]:
+        for stream in self._streams:
+            if has_room(stream.connection.session.topics, [topic], TOPICS_PER_CONNECTION):
+                return stream
+        link = TopicLink(
+            f"{self.name}-{next(self._numbers)}",
+            self._category,
+            self,
+            authenticator=self._authenticator,
+            timing=self._timing,
+            clock=self._clock,
+            random=self._random,
+            next_generation=self._generations.__next__,
+            counters=self.counters,
+        )
+        stream = Stream(
+            self._url,
+            link,
+            clock=self._clock,
+            counters=self.counters,
+            attempts=self._attempts,
+            ssl_context=self._ssl,
+        )
+        self._streams.append(stream)
+        if self._started:
+            stream.start()
+        return stream
+
+    def _retire(self, stream: Stream[TopicLink]) -> None:
+        """Close a connection that nothing is wanted of."""
+        self._streams.remove(stream)
+        self._live.discard(stream)
+        task = asyncio.create_task(stream.aclose(), name=f"close {stream.connection.name}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _report_on_reporting(self, error: Exception) -> None:
+        """A callback of `errors` raised: telling `errors` of it would go on for ever."""
+        _log.warning("%s: a callback of errors raised %s: %s", self.name, type(error).__name__, error)
