@@ -24,7 +24,7 @@ from .orders import OrderCalls
 from .parameters import body, checked, order_link_ids, orders_of, query_string
 from .pool import SessionPool
 from .positions import PositionCalls
-from .reply import Page, Reply
+from .reply import Page, RateStatus, Reply
 from .secret import Secret
 from .signing import NOT_ASCII, Sign, signer
 from .transport import Answer, fetch
@@ -233,6 +233,41 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
             samples.append(TimeSample(sent, self._understood(pool, SERVER_TIME, answer).result.time_nano, received))
         return samples
 
+    # What order entry over WebSocket shares with it
+
+    @property
+    def pool(self) -> SessionPool:
+        """The pool that its requests go by."""
+        return self._pool or self._open_pool()
+
+    async def keep_time(self) -> None:
+        """Measure the venue's clock if that is due. What is known holds on where the venue cannot be asked."""
+        pool = self.pool
+        clock = pool.venue_clock(self._base_url)
+        if clock.is_due:
+            await self._keep_time(pool, clock)
+
+    async def socket_turn(self, endpoint: Endpoint[Any], given: Mapping[str, Any]) -> Window:
+        """Wait until a request of this key may go over the order-entry socket; the limit that it counts against.
+
+        REST and socket share it. Raises ParameterError, PoolError, or BudgetError if the turn is too far away.
+        """
+        pool = self.pool
+        window, count = self._window(pool, endpoint, given), orders_of(endpoint, given)
+        if pool.venue_clock(self._base_url).is_due:
+            await self.keep_time()
+        if not pool.take_turn(window, count, pool.socket_orders):
+            await pool.turn(endpoint, window, count, pool.socket_orders)
+        return window
+
+    def hold(self, window: Window, rate: RateStatus | None, error: RateLimitedError) -> None:
+        """The venue has had too many requests: none of this limit until `error.retry_after_seconds`, set here."""
+        pool = self.pool
+        if rate is not None and not rate.remaining:
+            reset = (rate.reset_ms - pool.venue_clock(self._base_url).now_ms()) / 1000
+            error.retry_after_seconds = min(max(reset, 0.0), _LONGEST_RESET)
+        window.hold(pool.clock.monotonic() + error.retry_after_seconds)
+
     # Within
 
     def _open_pool(self) -> SessionPool:
@@ -281,10 +316,7 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         except RefusedError as error:
             pool.counters.refused += 1
             if isinstance(error, RateLimitedError) and window is not None:
-                if rate is not None and not rate.remaining:
-                    reset = (rate.reset_ms - pool.venue_clock(self._base_url).now_ms()) / 1000
-                    error.retry_after_seconds = min(max(reset, 0.0), _LONGEST_RESET)
-                window.hold(pool.clock.monotonic() + error.retry_after_seconds)
+                self.hold(window, rate, error)
             raise
         except RestError:
             pool.counters.failures += 1

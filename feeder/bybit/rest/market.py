@@ -36,14 +36,14 @@ from .results.market import (
     SystemStatus,
     Ticker,
 )
-from .sender import Sender
+from .sender import PageSender
 from .words import Category, Contract, InstrumentStatus, Interval, IntervalTime, OptionType, SystemState
 
 _INSTRUMENTS = 1000  # the most of a page
 _OPEN_INTERESTS = 200
 
 
-class MarketCalls(Sender):
+class MarketCalls(PageSender):
     """The public endpoints. Every method raises RestError; all times are ms since the epoch."""
 
     __slots__ = ()

@@ -9,14 +9,14 @@ from typing import Literal
 from .endpoints.typed import EXECUTIONS, OPEN_ORDERS, ORDER_HISTORY
 from .reply import Page, Reply
 from .results.orders import Execution, Order
-from .sender import Sender
+from .sender import PageSender
 from .words import Category, ExecType, OrderFilter, OrderStatus
 
 _ORDERS = 50  # the most of a page
 _EXECUTIONS = 100
 
 
-class OrderQueries(Sender):
+class OrderQueries(PageSender):
     """Questions about orders. Every method raises RestError; all times are ms since the epoch.
 
     Of the filters that are given, the venue looks at one: order_id before order_link_id, symbol, base_coin.

@@ -25,6 +25,9 @@ from .watch import Watch
 REQUESTS = 600
 """What the venue allows one address in any 5 s, over all its hosts. Source: Bybit v5, rate-limit/rate-limit."""
 
+SOCKET_ORDERS = 3000
+"""What the venue allows one address in any second on its order-entry sockets. Source: websocket/trade/guideline."""
+
 _SPAN = 5.0
 _SPAN_MARGIN = 0.5  # seconds; overtaking on the way must not cost ten minutes of silence
 _KEY_MARGIN = 0.05  # seconds; here it costs one request that is asked again
@@ -112,6 +115,8 @@ class SessionPool:
         self._budget = Window(Limit(requests, _SPAN), _SPAN_MARGIN)
         # What needs no key never takes all of it: an order must not wait behind a thousand candles.
         self.public = Window(Limit(requests - requests // 5, _SPAN), _SPAN_MARGIN)
+        # Of order entry over WebSocket, which HTTP's budget and its HTTP 403 do not concern.
+        self.socket_orders = Window(Limit(SOCKET_ORDERS), _KEY_MARGIN)
         self.windows = Windows(_KEY_MARGIN)
         self._venue_clocks: dict[str, VenueClock] = {}
         self._tasks: set[asyncio.Future[None]] = set()
@@ -248,26 +253,34 @@ class SessionPool:
         self._barred_until = now + _SILENCE_SECONDS
         return _SILENCE_SECONDS
 
-    def take_turn(self, window: Window | None, count: int = 1) -> bool:
+    def take_turn(self, window: Window | None, count: int = 1, line: Window | None = None) -> bool:
         """Let a request go at once, if the limits of its key (`count` slots of `window`) and of this address allow it.
 
-        This is what `turn` does when nobody has to wait, without the cost of a coroutine.
+        `line` is the address's limit where it is not that of HTTP. This is what `turn` does when nobody has to wait,
+        without the cost of a coroutine.
         """
         now = self.clock.monotonic()
-        if now < self._barred_until or not self._budget.try_take(now):
+        if line is None:
+            line = self._budget
+            if now < self._barred_until:
+                return False
+        if not line.try_take(now):
             return False
         if window is not None and not window.try_take(now, count):
-            self._budget.give_back(now)
+            line.give_back(now)
             return False
         return True
 
-    async def turn(self, endpoint: Endpoint[Any], window: Window | None, count: int = 1) -> None:
-        """Wait until a request may go.
+    async def turn(
+        self, endpoint: Endpoint[Any], window: Window | None, count: int = 1, line: Window | None = None
+    ) -> None:
+        """Wait until a request may go; `line` as of `take_turn`.
 
         Raises BarredError, PoolError, or BudgetError if it would wait longer than `timeouts.turn`.
         """
         self.session()  # a pool that cannot send lets nobody wait
-        self._check_barred(endpoint)
+        line = line or self._budget
+        self._check_barred(endpoint, line)
         patience = self.clock.monotonic() + self.timeouts.turn
         of = "what needs no key" if window is self.public else "this key and endpoint"
         own = 0.0
@@ -275,7 +288,7 @@ class SessionPool:
             own = await self._wait(endpoint, window, count, patience, of)
         while True:
             try:
-                shared = await self._wait(endpoint, self._budget, 1, patience, "this address")
+                shared = await self._wait(endpoint, line, 1, patience, "this address")
             except (BudgetError, asyncio.CancelledError):
                 if window is not None:
                     window.give_back(own, count)
@@ -283,16 +296,16 @@ class SessionPool:
             # By a slot that is long over it went then, which it did not: that counts from now.
             now = self.clock.monotonic()
             if now - shared > _LATE:
-                self._budget.give_back(shared)
+                line.give_back(shared)
             elif window is None or now - own <= _LATE:
                 break
             else:
                 window.give_back(own, count)
                 if window.try_take(now, count):  # mostly, and then the place in the address's line is kept
                     break
-                self._budget.give_back(shared)
+                line.give_back(shared)
                 own = await self._wait(endpoint, window, count, patience, of)
-        self._check_barred(endpoint)
+        self._check_barred(endpoint, line)
 
     async def _wait(self, endpoint: Endpoint[Any], window: Window, count: int, patience: float, of: str) -> float:
         """Take slots and wait for them; the time that they are for."""
@@ -313,9 +326,9 @@ class SessionPool:
             raise
         return at
 
-    def _check_barred(self, endpoint: Endpoint[Any]) -> None:
+    def _check_barred(self, endpoint: Endpoint[Any], line: Window) -> None:
         silent = self._barred_until - self.clock.monotonic()
-        if silent > 0:
+        if silent > 0 and line is self._budget:
             raise BarredError(
                 f"{endpoint!r}: not sent, as the venue answered HTTP 403 and is left alone for {silent:.0f} s yet",
                 retriable=True,

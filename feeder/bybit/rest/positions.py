@@ -9,14 +9,14 @@ from typing import Any, Literal
 from .endpoints.typed import CLOSED_PNL, POSITIONS, SET_LEVERAGE, SWITCH_POSITION_MODE, TRADING_STOP
 from .reply import Page, Reply
 from .results.positions import ClosedPnl, Position
-from .sender import Number, Sender
+from .sender import Number, PageSender
 from .words import Contract, Derivative, OrderType, PositionIdx, TpslMode, TriggerBy
 
 _POSITIONS = 200  # the most of a page
 _CLOSED = 100
 
 
-class PositionCalls(Sender):
+class PositionCalls(PageSender):
     """The position endpoints. Every method raises RestError; all times are ms since the epoch."""
 
     __slots__ = ()

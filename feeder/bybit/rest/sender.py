@@ -1,4 +1,7 @@
-"""What the typed methods stand on: something that sends requests to endpoints. BybitClient is that."""
+"""What the typed methods stand on: something that sends requests to endpoints. BybitClient is that.
+
+`OrderEntry` is a Sender as well, of the order endpoints alone.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +26,12 @@ class Sender(ABC):
     @abstractmethod
     async def send(self, endpoint: Endpoint[Result], parameters: Mapping[str, object]) -> Reply[Result]:
         """The reply to one request. Raises RestError."""
+
+
+class PageSender(Sender):
+    """Sends requests to endpoints that tell their results in pages, too."""
+
+    __slots__ = ()
 
     @abstractmethod
     def each(self, endpoint: Endpoint[Page[Entry]], parameters: Mapping[str, object]) -> AsyncIterator[Entry]:
