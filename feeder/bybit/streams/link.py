@@ -26,6 +26,7 @@ from .messages import Envelope, decode_envelope
 
 _REFUSED_FIRST = 2.0  # seconds: a key that is refused is mostly refused again ...
 _REFUSED_CAP = 60.0  # ... until somebody has mended it
+_STALL = 1.0  # seconds
 
 
 class Owner(Protocol):
@@ -116,8 +117,9 @@ class TopicLink:
             if now < self._auth_by:
                 return []
             return [Reconnect(f"no answer to auth within {AUTH_SECONDS:g} s")]
-        if self._wake_at is not None and now > self._wake_at:
-            self.session.excuse(now - self._wake_at)  # our own loop was busy: nobody else is late by that
+        late = 0.0 if self._wake_at is None else now - self._wake_at
+        if late >= _STALL:  # our own loop stood still: nobody else is late by that, and what came is still to be read
+            self.session.excuse(late + _STALL)
         return self._apply(self.session.on_timer(now))
 
     def on_payload(self, payload: bytes, receive_time_ns: int) -> Sequence[Output] | None:
