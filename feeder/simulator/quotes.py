@@ -90,7 +90,7 @@ class Quotes:
         known = self._pasts.get(key)
         if known is not None:
             return known
-        price = tape.first_price or _middle(touch) or Decimal(listing.price)
+        price = tape.first_price or touch.middle() or Decimal(listing.price)
         end_ms = self.now_ms(listing.category) if tape.begun_ms is None else tape.begun_ms
         usual = self.turnovers.usual(rank)
         volume = usual if listing.category == "inverse" else usual / price
@@ -291,8 +291,3 @@ class Quote:
         for name in ("prevPrice24h", "price24hPcnt"):
             del row[name]
         return told
-
-
-def _middle(touch: Touch) -> Decimal | None:
-    prices = [best[0] for bid in (True, False) if (best := touch.best(bid=bid)) is not None]
-    return (Decimal(sum(prices)) / len(prices)).scaleb(-touch.scale.price_digits) if prices else None

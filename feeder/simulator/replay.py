@@ -50,6 +50,12 @@ class _PlayedBook:
         else:
             self.book.apply(changes, data["u"], data.get("seq", 0))
 
+    def touch(self, depth: int = 1) -> Touch:
+        levels = self.book.levels
+        sides = [key for key in levels if key < 0], [key for key in levels if key >= 0]
+        best = [key for side in sides for key in ([min(side)] if side and depth == 1 else sorted(side)[:depth])]
+        return Touch(self.scale, {key: levels[key] for key in best}, self.book.seq)
+
 
 class _Playback:
     """One category's recordings, merged; each file's first message is at time 0."""
@@ -62,7 +68,7 @@ class _Playback:
         self.last_depth: dict[str, int] = {}
         self.asked: dict[str, None] = {}
         self.tapes: dict[str, Tape] = {}
-        self.time_ms: int | None = None  # of the last message played
+        self.time_ms: int | None = None  # of the last message played, before any of the first one
         self.started_at: float | None = None
         self._next: list[tuple[int, int, Message, Iterator[Message]]] = []
 
@@ -78,6 +84,7 @@ class _Playback:
         self.topics.update(recording.topics)
         stream = recording.messages()
         self._queue(stream, len(self._next))
+        self.time_ms = self._next[0][2].body.get("ts")
         for topic in self.topics:
             parsed = parse_topic(topic)
             if isinstance(parsed, BookTopic):
@@ -102,7 +109,15 @@ class _Playback:
             for row in message.body["data"]:
                 self.tapes[row["s"]].add(_trade(row, self.listings[row["s"]].scale))
         self.time_ms = message.body.get("ts", self.time_ms)
+        if book is not None and book.begun and self.time_ms is not None:
+            self._begin_tape(book, self.time_ms)
         return Publication(self.category, message.topic, message.payload, message.body.get("type") == "delta")
+
+    def _begin_tape(self, book: _PlayedBook, time_ms: int) -> None:
+        """A symbol's market begins with its first book, if not with a trade: its past must not go on moving."""
+        tape = self.tapes[book.symbol]
+        if tape.begun_ms is None and (middle := book.touch().middle()) is not None:
+            tape.begin(time_ms, middle)
 
     def snapshot(self, topic: str) -> bytes | None:
         played = self.books.get(topic)
@@ -236,18 +251,13 @@ class ReplaySource:
         depths = playback.of_symbol(symbol) if playback else {}
         return self.book(category, symbol, max(depths)) if depths else None
 
-    def touch(self, category: str, symbol: str) -> Touch | None:
+    def touch(self, category: str, symbol: str, depth: int = 1) -> Touch | None:
         """The best levels of the deepest recorded book as far as it was played."""
         playback = self._playbacks.get(category)
         if playback is None or symbol not in playback.listings:
             return None
-        state = self.rest_book(category, symbol)
-        scale = playback.listings[symbol].scale
-        if state is None:
-            return Touch(scale, {}, 0)
-        levels = state.book.levels
-        sides = [key for key in levels if key < 0], [key for key in levels if key >= 0]
-        return Touch(scale, {min(side): levels[min(side)] for side in sides if side}, state.book.seq)
+        depths = playback.of_symbol(symbol)
+        return depths[max(depths)].touch(depth) if depths else Touch(playback.listings[symbol].scale, {}, 0)
 
     def tape(self, category: str, symbol: str) -> Tape | None:
         """The recorded trades as far as they were played, at their recorded times."""
@@ -255,10 +265,10 @@ class ReplaySource:
         return playback.tapes.get(symbol) if playback else None
 
     def time_ms(self, category: str) -> int:
-        """The recorded time of what was played last; the clock's before anything was."""
+        """The recorded time of what was played last, or first of all will be; the clock's if no time was recorded."""
         playback = self._playbacks.get(category)
-        played = playback.time_ms if playback else None
-        return self._clock.wall_ns() // 1_000_000 if played is None else played
+        recorded = playback.time_ms if playback else None
+        return self._clock.wall_ns() // 1_000_000 if recorded is None else recorded
 
     def _due(self, playback: _Playback) -> float | None:
         offset = playback.next_offset()

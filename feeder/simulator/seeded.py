@@ -270,10 +270,13 @@ class SeededSource:
         """The book whose `u` the REST order book tells."""
         return self.book(category, symbol, CATEGORIES[category].rest_book_depth)
 
-    def touch(self, category: str, symbol: str) -> Touch | None:
+    def touch(self, category: str, symbol: str, depth: int = 1) -> Touch | None:
         """The best levels as the market is now, whatever was published."""
         found = self._symbols.get((category, symbol))
-        return None if found is None else Touch(found.scale, found.market.touch(), found.market.seq)
+        if found is None:
+            return None
+        levels = found.market.touch() if depth == 1 else found.market.window(depth)
+        return Touch(found.scale, levels, found.market.seq)
 
     def tape(self, category: str, symbol: str) -> Tape | None:
         """What it has traded since it was listed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from feeder.simulator.decimals import Scale
@@ -42,7 +43,10 @@ class BookState:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """The best level of each side, `levels` as in TopicBook; a side may be missing. `seq` is the cross sequence."""
+    """The best level of each side or more, best first, `levels` as in TopicBook; a side may be missing.
+
+    `seq` is the cross sequence.
+    """
 
     scale: Scale
     levels: Mapping[int, int]
@@ -51,6 +55,11 @@ class Touch:
     def best(self, *, bid: bool) -> tuple[int, int] | None:
         """Price and size of a side, in whole units."""
         return next(((price_of(key), size) for key, size in self.levels.items() if (key < 0) == bid), None)
+
+    def middle(self) -> Decimal | None:
+        """The price between them, or the only one; None without levels."""
+        prices = [best[0] for bid in (True, False) if (best := self.best(bid=bid)) is not None]
+        return (Decimal(sum(prices)) / len(prices)).scaleb(-self.scale.price_digits) if prices else None
 
 
 class Summaries(Protocol):
@@ -149,7 +158,7 @@ class Source(Protocol):
         """The book that the REST order book tells."""
         ...
 
-    def touch(self, category: str, symbol: str) -> Touch | None:
+    def touch(self, category: str, symbol: str, depth: int = 1) -> Touch | None:
         """The best levels now. None if it is not listed; without levels when its book has not begun."""
         ...
 

@@ -7,10 +7,14 @@ import heapq
 from collections.abc import Iterator
 from typing import Protocol
 
+from feeder.simulator import kline_topic, liquidation_topic
+from feeder.simulator.chart import INTERVALS
+from feeder.simulator.kline_topic import Kline
+from feeder.simulator.liquidation_topic import Liquidations
 from feeder.simulator.quotes import Quote, Quotes
 from feeder.simulator.source import Publication
 from feeder.simulator.ticker_topic import Ticker
-from feeder.simulator.venue import TickerTopic, parse_topic
+from feeder.simulator.venue import KlineTopic, LiquidationTopic, TickerTopic, parse_topic
 
 _GONE_MS = 1000  # a symbol that is gone is looked for again after this long
 
@@ -119,6 +123,15 @@ class SummaryTopics:
     def _find(self, category: str, topic: str) -> tuple[str, _Summary] | None:
         """The topic's symbol, and a new summary of it; None if there is no such topic."""
         match parse_topic(topic):
-            case TickerTopic(symbol) if self._quotes.find(category, symbol):
+            case TickerTopic(symbol) if self._lists(category, symbol):
                 return symbol, Ticker(category, topic)
+            case KlineTopic(interval, symbol) if self._lists(category, symbol):
+                if category in kline_topic.CATEGORIES and interval in INTERVALS:
+                    return symbol, Kline(topic, interval, self._quotes.now_ms(category))
+            case LiquidationTopic(symbol) if self._lists(category, symbol):
+                if category in liquidation_topic.CATEGORIES:
+                    return symbol, Liquidations(topic)
         return None
+
+    def _lists(self, category: str, symbol: str) -> bool:
+        return self._quotes.source.find(category, symbol) is not None

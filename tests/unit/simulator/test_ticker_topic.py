@@ -5,43 +5,19 @@ from typing import Any
 import pytest
 
 from feeder.clock import ManualClock
-from feeder.simulator.exchange import Exchange
-from feeder.simulator.quotes import Quotes
-from feeder.simulator.seeded import SeededSource
-from feeder.simulator.summary_topics import SummaryTopics
-from feeder.simulator.universe import universe
-from tests.unit.simulator.clients import SpyClient, pass_time
+from tests.unit.simulator.summaries import CATEGORIES, SYMBOLS, Scene, expect_refusal, seeded
 
-CATEGORIES = ("linear", "inverse", "spot", "option")
-OPTION = "BTC-25DEC26-100000-C"
-SYMBOLS = {"linear": "BTCUSDT", "inverse": "BTCUSD", "spot": "BTCUSDT", "option": OPTION}
 ONLY_HERE = {"tickDirection", "singleOpenInterest", "singleOpenInterestValue"}
 
 
-class Scene:
-    """An exchange with its summaries, and what REST tells of it."""
-
-    def __init__(self, seed: int = 1, rate: float = 160) -> None:
-        self.clock = ManualClock(wall_ns=1_700_000_000_000_000_000)
-        self.exchange = Exchange(SeededSource(universe(CATEGORIES, 16), seed, rate, self.clock), seed, self.clock)
-        self.quotes = Quotes(self.exchange, seed)
-        self.exchange.summaries = SummaryTopics(self.quotes)
-
-    def rest(self, category: str) -> dict[str, str]:
-        quote = self.quotes.find(category, SYMBOLS[category])
-        assert quote is not None
-        return quote.ticker()
-
-    def client(self, category: str) -> SpyClient:
-        return SpyClient(self.exchange, category)
-
-    def pass_time(self, seconds: float) -> None:
-        pass_time(self.exchange, self.clock, seconds)
+def _scene(seed: int = 1) -> Scene:
+    clock = ManualClock()
+    return Scene(clock, seeded(clock, seed=seed), seed)
 
 
 @pytest.fixture
 def scene() -> Scene:
-    return Scene()
+    return _scene()
 
 
 def _topic(category: str) -> str:
@@ -66,7 +42,7 @@ def test_a_contracts_deltas_hold_changes_only_and_are_of_fields_that_rest_has(sc
             known.update(message["data"])
             deltas += 1
     assert deltas > 30
-    assert known.keys() - ONLY_HERE <= scene.rest(category).keys()
+    assert known.keys() - ONLY_HERE <= scene.ticker(category).keys()
 
 
 @pytest.mark.parametrize("category", ["spot", "option"])
@@ -113,7 +89,7 @@ def test_what_a_ticker_told_is_what_rest_tells_at_that_moment(scene: Scene, cate
         for message in messages:
             known.update(message["data"])
         if messages and messages[-1]["ts"] == scene.clock.wall_ns() // 1_000_000:
-            told = scene.rest(category)
+            told = scene.ticker(category)
             for name in known.keys() & (told.keys() | names.keys()):
                 assert known[name] == told[names.get(name, name)], name
             compared += 1
@@ -122,20 +98,20 @@ def test_what_a_ticker_told_is_what_rest_tells_at_that_moment(scene: Scene, cate
 
 def test_a_late_subscriber_begins_with_what_the_others_know(scene: Scene) -> None:
     topic = _topic("linear")
-    early, late = scene.client("linear"), scene.client("linear")
-    early.subscribe(topic)
-    scene.pass_time(1.03)
-    late.subscribe(topic)
-    rows: list[dict[str, str]] = []
-    scene.pass_time(5)
-    for client in (early, late):
+    early = scene.client("linear", topic)
+    known: dict[str, str] = {}
+    for _ in range(40):
+        late = scene.client("linear", topic)
+        first, *_ = messages = late.take_data()
+        assert first["type"] == "snapshot"
+        scene.pass_time(0.11)
         row: dict[str, str] = {}
-        messages = client.take_data()
-        assert messages[0]["type"] == "snapshot"
-        for message in messages:
+        for message in messages + late.take_data():
             row.update(message["data"])
-        rows.append(row)
-    assert rows[0] == rows[1]
+        for message in early.take_data():
+            known.update(message["data"])
+        assert row == known
+        scene.exchange.disconnect(late.client)
 
 
 def test_tick_direction_and_one_side_of_open_interest_are_told(scene: Scene) -> None:
@@ -172,16 +148,7 @@ def test_a_ticker_alone_moves_its_market_and_lets_it_rest_when_the_last_has_gone
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_unknown_symbols_are_refused_in_the_categorys_own_shape(scene: Scene, category: str) -> None:
-    client = scene.client(category)
-    client.subscribe("tickers.NOPE")
-    (answer,) = client.take()
-    match category:
-        case "spot":
-            assert answer["ret_msg"] == "Invalid symbol :[tickers.NOPE]"
-        case "option":
-            assert answer["data"] == {"failTopics": ["tickers.NOPE"], "successTopics": []}
-        case _:
-            assert answer["ret_msg"] == "error:handler not found,topic:tickers.NOPE"
+    expect_refusal(scene.client(category), "tickers.NOPE")
 
 
 def test_a_refusal_and_a_delisting_meet_tickers_too(scene: Scene) -> None:
@@ -205,7 +172,7 @@ def test_a_refusal_and_a_delisting_meet_tickers_too(scene: Scene) -> None:
 def test_the_same_seed_gives_the_same_tickers() -> None:
     streams = []
     for seed in (1, 1, 2):
-        scene = Scene(seed)
+        scene = _scene(seed)
         client = scene.client("linear")
         client.subscribe(_topic("linear"))
         scene.pass_time(5)
