@@ -9,8 +9,9 @@ from feeder.clock import MILLISECOND_NS, Clock
 from feeder.simulator.guests import Wire
 from feeder.simulator.keys import ApiKey
 from feeder.simulator.ledger import Ledger
+from feeder.simulator.private_connections import Connections
 from feeder.simulator.private_faults import SocketFaults
-from feeder.simulator.private_lifetime import SCAN_SECONDS, Lifetime
+from feeder.simulator.private_lifetime import Lifetime
 from feeder.simulator.private_session import PrivateSession
 from feeder.simulator.private_topics import News, news_of
 from feeder.simulator.rest_auth import Authenticator
@@ -47,13 +48,12 @@ class PrivateStreams:
         self._begin = begin
         self._clock = clock
         self._rng = random.Random(f"private:{seed}")  # noqa: S311 - no secret
-        self._guests: dict[PrivateGuest, None] = {}  # oldest first
+        self._guests: Connections[PrivateGuest] = Connections(clock)
         self._listening: dict[str, Callable[[], None]] = {}  # by account, while somebody of it is here
         self._overtaken: dict[tuple[str, str], _Message] = {}  # by account and kind
         self._option_coins: dict[str, dict[str, None]] = {}  # by account
         self._held: list[tuple[PrivateGuest, bytes]] | None = None
         self._messages = 0
-        self._next_scan = clock.monotonic() + SCAN_SECONDS
 
     def connect(self, wire: Wire) -> "PrivateGuest":
         """A new connection."""
@@ -66,25 +66,16 @@ class PrivateStreams:
 
         session = PrivateSession(connection_id(self._rng), login)
         guest = PrivateGuest(self, wire, session, self._clock)
-        self._guests[guest] = None
+        self._guests.add(guest)
         return guest
 
     def advance(self) -> None:
-        """Cut who did not log in, or gave no sign of life for too long."""
-        now = self._clock.monotonic()
-        scanning = now >= self._next_scan
-        if scanning:
-            self._next_scan = now + SCAN_SECONDS
-        for guest in list(self._guests):
-            if guest.lifetime.is_over(now, scanning=scanning):
-                guest.wire.cut("not logged in" if guest.session.api_key is None else "no sign of life")
+        """Cut who has to go."""
+        self._guests.cut_silent()
 
     def cut(self, key: str | None) -> list[str]:
         """Cut the connections of a key, or of all keys; their ids."""
-        chosen = [each for each in self._guests if each.api_key is not None and key in (None, each.api_key.key)]
-        for guest in chosen:
-            guest.wire.cut("key revoked")
-        return [guest.name for guest in chosen]
+        return self._guests.cut(key)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -114,7 +105,7 @@ class PrivateStreams:
 
     def leave(self, guest: "PrivateGuest") -> None:
         """A connection is gone. Harmless if it was gone before."""
-        self._guests.pop(guest, None)
+        self._guests.remove(guest)
         account = guest.account
         if account is not None and not any(each.account == account for each in self._guests):
             self._listening.pop(account, _nothing)()

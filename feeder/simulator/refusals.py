@@ -29,7 +29,10 @@ _TEXTS = {
     10014: "Invalid duplicate request.",
     10016: "Internal System Error.",
     10017: "Route not found.",
+    10019: "ws trade service is restarting",
     10027: "Transactions are banned.",
+    10403: "Exceed IP rate limit.",
+    10429: "System level frequency protection",
     EXPIRED: "Your api key has expired.",
 }
 

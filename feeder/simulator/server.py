@@ -34,6 +34,7 @@ from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
 from feeder.simulator.summary_topics import SummaryTopics
 from feeder.simulator.trade_markets import TradedMarkets
+from feeder.simulator.trade_streams import TradeStreams
 from feeder.simulator.universe import universe
 from feeder.simulator.venue import CATEGORIES
 from feeder.simulator.websocket import WebSocketServer
@@ -83,26 +84,28 @@ class Simulator:
         quotes = Quotes(self.exchange, config.seed)
         self.exchange.summaries = SummaryTopics(quotes)
         self.ledger = Ledger(quotes, config.seed, self._clock)
-        gate = RestGate(config.keys, self._clock, enforce_limits=config.rest_limits)
-        faults = SocketFaults(self._clock)
-        self._traded = TradedMarkets(self.exchange, self.ledger, gate.authenticator, self._clock)
-        self._private = PrivateStreams(
-            self.ledger, gate.authenticator, faults, self._traded.begin, config.seed, self._clock
-        )
-        hosts: dict[str, Host] = {
-            f"/v5/public/{category}": PublicStreams(self.exchange, category) for category in CATEGORIES
-        }
-        hosts["/v5/private"] = self._private
-        self._websocket = WebSocketServer(hosts, self._clock, config.host, config.port)
-        self._injector = Injector(self.exchange, self._websocket, gate, faults, [self._private], self._clock)
-        self._script = _script(config, self._injector)
-        control = Control(self.exchange, self._injector)
         endpoints = {
             **MarketEndpoints(self.exchange, quotes).endpoints(),
             **TradeEndpoints(self.ledger).endpoints(),
             **PositionEndpoints(self.ledger, quotes).endpoints(),
             **AccountEndpoints(self.ledger, quotes).endpoints(),
         }
+        gate = RestGate(config.keys, self._clock, enforce_limits=config.rest_limits)
+        faults = SocketFaults(self._clock)
+        self._traded = TradedMarkets(self.exchange, self.ledger, gate.authenticator, self._clock)
+        self._private = PrivateStreams(
+            self.ledger, gate.authenticator, faults, self._traded.begin, config.seed, self._clock
+        )
+        self._trade = TradeStreams(
+            endpoints, gate, self._private, faults, config.seed, self._clock, enforce_limits=config.rest_limits
+        )
+        hosts: dict[str, Host] = {"/v5/private": self._private, "/v5/trade": self._trade}
+        hosts |= {f"/v5/public/{category}": PublicStreams(self.exchange, category) for category in CATEGORIES}
+        self._websocket = WebSocketServer(hosts, self._clock, config.host, config.port)
+        signed = (self._private, self._trade)
+        self._injector = Injector(self.exchange, self._websocket, gate, faults, signed, self._clock)
+        self._script = _script(config, self._injector)
+        control = Control(self.exchange, self._injector)
         self._rest = RestServer(endpoints, control, gate, config.host, config.rest_port)
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
@@ -188,6 +191,7 @@ class Simulator:
             published = exchange.advance(_MESSAGES_PER_TURN)
             self.ledger.advance()
             self._private.advance()
+            self._trade.advance()
             if at_full_speed:
                 await self._websocket.wait_drained(_STALLED_SECONDS)
             if published == _MESSAGES_PER_TURN:
