@@ -88,7 +88,7 @@ class TopicStream:
         self.errors: Channel[Exception] = Channel(f"{name} errors", self._report_on_reporting)
         self.resumed: Channel[int] = Channel(f"{name} resumed", self.report)
         self.lost: Channel[str] = Channel(f"{name} lost", self.report)
-        self._url = url
+        self.url = url
         self._category = category
         self._authenticator = authenticator
         self._timing = timing or Timing()
@@ -290,7 +290,7 @@ class TopicStream:
     def _doing(self) -> str:
         down = [stream for stream in self._streams if stream.state is not StreamState.CONNECTED]
         said = next((stream.down_reason for stream in down if stream.down_reason), "")
-        return f"{self._state()} {self._url}{f', {said}' if said else ''}"
+        return f"{self._state()} {self.url}{f', {said}' if said else ''}"
 
     def _place(self, topic: str) -> Stream[TopicLink]:
         for stream in self._streams:
@@ -308,7 +308,7 @@ class TopicStream:
             counters=self.counters,
         )
         stream = Stream(
-            self._url,
+            self.url,
             link,
             clock=self._clock,
             counters=self.counters,
