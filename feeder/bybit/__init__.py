@@ -1,9 +1,10 @@
 """The venue: everything that knows Bybit's JSON, rules and limits, and nothing else.
 
-As a library: BybitClient, SessionPool, ClientCache, Settings and the errors. All that a request raises is a RestError;
+As a library: BybitClient, SessionPool, ClientCache and Settings for REST; PrivateStream and PublicStream for the venue's
+WebSockets; the errors. All that a request raises is a RestError, all that a stream raises a StreamError;
 feeder/errors.py draws the tree.
 
-What is of `rest` is imported when it is asked for: programs that want a constant of the venue's need no HTTP.
+What is of the sub-packages is imported when it is asked for: programs that want a constant of the venue's need no HTTP.
 """
 
 from importlib import import_module
@@ -22,6 +23,7 @@ from feeder.errors import (
     InvalidRequestError,
     OrderError,
     OrderNotFoundError,
+    OverrunError,
     ParameterError,
     PoolError,
     RateLimitedError,
@@ -29,7 +31,10 @@ from feeder.errors import (
     ReplyError,
     ReplyTimeoutError,
     RestError,
+    StreamAuthError,
+    StreamError,
     TlsError,
+    TopicError,
     TransportError,
     UnavailableError,
     UnknownEndpointError,
@@ -52,6 +57,19 @@ if TYPE_CHECKING:
         batch_outcome,
         client_from,
     )
+    from .streams import (
+        Channel,
+        Events,
+        Latency,
+        PrivateStream,
+        PublicStream,
+        StreamHealth,
+        kline_topic,
+        liquidation_topic,
+        ticker_topic,
+    )
+
+_PACKAGES = ("rest", "streams")  # in the order in which they are needed
 
 __all__ = [
     "AmendRequest",
@@ -61,19 +79,25 @@ __all__ = [
     "BudgetError",
     "BybitClient",
     "CancelRequest",
+    "Channel",
     "ClientCache",
     "ClockError",
     "ConfigError",
     "ConnectError",
     "DuplicateOrderError",
+    "Events",
     "HttpStatusError",
     "InvalidRequestError",
+    "Latency",
     "OrderError",
     "OrderNotFoundError",
     "OrderRequest",
+    "OverrunError",
     "Page",
     "ParameterError",
     "PoolError",
+    "PrivateStream",
+    "PublicStream",
     "RateLimitedError",
     "RateStatus",
     "RefusedError",
@@ -84,13 +108,20 @@ __all__ = [
     "Secret",
     "SessionPool",
     "Settings",
+    "StreamAuthError",
+    "StreamError",
+    "StreamHealth",
     "Timeouts",
     "TlsError",
+    "TopicError",
     "TransportError",
     "UnavailableError",
     "UnknownEndpointError",
     "batch_outcome",
     "client_from",
+    "kline_topic",
+    "liquidation_topic",
+    "ticker_topic",
 ]
 
 if not TYPE_CHECKING:  # a type checker knows every name by the imports above, and that there is no other
@@ -98,7 +129,8 @@ if not TYPE_CHECKING:  # a type checker knows every name by the imports above, a
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(".rest", __name__), name)
+        packages = (import_module(f".{each}", __name__) for each in _PACKAGES)
+        value = globals()[name] = next(getattr(each, name) for each in packages if name in each.__all__)
         return value
 
     def __dir__() -> list[str]:

@@ -6,24 +6,25 @@ import sys
 import pytest
 
 import feeder.bybit
-from feeder.bybit import rest
-from feeder.errors import RestError
+from feeder.bybit import rest, streams
+from feeder.errors import RestError, StreamError
 
 
 def test_every_name_is_there_and_in_the_list_of_names() -> None:
     for name in feeder.bybit.__all__:
         exported = getattr(feeder.bybit, name)
-        assert getattr(rest, name, exported) is exported
+        assert all(getattr(package, name, exported) is exported for package in (rest, streams))
         assert name in dir(feeder.bybit)
         assert vars(feeder.bybit)[name] is exported, "it is looked up once"
-    assert set(rest.__all__) < set(feeder.bybit.__all__)
+    assert {*rest.__all__, *streams.__all__} < set(feeder.bybit.__all__)
 
 
-def test_every_error_of_a_request_is_exported() -> None:
-    def kinds(error: type[RestError]) -> set[str]:
+def test_every_error_of_a_request_or_a_stream_is_exported() -> None:
+    def kinds(error: type[Exception]) -> set[str]:
         return {error.__name__}.union(*map(kinds, error.__subclasses__()))
 
-    wanted = {name for name in kinds(RestError) if not name.startswith("_")} | {"ConfigError"}  # that of Settings
+    found = kinds(RestError) | kinds(StreamError)
+    wanted = {name for name in found if not name.startswith("_")} | {"ConfigError"}  # that of Settings
     assert {name for name in feeder.bybit.__all__ if name.endswith("Error")} == wanted
 
 
