@@ -1,0 +1,1 @@
+"""One system over REST and streams: the market, and what is around it."""

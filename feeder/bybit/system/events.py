@@ -1,0 +1,97 @@
+"""What happens in a system, by name: the hook for code of one's own. A callback that fails is told of; nothing stops."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from feeder.clock import MILLISECOND_NS, Clock
+from feeder.errors import FeederError
+
+from ..streams.channel import QUEUE_CAPACITY, Callback, Channel, Events
+
+EVENTS = {
+    "ticker": "a watched symbol's ticker, whole: TickerUpdate",
+    "trade": "a trade of a watched symbol: MarketTrade",
+    "book": "a watched symbol's book has changed: BookEvent",
+    "order": "an order of the account: OrderUpdate",
+    "fill": "a fill of the account, once: ExecutionUpdate",
+    "position": "a position of the account: PositionUpdate",
+    "wallet": "the account's coins: WalletUpdate",
+    "health_check": "how the system is: Health",
+    "error_occurred": "what went wrong, and where: ErrorOccurred",
+}
+"""Each event, and what its callbacks are called with."""
+
+_CLOSE_SECONDS = 2.0  # callbacks get so long for what waits for them
+
+_log = logging.getLogger("feeder.bybit.system")
+
+
+class ErrorOccurred(msgspec.Struct, frozen=True):
+    """What went wrong: `source` names the part, or the callback, `time_ms` is when, by this machine's clock."""
+
+    source: str
+    error: Exception
+    time_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.source}: {type(self.error).__name__}: {self.error}"
+
+
+class EventHub:
+    """The channels of a system's events."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._channels: dict[str, Channel[Any]] = {
+            name: Channel(name, partial(self.report, f"callback of {name}")) for name in EVENTS
+        }
+        # To tell callbacks of errors of their own errors would go on for ever.
+        self._channels["error_occurred"] = Channel("error_occurred", self._log_error_of_callback)
+
+    def on(self, event: str, callback: Callback[Any]) -> Callable[[], None]:
+        """Call this for each such event from now on; the result ends that. Raises FeederError for no such event."""
+        return self._channel(event).on(callback)
+
+    def events(self, event: str, capacity: int = QUEUE_CAPACITY) -> Events[Any]:
+        """An async iterator over such events from now on. Raises FeederError for no such event."""
+        return self._channel(event).events(capacity)
+
+    def publish(self, event: str, value: Any) -> None:
+        """Tell all who want to know. Never raises."""
+        self._channels[event].publish(value)
+
+    def report(self, source: str, error: Exception) -> None:
+        """Tell error_occurred; without anybody there, the log."""
+        occurred = ErrorOccurred(source, error, self._clock.wall_ns() // MILLISECOND_NS)
+        channel = self._channels["error_occurred"]
+        if channel:
+            channel.publish(occurred)
+        else:
+            _log.warning("%s", occurred)
+
+    async def aclose(self) -> None:
+        """End callbacks and iterators. Coroutines get what waits for them, for two seconds, and are cancelled then."""
+        closing = [asyncio.create_task(channel.aclose()) for channel in self._channels.values()]
+        _, late = await asyncio.wait(closing, timeout=_CLOSE_SECONDS)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("callbacks still ran after %g s, and were cancelled", _CLOSE_SECONDS)
+            await asyncio.wait(late, timeout=_CLOSE_SECONDS)
+
+    def _channel(self, event: str) -> Channel[Any]:
+        channel = self._channels.get(event)
+        if channel is None:
+            near = get_close_matches(event, EVENTS, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise FeederError(f"{event!r}: no such event; {hint}there are {', '.join(EVENTS)}")
+        return channel
+
+    def _log_error_of_callback(self, error: Exception) -> None:
+        _log.warning("a callback of error_occurred raised %s: %s", type(error).__name__, error)
