@@ -1,6 +1,6 @@
 """The venue: everything that knows Bybit's JSON, rules and limits, and nothing else.
 
-As a library: BybitClient, SessionPool, ClientCache and Settings for REST; PrivateStream and PublicStream for the venue's
+As a library: BybitClient, SessionPool, ClientCache and Settings for REST; PrivateStream and PublicStream for its
 WebSockets; the errors. All that a request raises is a RestError, all that a stream raises a StreamError;
 feeder/errors.py draws the tree.
 
