@@ -127,6 +127,8 @@ class Injector:
                 return exchange.resend_snapshot(fault.category, fault.symbol, restart=restart)
             case Refuse():
                 topics = [f"orderbook.{depth}.{fault.symbol}" for depth in CATEGORIES[fault.category].depths]
+                if exchange.summaries is not None:
+                    topics += exchange.summaries.topics(fault.category, fault.symbol)
                 for topic in topics:
                     exchange.faults.refuse(fault.category, topic, fault.times)
                 return topics

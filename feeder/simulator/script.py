@@ -87,7 +87,10 @@ class Restart(BookFault, frozen=True, kw_only=True, tag="restart"):
 
 
 class Refuse(BookFault, frozen=True, kw_only=True, tag="refuse"):
-    """The next `times` requests for the symbol's book, of any depth, are refused as if it did not exist."""
+    """The next `times` requests for the symbol's book, of any depth, are refused as if it did not exist.
+
+    So are as many for its ticker, for each of its klines, and for its liquidations.
+    """
 
     times: Count = 1
 

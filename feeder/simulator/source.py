@@ -70,6 +70,10 @@ class Summaries(Protocol):
         """Whether anybody is subscribed to one of them."""
         ...
 
+    def topics(self, category: str, symbol: str) -> list[str]:
+        """All that it has of a listed symbol."""
+        ...
+
     def has_topic(self, category: str, topic: str) -> bool:
         """Whether a client may subscribe to it."""
         ...

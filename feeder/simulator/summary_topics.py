@@ -68,6 +68,12 @@ class SummaryTopics:
         """Whether anybody is subscribed, or was until just now."""
         return any(self._heaps.values())
 
+    def topics(self, category: str, symbol: str) -> list[str]:
+        """A symbol's ticker, klines and liquidations, as far as its category has them."""
+        named = [f"tickers.{symbol}", *(f"kline.{interval}.{symbol}" for interval in INTERVALS)]
+        named.append(f"allLiquidation.{symbol}")
+        return [topic for topic in named if self.has_topic(category, topic)]
+
     def has_topic(self, category: str, topic: str) -> bool:
         """Whether the symbol is listed, and the category has such a topic."""
         return self._find(category, topic) is not None

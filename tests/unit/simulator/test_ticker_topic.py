@@ -1,4 +1,5 @@
 import itertools
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -167,6 +168,19 @@ def test_a_refusal_and_a_delisting_meet_tickers_too(scene: Scene) -> None:
     other = scene.client("linear")
     other.subscribe(topic)
     assert other.take()[0]["success"] is False
+
+
+@pytest.mark.parametrize(("category", "klines", "liquidations"), [("linear", 13, 1), ("spot", 13, 0), ("option", 0, 0)])
+def test_a_symbol_has_the_topics_of_its_category(scene: Scene, category: str, klines: int, liquidations: int) -> None:
+    summaries = scene.exchange.summaries
+    assert summaries is not None
+    topics = summaries.topics(category, SYMBOLS[category])
+    kinds = Counter(topic.partition(".")[0] for topic in topics)
+    assert (kinds["tickers"], kinds["kline"], kinds["allLiquidation"]) == (1, klines, liquidations)
+    client = scene.client(category)
+    client.subscribe(*topics[:10])
+    assert not client.take()[0].get("data", {}).get("failTopics")
+    assert summaries.topics(category, "NOPE") == []
 
 
 def test_the_same_seed_gives_the_same_tickers() -> None:
