@@ -6,7 +6,7 @@ in any second. Both are rolling windows, which a token bucket of the same size w
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 from .endpoint import Limit
 
@@ -105,6 +105,10 @@ class Window:
         if others > 0:
             self._times = sorted([*self._times, *[sent] * others])
 
+    def used(self, now: float) -> int:
+        """Slots of the last `limit.seconds`, and those given for later."""
+        return len(self._times) - bisect_right(self._times, now - self.limit.seconds)
+
     def is_idle(self, now: float) -> bool:
         """Whether nothing it knows matters any more, and has not for a while."""
         last = self._times[-1] if self._times else float("-inf")
@@ -121,6 +125,9 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self._windows)
+
+    def __iter__(self) -> Iterator[tuple[Hashable, Window]]:
+        return iter(list(self._windows.items()))
 
     def of(self, key: Hashable, limit: Limit, now: float) -> Window:
         """The window of this key, begun with `limit` where there is none."""

@@ -240,6 +240,17 @@ class SessionPool:
             known = self._venue_clocks[base_url] = VenueClock(self.clock)
         return known
 
+    def set_requests(self, requests: int) -> None:
+        """Another budget in any 5 s (at least 1), from now on; what was sent already counts."""
+        if requests < 1:
+            raise ValueError(f"requests {requests}: must be at least 1")
+        self._budget.limit = Limit(requests, _SPAN)
+        self.public.limit = Limit(requests - requests // 5, _SPAN)
+
+    def address_usage(self) -> tuple[int, Limit]:
+        """How much of the budget of this address is used now, and what it is."""
+        return self._budget.used(self.clock.monotonic()), self._budget.limit
+
     def bar(self) -> float:
         """The venue answered HTTP 403: nothing is sent for so many seconds."""
         self.counters.barred += 1

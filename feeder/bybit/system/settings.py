@@ -8,7 +8,7 @@ api_secret or api_secret_file, environment, base_url, recv_window) and these, al
     websocket: {public_topics: {linear: [kline.1.BTCUSDT]}}
     watch:
       - {category: linear, symbols: [BTCUSDT, ETHUSDT], depth: 50}
-    cache: {tickers_seconds: 2}
+    cache: {ticker_seconds: 2}
     logging: {level: warning}
     features: {order_entry: false}
     health: {interval_seconds: 10}
@@ -34,7 +34,10 @@ from feeder.bybit.topics import DEPTHS
 from feeder.errors import ConfigError
 from feeder.market.instrument import InstrumentKey, is_symbol
 
+from . import market_cache
+
 _PREFIX = "BYBIT_"
+_CACHE = market_cache.CacheSettings()
 _ADDRESS = re.compile(r"wss?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?")
 
 
@@ -91,13 +94,20 @@ class Watched(Section, frozen=True):
 
 
 class CacheSettings(Section, frozen=True):
-    """How long what REST said may be used again, in seconds, and how many answers are kept of each kind."""
+    """How long the market keeps what REST said, in seconds, and how much of it; `history_pages` are of 1000 bars."""
 
-    instruments_seconds: float = 300.0
-    tickers_seconds: float = 2.0
-    klines_seconds: float = 5.0
-    fees_seconds: float = 3600.0
-    entries: int = 1000
+    instrument_seconds: float = _CACHE.instrument_seconds
+    ticker_seconds: float = _CACHE.ticker_seconds
+    book_seconds: float = _CACHE.book_seconds
+    trades_seconds: float = _CACHE.trades_seconds
+    fee_rate_seconds: float = _CACHE.fee_rate_seconds
+    entries: int = _CACHE.entries  # at most, of each kind
+    history_pages: int = _CACHE.history_pages
+
+    @property
+    def of_market(self) -> market_cache.CacheSettings:
+        """As the market has it."""
+        return market_cache.CacheSettings(**msgspec.structs.asdict(self))
 
 
 class LoggingSettings(Section, frozen=True):
@@ -148,11 +158,13 @@ _RANGES: dict[str, tuple[float, float, str]] = {  # of each number: least, most,
     "websocket.pong_seconds": (0.1, 60, "seconds"),
     "websocket.reconnect_first_seconds": (0.01, 60, "seconds"),
     "websocket.reconnect_cap_seconds": (0.01, 300, "seconds"),
-    "cache.instruments_seconds": (0, 86_400, "seconds"),
-    "cache.tickers_seconds": (0, 86_400, "seconds"),
-    "cache.klines_seconds": (0, 86_400, "seconds"),
-    "cache.fees_seconds": (0, 86_400, "seconds"),
+    "cache.instrument_seconds": (0, 86_400, "seconds"),
+    "cache.ticker_seconds": (0, 86_400, "seconds"),
+    "cache.book_seconds": (0, 86_400, "seconds"),
+    "cache.trades_seconds": (0, 86_400, "seconds"),
+    "cache.fee_rate_seconds": (0, 86_400, "seconds"),
     "cache.entries": (1, 1_000_000, "answers of each kind"),
+    "cache.history_pages": (1, 10_000, "pages of 0.75 MB each"),
     "health.interval_seconds": (0.05, 3600, "seconds"),
     "health.reconcile_seconds": (1, 86_400, "seconds, or null for after cuts only"),
     "health.stale_seconds": (1, 3600, "seconds"),

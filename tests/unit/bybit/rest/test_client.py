@@ -401,6 +401,22 @@ async def test_all_clients_of_a_pool_together_stay_within_the_addresss_budget() 
         assert s.time.slept == [5.5, 5.5]
 
 
+async def test_the_budget_of_an_address_may_change_while_it_is_used() -> None:
+    async with scene(requests=1) as s:
+        await s.client.send(TICKERS, {"category": "linear"})
+        used, limit = s.pool.address_usage()
+        assert (used, limit.requests, limit.seconds) == (1, 1, 5.0)
+        s.pool.set_requests(3)
+        await s.client.send(TICKERS, {"category": "linear"})
+        await s.client.send(TICKERS, {"category": "linear"})
+        assert s.time.slept == []
+        s.pool.set_requests(1)
+        await s.client.send(TICKERS, {"category": "linear"})
+        assert s.time.slept == [5.5]
+        with pytest.raises(ValueError, match="at least 1"):
+            s.pool.set_requests(0)
+
+
 async def test_a_turn_too_far_away_is_refused_at_once_and_takes_no_slot() -> None:
     async with scene(Timeouts(turn=2.0), requests=1) as s:
         await s.client.send(TICKERS, {"category": "linear"})

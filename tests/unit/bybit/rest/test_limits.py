@@ -197,3 +197,17 @@ def test_a_window_does_what_a_naive_one_does(seed: int, margin: float) -> None:
                 given = requests, random.randint(0, 9), now - random.choice([0.0, 0.125, 0.5, 1.0])
                 window.learn(*given)
                 naive.learn(*given)
+
+
+def test_what_is_used_is_told_with_what_is_promised_for_later() -> None:
+    window = Window(Limit(2), margin=0.0)
+    assert window.used(0.0) == 0
+    for _ in range(3):
+        window.take(0.0)
+    assert (window.used(0.5), window.used(1.5), window.used(2.5)) == (3, 1, 0)
+
+
+def test_windows_are_told_with_their_keys() -> None:
+    windows = Windows(margin=0.0)
+    window = windows.of(("host", "key"), Limit(2), 0.0)
+    assert list(windows) == [(("host", "key"), window)]

@@ -77,7 +77,7 @@ websocket:
 watch:
   - {category: linear, symbols: [BTCUSDT, ETHUSDT], depth: 200, trades: false}
   - {category: spot, symbols: [BTCUSDT]}
-cache: {tickers_seconds: 1, entries: 10}
+cache: {ticker_seconds: 1, entries: 10}
 logging: {level: warning}
 features: {order_entry: false}
 health: {interval_seconds: 5, reconcile_seconds: null}
@@ -92,7 +92,7 @@ health: {interval_seconds: 5, reconcile_seconds: null}
     assert settings.websocket.public_topics == {"linear": ["kline.1.BTCUSDT"]}
     assert list(settings.watched) == [("linear", "BTCUSDT"), ("linear", "ETHUSDT"), ("spot", "BTCUSDT")]
     assert settings.watched["linear", "ETHUSDT"].depth == 200
-    assert settings.cache.tickers_seconds == 1
+    assert settings.cache.ticker_seconds == 1
     assert settings.logging.level == "warning"
     assert settings.health == HealthSettings(interval_seconds=5, reconcile_seconds=None)
     assert settings.has("private")
