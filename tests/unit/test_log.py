@@ -5,11 +5,14 @@ import json
 import logging
 import math
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from feeder import log
+from tests.helpers.secrets import API_SECRET
 
 
 class Broken:
@@ -365,3 +368,44 @@ def test_a_finaliser_may_log_while_a_line_is_on_its_way(monkeypatch, lines):
     thread.join(5)
     assert not thread.is_alive()
     assert {line["event"] for line in lines()} == {"book live", "Task exception was never retrieved"}
+
+
+_AS_A_LIBRARY = """
+import logging, sys
+from feeder import log
+log.library_logs()
+{setup}
+log.logger("bybit.stream").info("connected", address="ws://h:1/x", api_secret="{secret}")
+try:
+    1 / 0
+except ZeroDivisionError as error:
+    log.logger("bybit.stream").error("broken", error=repr(error), exc_info=error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "expected"),
+    [
+        ("", ["broken error=ZeroDivisionError('division by zero')"]),
+        (
+            "logging.basicConfig(level='INFO', format='%(name)s %(levelname)s %(message)s')",
+            [
+                "feeder.bybit.stream INFO connected address=ws://h:1/x api_secret=***",
+                "feeder.bybit.stream ERROR broken",
+            ],
+        ),
+        ("logging.getLogger('feeder').addHandler(logging.NullHandler())", []),
+        ("log.configure('info', as_json=True)", ['{"event": "connected", "level": "info"']),
+    ],
+)
+def test_a_program_that_uses_parts_of_feeder_as_a_library_decides_what_becomes_of_their_lines(
+    setup: str, expected: list[str]
+) -> None:
+    """By the standard library's rules: nothing on standard output, and only trouble where nobody has set it up."""
+    code = _AS_A_LIBRARY.format(setup=setup, secret=API_SECRET)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    for line in expected:
+        assert line in done.stderr
+    assert bool(done.stderr) == bool(expected)
+    assert API_SECRET not in done.stderr
