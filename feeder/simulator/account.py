@@ -1,10 +1,14 @@
 """One account: what it owns, the positions it holds, and what its orders bind."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections import deque
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 
-from feeder.simulator.orders import EXACT, NEW, ZERO, Execution, Order, worth
+from feeder.simulator.executions import Execution
+from feeder.simulator.liquidity import Liquidity
+from feeder.simulator.numbering import Numbers
+from feeder.simulator.orders import UNTRIGGERED, ZERO, Order, worth
+from feeder.simulator.positions import ClosedProfit, Position
 from feeder.simulator.universe import Listing
 
 FIRST_BALANCES = {
@@ -16,6 +20,9 @@ FIRST_BALANCES = {
     "XRP": Decimal(100_000),
 }
 """What every account begins with."""
+
+KEPT = 10_000
+"""Closed orders, executions and closed profits of one account; the oldest are forgotten, with their orderLinkIds."""
 
 USUAL_LEVERAGE = Decimal(10)
 MAINTENANCE = Decimal("0.005")
@@ -39,56 +46,6 @@ def fee_rates(category: str) -> tuple[Decimal, Decimal]:
     return _TAKER[category], _MAKER[category]
 
 
-@dataclass(slots=True)
-class Position:
-    """`size` is below 0 of a short one; `average` its entry price. `idx` 0 is the one-way mode's."""
-
-    number: int
-    listing: Listing
-    idx: int
-    created_ms: int
-    updated_ms: int
-    size: Decimal = ZERO
-    average: Decimal = ZERO
-    realised: Decimal = ZERO
-    seq: int = -1
-    stops: dict[str, str] = field(default_factory=dict)
-
-    def add(self, change: Decimal, price: Decimal) -> tuple[Decimal, Decimal]:
-        """Buy (above 0) or sell at a price; what was closed by it, and the profit on that."""
-        closed, profit = ZERO, ZERO
-        if self.size * change < 0:
-            closed = min(abs(self.size), abs(change))
-            profit = self.profit(price, closed)
-        opened = abs(change) - closed
-        left = self.size + change
-        if opened:
-            before = abs(self.size) - closed
-            self.average = price if not before else self._mean(before, opened, price)
-        elif not left:
-            self.average = ZERO
-        self.size = left
-        return closed, profit
-
-    def profit(self, price: Decimal, qty: Decimal | None = None) -> Decimal:
-        """Of so much of it, or all, at a price; in the coin that it settles in."""
-        qty = abs(self.size) if qty is None else qty
-        if not qty:
-            return ZERO
-        if self.listing.category == "inverse":
-            gain = (qty / self.average - qty / price).quantize(EXACT, ROUND_HALF_EVEN)
-        else:
-            gain = (price - self.average) * qty
-        return gain if self.size > 0 else -gain
-
-    def _mean(self, before: Decimal, opened: Decimal, price: Decimal) -> Decimal:
-        if self.listing.category == "inverse":
-            mean = (before + opened) / (before / self.average + opened / price)
-        else:
-            mean = (before * self.average + opened * price) / (before + opened)
-        return mean.quantize(EXACT, ROUND_HALF_EVEN)
-
-
 class Account:
     """`mark` tells the mark price of a symbol."""
 
@@ -97,30 +54,71 @@ class Account:
         self.cash = dict(FIRST_BALANCES)
         self.realised: dict[str, Decimal] = {}  # by coin, fees taken off
         self.orders: dict[str, Order] = {}  # by orderId, oldest first
-        self.links: dict[str, Order] = {}  # by orderLinkId, for ever
-        self._open: list[Order] = []  # and some that were closed since anybody looked
-        self.executions: list[Execution] = []
-        self.positions: dict[tuple[str, str, int], Position] = {}
+        self.links: dict[str, Order] = {}  # by orderLinkId, as long as the order is known
+        self.executions: deque[Execution] = deque(maxlen=KEPT)
+        self.closings: dict[str, ClosedProfit] = {}  # by orderId, oldest first
+        self.positions: dict[tuple[str, str, int], Position] = {}  # one for each symbol and side that was traded
         self.leverages: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # of buys and of sells
         self.hedged: set[tuple[str, str]] = set()
         self._mark = mark
+        self._open: dict[tuple[str, str], dict[str, Order]] = {}  # by symbol
+        self._closed: deque[Order] = deque()
+        self._liquidity: dict[tuple[str, str], Liquidity] = {}  # one for each symbol that was traded
 
     def add(self, order: Order) -> None:
         """A new order is its own."""
         self.orders[order.order_id] = order
-        self._open.append(order)
+        self._open.setdefault(_key(order.listing), {})[order.order_id] = order
         if order.link_id:
             self.links[order.link_id] = order
 
+    def settle(self, order: Order) -> None:
+        """An order has changed: one that is not open any more is kept as long as there is room."""
+        orders = self._open.get(_key(order.listing), {})
+        if order.is_open or order.order_id not in orders:
+            return
+        del orders[order.order_id]
+        if not orders:
+            del self._open[_key(order.listing)]
+        self._closed.append(order)
+        if len(self._closed) > KEPT:
+            forgotten = self._closed.popleft()
+            del self.orders[forgotten.order_id]
+            if self.links.get(forgotten.link_id) is forgotten:
+                del self.links[forgotten.link_id]
+        while len(self.closings) > KEPT:
+            del self.closings[next(iter(self.closings))]
+
     def open_orders(self) -> list[Order]:
         """Those still in force, oldest first."""
-        self._open = [order for order in self._open if order.is_open]
-        return list(self._open)
+        return sorted(self._all_open(), key=lambda order: order.number)
 
     def open_orders_of(self, listing: Listing) -> list[Order]:
-        """Those of one symbol."""
-        key = listing.category, listing.symbol
-        return [order for order in self.open_orders() if (order.listing.category, order.listing.symbol) == key]
+        """Those of one symbol, oldest first."""
+        return list(self._open.get(_key(listing), {}).values())
+
+    def symbols(self) -> list[tuple[str, str]]:
+        """Category and symbol of everything that it has open orders in."""
+        return list(self._open)
+
+    def liquidity(self, listing: Listing) -> Liquidity:
+        """What it may still take of a symbol's book."""
+        return self._liquidity.setdefault(_key(listing), Liquidity())
+
+    def position(self, listing: Listing, idx: int, numbers: Numbers, now_ms: int) -> Position:
+        """The position of a side, empty the first time."""
+        key = listing.category, listing.symbol, idx
+        position = self.positions.get(key)
+        if position is None:
+            position = self.positions[key] = Position(numbers.take("position"), listing, idx, now_ms, now_ms)
+        return position
+
+    def stop(self, position: Position, kind: str) -> Order | None:
+        """The take profit, stop loss or trailing stop of a whole position that waits."""
+        for order in self.open_orders_of(position.listing):
+            if order.stop == kind and order.position_idx == position.idx and order.status == UNTRIGGERED:
+                return order
+        return None
 
     def leverage(self, listing: Listing) -> tuple[Decimal, Decimal]:
         """Of buys and of sells."""
@@ -133,13 +131,18 @@ class Account:
 
     def bound(self, order: Order, price: Decimal) -> tuple[str, Decimal]:
         """The coin that an order takes at a price, and how much of it, while it is open."""
-        listing, qty = order.listing, order.qty - order.filled
+        listing, qty = order.listing, order.left
+        waits = order.status == UNTRIGGERED
         if listing.category == "spot":
+            if waits and (order.spot_filter != "tpslOrder" or order.shares):
+                qty = ZERO
             if not order.buy:
                 return listing.base, qty
+            if not price and order.trigger is not None:  # it will be a market order
+                price = order.trigger.price
             return listing.quote, qty if order.by_value else qty * price
         coin = listing.settle
-        if order.reduce_only or order.status != NEW:
+        if order.reduces or waits:
             return coin, ZERO
         taker = fee_rates(listing.category)[0]
         if listing.category == "option":
@@ -148,6 +151,15 @@ class Account:
         opposite = abs(held) if held and (held > 0) != order.buy else ZERO
         value = worth(listing, max(qty - opposite, ZERO), price)
         return coin, value / self.leverage(listing)[0 if order.buy else 1] + value * taker
+
+    def can_pay(self, order: Order, price: Decimal) -> bool:
+        """Whether it can pay for all its open orders, and for this one at a price, which may be one of them."""
+        coin, needed = self.bound(order, price)
+        if not needed:  # what only closes is taken whatever is left
+            return True
+        if order.order_id in self.orders:  # counted at its own price already
+            needed -= self.bound(order, order.price)[1] if order.is_open else ZERO
+        return self.available(coin) >= needed
 
     def spot_locked(self, coin: str) -> Decimal:
         """Bound by open spot orders."""
@@ -192,11 +204,18 @@ class Account:
 
     def _bound(self, coin: str, *, spot: bool) -> Decimal:
         total = ZERO
-        for order in self.open_orders():
+        for order in self._all_open():
             if (order.listing.category == "spot") == spot:
                 taken, amount = self.bound(order, order.price)
                 total += amount if taken == coin else ZERO
         return total
 
+    def _all_open(self) -> Iterator[Order]:
+        return (order for orders in self._open.values() for order in orders.values())
+
     def _settling_in(self, coin: str) -> list[Position]:
         return [each for each in self.positions.values() if each.size and each.listing.settle == coin]
+
+
+def _key(listing: Listing) -> tuple[str, str]:
+    return listing.category, listing.symbol

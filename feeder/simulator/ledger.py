@@ -1,31 +1,28 @@
-"""The orders of all accounts: taken, changed, cancelled, and filled against the market's touch.
+"""The accounts of the exchange and their orders: taken, changed, cancelled, and brought to the matching engine."""
 
-There is no matching engine here. An order that would trade when it comes in is filled at once and whole, at the best
-price of the other side, however little there is of it; the market does not notice. One that rests stays as it is until
-somebody amends or cancels it: the market trades through its price without it. Conditional orders, take profit and stop
-loss wait and are never triggered.
-"""
-
-import random
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from feeder.clock import MILLISECOND_NS, Clock
 from feeder.simulator import rest_parameters as read
-from feeder.simulator import verdicts
-from feeder.simulator.account import Account, Position, fee_rates
-from feeder.simulator.listeners import Listener, Listeners
-from feeder.simulator.order_entry import amended, check, link_id_of, new_order, quote_of
-from feeder.simulator.orders import CANCELLED, DEACTIVATED, EXACT, FILLED, UNTRIGGERED, ZERO, Execution, Order, worth
-from feeder.simulator.position_rows import private_position_row
+from feeder.simulator import stops, trading_stop, verdicts
+from feeder.simulator.account import Account
+from feeder.simulator.engine import Engine
+from feeder.simulator.messages import Trade
+from feeder.simulator.notices import Listener, Notices
+from feeder.simulator.numbering import Numbers
+from feeder.simulator.order_entry import amended, check, check_trigger, link_id_of, new_order, quote_of
+from feeder.simulator.orders import DEACTIVATED, FILLED, UNTRIGGERED, Order
 from feeder.simulator.quotes import Quote, Quotes
-from feeder.simulator.rest_reply import Parameters
+from feeder.simulator.rest_reply import Parameters, Refused
 from feeder.simulator.universe import Listing
-from feeder.simulator.wallet import private_wallet_row
 
 _MOST_OPEN = 500
+_MOST_WAITING = {"spot": 30, "linear": 10, "inverse": 10, "option": 10}  # conditional orders of the user's own
+
+_UNCHANGED_STOPS = 34040
+_State = tuple[int, Mapping[int, int], Trade | None]
 
 
 class Ledger:
@@ -34,10 +31,11 @@ class Ledger:
     def __init__(self, quotes: Quotes, seed: int, clock: Clock) -> None:
         self._quotes = quotes
         self._clock = clock
-        self._seed = seed
         self._accounts: dict[str, Account] = {}
-        self._listeners = Listeners()
-        self._numbers = {"order": 0, "execution": 0, "position": 0}
+        self._numbers = Numbers(seed)
+        self._notices = Notices(quotes)
+        self._engine = Engine(self._numbers, self._notices)
+        self._met: dict[tuple[str, str], _State] = {}  # by symbol: the market that orders last met
 
     def account(self, name: str) -> Account:
         """Its orders, executions, positions and balances."""
@@ -52,180 +50,170 @@ class Ledger:
 
     def listen(self, account_name: str, callback: Listener) -> Callable[[], None]:
         """Call it for what happens to an account, in order, after each change is whole; the result stops that."""
-        return self._listeners.add(account_name, callback)
+        return self._notices.listen(account_name, callback)
 
     def advance(self) -> None:
-        """Let what rests meet the market as it is now."""
+        """Let what rests or waits meet the market as it is now. Costs little where nothing has moved."""
+        met, self._met = self._met, {}
+        for key in dict.fromkeys(key for account in self._accounts.values() for key in account.symbols()):
+            now = self._state(*key)
+            if now is None:
+                continue
+            self._met[key] = now
+            if met.get(key) == now:
+                continue
+            quote = self._quotes.find(*key)
+            if quote is not None:
+                for account in self._accounts.values():
+                    self._meet(account, quote)
+        self._notices.send()
 
     def place(self, account: Account, given: Parameters) -> Order:
         """Take an order as /v5/order/create does. Refused if it breaks a rule; then nothing has changed."""
         quote = quote_of(self._quotes, given)
         category = quote.listing.category
-        number = self._numbers["order"] + 1
-        order = new_order(given, quote, number, self._id("order", number, category), self.now_ms())
+        number, now_ms = self._numbers.peek("order"), self.now_ms()
+        order = new_order(given, quote, number, self._numbers.identity("order", number, category), now_ms)
         _check_mode(account, order)
-        _reduce(account, order)
+        if order.status != UNTRIGGERED:
+            _reduce(account, order)
         check(order, quote)
+        check_trigger(order, quote)
         if order.link_id and order.link_id in account.links:
             raise verdicts.DUPLICATE.refused(category)
-        if len(account.open_orders_of(order.listing)) >= _MOST_OPEN:
-            raise verdicts.TOO_MANY_OPEN.refused(category)
-        self._check_funds(account, order, quote)
-        self._numbers["order"] = order.number
+        _check_count(account, order)
+        if order.status != UNTRIGGERED or category == "spot":
+            self._check_funds(account, order, quote)
+        self._numbers.take("order")
         account.add(order)
-        self._match(account, order, quote)
-        self._tell(account, order, filled=bool(order.filled))
+        if order.status == UNTRIGGERED:
+            self._engine.tell(account, order, quote, now_ms)
+        else:
+            self._engine.enter(account, order, quote, now_ms)
+        self._notices.send()
         return order
 
     def amend(self, account: Account, given: Parameters) -> Order:
         """Change an open order as /v5/order/amend does. Refused if it cannot be; then it is as before."""
         quote = quote_of(self._quotes, given)
-        order = _open_order(account, given)
+        _open_order(account, given)
+        self._meet(account, quote)
+        order = _open_order(account, given)  # the market may have been faster
         wanted = amended(given, order)
-        _reduce(account, wanted)
+        if wanted.status != UNTRIGGERED:
+            _reduce(account, wanted)
+        if wanted.left <= 0:
+            raise verdicts.QTY.refused(order.listing.category)
         check(wanted, quote)
+        check_trigger(wanted, quote)
+        behind = wanted.price != order.price or wanted.qty > order.qty
         order_as_it_was = _copy_into(order, wanted)
         try:
-            self._check_funds(account, order, quote)
+            if order.status != UNTRIGGERED:
+                self._check_funds(account, order, quote)
         except Exception:
             _copy_into(order, order_as_it_was)
             raise
         order.updated_ms = self.now_ms()
-        self._match(account, order, quote)
-        self._tell(account, order, filled=bool(order.filled))
+        if behind:
+            order.priority = self._numbers.take("order")
+        if order.status == UNTRIGGERED:
+            self._engine.tell(account, order, quote, order.updated_ms)
+        else:
+            self._engine.enter(account, order, quote, order.updated_ms)
+        self._notices.send()
         return order
 
     def cancel(self, account: Account, given: Parameters) -> Order:
-        """Cancel an open order as /v5/order/cancel does."""
+        """Cancel an open order as /v5/order/cancel does.
+
+        One that the market fills in this moment is filled; the cancellation is taken nevertheless, and told to have
+        come too late.
+        """
+        quote = self._quotes.find(read.category(given).name, read.text(given, "symbol"))
         order = _open_order(account, given)
-        self._close(order, "CancelByUser", "EC_PerCancelRequest")
-        self._tell(account, order, filled=False)
+        if quote is not None:
+            self._meet(account, quote)
+        now_ms = self.now_ms()
+        if order.is_open:
+            ended = self._engine.cancel(account, order, "CancelByUser", now_ms)
+            self._engine.tell(account, order, quote, now_ms, others=ended[1:])
+        elif order.status == FILLED:
+            order.cancel_type, order.reject_reason = "CancelByUser", "EC_OrigClOrdIDDoesNotExist"
+            self._notices.orders(account, [order], now_ms)
+        self._notices.send()
         return order
 
     def cancel_all(self, account: Account, wanted: Callable[[Order], bool]) -> Sequence[Order]:
         """Cancel the open orders that are wanted; which those were, oldest first."""
-        orders = [order for order in account.open_orders() if wanted(order)]
-        for order in orders:
-            self._close(order, "CancelAllByUser", "EC_PerCancelRequest")
-            self._tell(account, order, filled=False)
+        orders = []
+        for order in [order for order in account.open_orders() if wanted(order)]:
+            if order.is_open:  # and did not go with another
+                quote = self._quotes.find(order.listing.category, order.listing.symbol)
+                ended = self._engine.cancel(account, order, "CancelAllByUser", self.now_ms())
+                orders += ended
+                self._engine.tell(account, order, quote, self.now_ms(), others=ended[1:])
+        self._notices.send()
         return orders
 
-    def _tell(self, account: Account, order: Order, *, filled: bool) -> None:
-        if not self._listeners.wanted(account.name):
-            return
-        listing, now_ms, tell = order.listing, self.now_ms(), self._listeners.tell
-        category = listing.category
-        tell(account.name, "order", category, [order.private_row()], now_ms)
-        if filled:
-            tell(account.name, "execution", category, [account.executions[-1].private_row()], now_ms)
-        if category != "spot":
-            key = category, listing.symbol, order.position_idx
-            position = account.positions.get(key) or Position(0, listing, order.position_idx, 0, 0)
-            tell(account.name, "position", category, [private_position_row(account, position, self._quotes)], now_ms)
-        tell(account.name, "wallet", "", [private_wallet_row(account, self._quotes)], now_ms)
+    def set_stops(self, account: Account, given: Parameters) -> None:
+        """Set, change or cancel what protects a position, as /v5/position/trading-stop does."""
+        quote = quote_of(self._quotes, given)
+        request = trading_stop.read_request(given, account, quote)
+        now_ms, position = self.now_ms(), request.position
+        changed: list[Order] = []
+        for kind in request.cancelled:
+            for order in stops.waiting(account, position, kind):
+                changed += self._engine.end(account, order, DEACTIVATED, "CancelByUser", now_ms)
+        made = [
+            *(stops.of_position(position, each, self._numbers, now_ms, request.qty) for each in request.wanted),
+            *([stops.trailing_stop(position, request.trail, self._numbers, now_ms)] if request.trail else []),
+        ]
+        for order in made:
+            known = account.stop(position, order.stop)
+            if known is None or order.stop in stops.PARTIAL:
+                account.add(order)
+                changed.append(order)
+            elif known.trigger != order.trigger:  # one of a whole position is changed, not joined by another
+                known.trigger, known.updated_ms = order.trigger, now_ms
+                changed.append(known)
+        if request.qty is not None:
+            stops.bind(made)
+        if not changed:
+            raise Refused(_UNCHANGED_STOPS, "not modified")
+        position.updated_ms = now_ms
+        self._engine.tell_others(account, position, changed, quote, now_ms)
+        self._notices.send()
+
+    def set_leverage(self, account: Account, listing: Listing, leverage: tuple[Decimal, Decimal]) -> None:
+        """Of buys and of sells."""
+        account.leverages[listing.category, listing.symbol] = leverage
+        for position in account.positions.values():
+            if (position.listing.category, position.listing.symbol) == (listing.category, listing.symbol):
+                self._notices.position(account, position, self.now_ms())
+        self._notices.wallet(account, self.now_ms())
+        self._notices.send()
 
     def _mark(self, listing: Listing) -> Decimal:
         quote = self._quotes.find(listing.category, listing.symbol)
         return Decimal(listing.price) if quote is None else quote.last
 
+    def _state(self, category: str, symbol: str) -> _State | None:
+        """What orders of a symbol can see of its market."""
+        touch, tape = self._quotes.source.touch(category, symbol), self._quotes.source.tape(category, symbol)
+        if touch is None or tape is None:
+            return None
+        return touch.seq, touch.levels, tape.trades[-1] if tape.trades else None
+
+    def _meet(self, account: Account, quote: Quote) -> None:
+        """The market comes first: what it does to the account's orders of a symbol until now."""
+        if quote.is_trading:
+            self._engine.meet(account, quote, self.now_ms())
+
     def _check_funds(self, account: Account, order: Order, quote: Quote) -> None:
         """Refused unless the account can pay for all its open orders, this one among them."""
-        price = quote.at_market(buy=order.buy) if order.kind == "Market" else order.price
-        coin, needed = account.bound(order, price)
-        if not needed:  # what only closes is taken whatever is left
-            return
-        known = order.order_id in account.orders
-        if account.available(coin) - (ZERO if known else needed) < ZERO:
+        if not account.can_pay(order, self._engine.price_of(account, order, quote)):
             raise verdicts.BALANCE.refused(order.listing.category)
-
-    def _match(self, account: Account, order: Order, quote: Quote) -> None:
-        """Fill it if it trades at once; let it rest, or be cancelled, if it does not."""
-        if order.status == UNTRIGGERED:
-            return
-        best = quote.best(bid=not order.buy)
-        crosses = best is not None and order.crosses(best[0])
-        if order.time_in_force in ("PostOnly", "RPI"):
-            if crosses:
-                self._close(order, "UNKNOWN", "EC_PostOnlyWillTakeLiquidity")
-        elif best is not None and crosses:
-            self._fill(account, order, quote, best[0])
-        elif order.time_in_force in ("IOC", "FOK"):
-            self._close(order, "UNKNOWN", "EC_NoImmediateQtyToFill")
-
-    def _fill(self, account: Account, order: Order, quote: Quote, price: Decimal) -> None:
-        listing = order.listing
-        qty, step = order.qty, Decimal(listing.step)
-        if order.by_value:
-            qty = (qty / price / step).to_integral_value(ROUND_FLOOR) * step
-        value = worth(listing, qty, price)
-        rate = fee_rates(listing.category)[0]
-        spot = listing.category == "spot"
-        coin = (listing.base if order.buy else listing.quote) if spot else listing.settle
-        fee = ((qty if spot and order.buy else value) * rate).quantize(EXACT, ROUND_HALF_EVEN)
-        account.pay(coin, -fee)
-        closed = ZERO
-        if spot:
-            account.pay(listing.base, qty if order.buy else -qty)
-            account.pay(listing.quote, -value if order.buy else value)
-        else:
-            closed = self._move_position(account, order, qty, price, fee, quote.touch.seq)
-        order.status, order.filled, order.average, order.value = FILLED, qty, price, value
-        order.fee, order.fee_coin, order.updated_ms = fee, coin, self.now_ms()
-        number = self._next("execution")
-        execution = Execution(
-            number=number,
-            exec_id=self._id("execution", number, listing.category),
-            order=order,
-            price=price,
-            qty=qty,
-            value=value,
-            fee=fee,
-            fee_coin=coin,
-            fee_rate=rate,
-            closed=closed,
-            mark=quote.last,
-            time_ms=order.updated_ms,
-            seq=quote.touch.seq,
-        )
-        account.executions.append(execution)
-
-    def _move_position(
-        self, account: Account, order: Order, qty: Decimal, price: Decimal, fee: Decimal, seq: int
-    ) -> Decimal:
-        """What was closed by it."""
-        listing, now_ms = order.listing, self.now_ms()
-        key = listing.category, listing.symbol, order.position_idx
-        position = account.positions.get(key)
-        if position is None:
-            position = Position(self._next("position"), listing, order.position_idx, now_ms, now_ms)
-            account.positions[key] = position
-        closed, profit = position.add(qty if order.buy else -qty, price)
-        position.seq, position.updated_ms = seq, now_ms
-        position.realised += profit - fee
-        if not position.size:
-            position.stops.clear()
-        coin = listing.settle
-        account.realised[coin] = account.realised.get(coin, ZERO) + profit - fee
-        if listing.category == "option":  # the premium changes hands; there is no settlement
-            account.pay(coin, -qty * price if order.buy else qty * price)
-        else:
-            account.pay(coin, profit)
-        return closed
-
-    def _close(self, order: Order, cancel_type: str, reason: str = "EC_NoError") -> None:
-        order.status = DEACTIVATED if order.status == UNTRIGGERED else CANCELLED
-        order.cancel_type, order.reject_reason = cancel_type, reason
-        order.updated_ms = self.now_ms()
-
-    def _id(self, kind: str, number: int, category: str) -> str:
-        rng = random.Random(f"ledger:{self._seed}:{kind}:{number}")  # noqa: S311 - no secret
-        if category == "spot":
-            return f"1{rng.randrange(10**18):018d}"
-        return str(uuid.UUID(int=rng.getrandbits(128), version=4))
-
-    def _next(self, counter: str) -> int:
-        self._numbers[counter] += 1
-        return self._numbers[counter]
 
 
 def _open_order(account: Account, given: Parameters) -> Order:
@@ -255,14 +243,24 @@ def _check_mode(account: Account, order: Order) -> None:
         order.reduce_only = True  # against the side that the position is of, an order can only reduce it
 
 
+def _check_count(account: Account, order: Order) -> None:
+    """Refused if the account has as many open orders of the symbol as it may have."""
+    known, category = account.open_orders_of(order.listing), order.listing.category
+    if order.status != UNTRIGGERED and sum(each.is_active for each in known) >= _MOST_OPEN:
+        raise verdicts.TOO_MANY_OPEN.refused(category)
+    waiting = sum(each.status == UNTRIGGERED and each.stop == order.stop for each in known)
+    if order.status == UNTRIGGERED and waiting >= _MOST_WAITING[category]:
+        raise verdicts.TOO_MANY_STOPS.refused(category)
+
+
 def _reduce(account: Account, order: Order) -> None:
-    """A reduce-only order is never for more than the position; for 0 it is for all of it."""
-    if not order.reduce_only or order.listing.category == "spot":
+    """An order that only reduces is never for more than the position; for 0 it is for all of it."""
+    if not order.reduces:
         return
     held = account.held(order.listing, order.position_idx)
     if not held or (held > 0) == order.buy:
         raise verdicts.no_position()
-    order.qty = abs(held) if not order.qty else min(order.qty, abs(held))
+    order.qty = order.filled + (min(order.left, abs(held)) if order.qty else abs(held))
 
 
 def _copy_into(order: Order, other: Order) -> Order:

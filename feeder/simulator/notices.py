@@ -1,38 +1,90 @@
-"""Who wants to hear what happens to which account."""
+"""What happens to accounts, told to who listens: in order, and only once a change is whole."""
 
-from collections.abc import Callable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Sequence
 
+from feeder.simulator.account import Account
+from feeder.simulator.executions import Execution
+from feeder.simulator.orders import DEACTIVATED, UNTRIGGERED, Order
+from feeder.simulator.position_rows import private_position_row
+from feeder.simulator.positions import Position
+from feeder.simulator.quotes import Quotes
 from feeder.simulator.told import Told
+from feeder.simulator.wallet import private_wallet_row
 
 Listener = Callable[[Told], None]
 
 
-class Listeners:
-    """Callbacks by account. Bounded by the connections, each of which stops its own when it goes."""
+class Notices:
+    """Rows are made when something happens, and handed out by `send`. Without a listener none are made.
 
-    def __init__(self) -> None:
-        self._by_account: dict[str, dict[object, Listener]] = {}
+    Bounded by the connections, each of which stops its listener when it goes, and by what one request or one turn of
+    the market does.
+    """
 
-    def add(self, account: str, listener: Listener) -> Callable[[], None]:
+    def __init__(self, quotes: Quotes) -> None:
+        self._quotes = quotes
+        self._listeners: dict[str, dict[object, Listener]] = {}
+        self._waiting: deque[tuple[str, Told]] = deque()
+
+    def listen(self, account: str, listener: Listener) -> Callable[[], None]:
         """Call it for what happens to an account from now on; the result stops it, and may be called again."""
         entry = object()
-        self._by_account.setdefault(account, {})[entry] = listener
+        self._listeners.setdefault(account, {})[entry] = listener
 
         def stop() -> None:
-            listening = self._by_account.get(account, {})
+            listening = self._listeners.get(account, {})
             listening.pop(entry, None)
             if not listening:
-                self._by_account.pop(account, None)
+                self._listeners.pop(account, None)
 
         return stop
 
-    def wanted(self, account: str) -> bool:
-        """Whether anybody listens: rows that nobody hears need not be made."""
-        return account in self._by_account
+    def round(
+        self,
+        account: Account,
+        order: Order,
+        executions: Sequence[Execution],
+        position: Position | None,
+        others: Sequence[Order],
+        now_ms: int,
+    ) -> None:
+        """An order has changed, by fills or without: it, its fills, its position, the wallet, then other orders."""
+        if account.name not in self._listeners:
+            return
+        category = order.listing.category
+        self.orders(account, [order], now_ms)
+        if executions:
+            self._add(account, Told("execution", category, [each.private_row() for each in executions], now_ms))
+        if position is not None:
+            self.position(account, position, now_ms)
+        if executions or order.status not in (UNTRIGGERED, DEACTIVATED) or order.spot_filter == "tpslOrder":
+            self.wallet(account, now_ms)
+        self.orders(account, others, now_ms)
 
-    def tell(self, account: str, topic: str, category: str, rows: list[dict[str, Any]], time_ms: int) -> None:
-        """Call all of an account, in the order in which they came."""
-        told = Told(topic, category, rows, time_ms)
-        for listener in tuple(self._by_account.get(account, {}).values()):
-            listener(told)
+    def orders(self, account: Account, orders: Sequence[Order], now_ms: int) -> None:
+        """Orders of one category have changed, nothing else."""
+        if orders and account.name in self._listeners:
+            rows = [order.private_row() for order in orders]
+            self._add(account, Told("order", orders[0].listing.category, rows, now_ms))
+
+    def position(self, account: Account, position: Position, now_ms: int) -> None:
+        """A position has changed, or something has touched it."""
+        if account.name in self._listeners:
+            row = private_position_row(account, position, self._quotes)
+            self._add(account, Told("position", position.listing.category, [row], now_ms))
+
+    def wallet(self, account: Account, now_ms: int) -> None:
+        """Cash or what is bound of it has changed."""
+        if account.name in self._listeners:
+            self._add(account, Told("wallet", "", [private_wallet_row(account, self._quotes)], now_ms))
+
+    def send(self) -> None:
+        """Hand out what waits. A listener may ask for more to happen: that is handed out behind it."""
+        while self._waiting:
+            name, told = self._waiting.popleft()
+            for listener in tuple(self._listeners.get(name, {}).values()):
+                listener(told)
+
+    def _add(self, account: Account, told: Told) -> None:
+        self._waiting.append((account.name, told))

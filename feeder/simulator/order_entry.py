@@ -10,16 +10,18 @@ from feeder.simulator import rest_parameters as read
 from feeder.simulator import verdicts
 from feeder.simulator.decimals import digits_of
 from feeder.simulator.instruments import Rules
-from feeder.simulator.orders import ATTACHED, UNTRIGGERED, ZERO, Order, Trigger, worth
+from feeder.simulator.orders import ATTACHED, UNTRIGGERED, ZERO, Order, worth
 from feeder.simulator.quotes import Quote, Quotes
 from feeder.simulator.rest_reply import PARAMETER_ERROR, Parameters, Refused
+from feeder.simulator.triggers import Trigger
 from feeder.simulator.verdicts import Verdict
 
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 _LONGEST_NUMBER = 32
 _TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "PostOnly", "RPI")
-_TRIGGERS = ("LastPrice", "IndexPrice", "MarkPrice")
+TRIGGERS = ("LastPrice", "IndexPrice", "MarkPrice")
 _SPOT_FILTERS = ("Order", "tpslOrder", "StopOrder")
+_HOW = ("tpOrderType", "slOrderType")
 _PRICED = ("takeProfit", "stopLoss", "tpLimitPrice", "slLimitPrice")
 
 
@@ -54,8 +56,14 @@ def new_order(given: Parameters, quote: Quote, number: int, order_id: str, now_m
     if category == "option" and not link_id:
         raise read.required("orderLinkId")
     unit = read.choice(given, "marketUnit", ("baseCoin", "quoteCoin"), "quoteCoin" if side == "Buy" else "baseCoin")
+    trigger = _trigger(given, quote)
+    spot_filter = read.choice(given, "orderFilter", _SPOT_FILTERS, "Order") if category == "spot" else "Order"
+    if trigger is None and spot_filter != "Order":
+        raise read.required("triggerPrice")
     highest, lowest = quote.limits()
-    bound = ZERO if category == "spot" else highest if side == "Buy" else lowest
+    bound = highest if side == "Buy" else lowest
+    if category == "spot" or trigger is not None:  # it has one when it is triggered
+        bound = ZERO
     order = Order(
         number=number,
         order_id=order_id,
@@ -72,13 +80,15 @@ def new_order(given: Parameters, quote: Quote, number: int, order_id: str, now_m
         reduce_only=read.flag(given, "reduceOnly"),
         close_on_trigger=read.flag(given, "closeOnTrigger"),
         by_value=market and category == "spot" and unit == "quoteCoin",
-        trigger=_trigger(given, category),
-        spot_filter=read.choice(given, "orderFilter", _SPOT_FILTERS, "Order") if category == "spot" else "Order",
+        trigger=trigger,
+        spot_filter=spot_filter,
         texts=_attached(given, {}),
         price_on_created=quote.price(quote.last),
+        priority=number,
     )
-    if order.trigger is not None:
-        order.status = UNTRIGGERED
+    if trigger is not None:
+        order.status, order.create_type = UNTRIGGERED, "CreateByStopOrder"
+        order.stop = "tpslOrder" if spot_filter == "tpslOrder" else "Stop"
     return order
 
 
@@ -88,7 +98,7 @@ def amended(given: Parameters, order: Order) -> Order:
     trigger = order.trigger
     if trigger is not None and read.text(given, "triggerPrice"):
         price = _number(given, "triggerPrice", verdicts.PRICE, category)
-        trigger = replace(trigger, price=price, by=read.choice(given, "triggerBy", _TRIGGERS, trigger.by))
+        trigger = replace(trigger, price=price, by=read.choice(given, "triggerBy", TRIGGERS, trigger.by))
     wanted = replace(
         order,
         qty=_number(given, "qty", verdicts.QTY, category) if read.text(given, "qty") else order.qty,
@@ -121,6 +131,9 @@ def check(order: Order, quote: Quote) -> None:
         raise (verdicts.VALUE if order.by_value else verdicts.QTY_ZERO).refused(category)
     if not order.reduce_only and worth(order.listing, qty, price) < rules.min_value:
         raise verdicts.VALUE.refused(category)
+    _check_attached(order, quote)
+    if order.status == UNTRIGGERED:  # its price is for the market as it is once it is triggered
+        return
     highest, lowest = quote.limits()
     if not market and order.buy and order.price > highest:
         raise verdicts.BUY_LIMIT.refused(category)
@@ -157,21 +170,45 @@ def _one_of(
     return value
 
 
-def _trigger(given: Parameters, category: str) -> Trigger | None:
+def check_trigger(order: Order, quote: Quote) -> None:
+    """Raise Refused if a conditional order of a contract would be triggered already."""
+    trigger = order.trigger
+    if order.status != UNTRIGGERED or trigger is None or order.listing.category == "spot" or trigger.trail:
+        return
+    now = quote.index(quote.last) if trigger.by == "IndexPrice" else quote.last
+    if trigger.reached(now):
+        raise verdicts.triggered_already(trigger.price, now, rises=trigger.rises)
+
+
+def _trigger(given: Parameters, quote: Quote) -> Trigger | None:
+    category = quote.listing.category
     if not read.text(given, "triggerPrice"):
         return None
     price = _number(given, "triggerPrice", verdicts.PRICE, category)
     if not price:
         return None
+    if category == "spot":  # the venue sees itself from which side the price is reached
+        return Trigger(price, 0, "LastPrice", rises=price > quote.last)
     direction = read.whole(given, "triggerDirection", 0, 0, 2)
-    if category in ("linear", "inverse") and not direction:
+    if not direction:
         raise Refused(PARAMETER_ERROR, "TriggerDirection invalid")
-    return Trigger(price, direction, read.choice(given, "triggerBy", _TRIGGERS, "LastPrice"))
+    return Trigger(price, direction, read.choice(given, "triggerBy", TRIGGERS, "LastPrice"), rises=direction == 1)
+
+
+def _check_attached(order: Order, quote: Quote) -> None:
+    """Raise Refused if a take profit or stop loss of a contract's order is on the wrong side of its price."""
+    if order.listing.category not in ("linear", "inverse"):
+        return
+    base = order.price if order.kind == "Limit" else quote.last
+    for name, above in (("takeProfit", order.buy), ("stopLoss", not order.buy)):
+        price = Decimal(order.texts.get(name) or 0)
+        if price and (price > base) != above:
+            raise verdicts.wrong_side(name, order.side, price, base, above=above)
 
 
 def _attached(given: Parameters, before: Mapping[str, str]) -> dict[str, str]:
     texts: dict[str, Any] = dict(before)
-    for name in ATTACHED:
+    for name in (*ATTACHED, *_HOW):
         text = read.text(given, name)
         if text and name in _PRICED:
             number(given, name)

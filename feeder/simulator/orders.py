@@ -5,9 +5,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from feeder.simulator.decimals import plain
+from feeder.simulator.triggers import Trigger
 from feeder.simulator.universe import Listing
 
-NEW, UNTRIGGERED, FILLED, CANCELLED, DEACTIVATED = "New", "Untriggered", "Filled", "Cancelled", "Deactivated"
+NEW, UNTRIGGERED, TRIGGERED, DEACTIVATED = "New", "Untriggered", "Triggered", "Deactivated"
+PARTLY_FILLED, FILLED, CANCELLED, REJECTED = "PartiallyFilled", "Filled", "Cancelled", "Rejected"
+PARTLY_CANCELLED = "PartiallyFilledCanceled"  # of spot; a contract's is Cancelled and tells what it executed
 
 EXACT = Decimal("1e-8")
 """To this the venue rounds what a division leaves."""
@@ -15,20 +18,15 @@ EXACT = Decimal("1e-8")
 ZERO = Decimal(0)
 
 
+def exact_worth(listing: Listing, qty: Decimal, price: Decimal) -> Decimal:
+    """What a quantity is worth in the coin that is paid or settled with, not rounded."""
+    return qty / price if listing.category == "inverse" else qty * price
+
+
 def worth(listing: Listing, qty: Decimal, price: Decimal) -> Decimal:
-    """What a quantity is worth in the coin that is paid or settled with."""
-    if listing.category == "inverse":
-        return (qty / price).quantize(EXACT, ROUND_HALF_EVEN)
-    return qty * price
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """The price at which a conditional order is to come into force."""
-
-    price: Decimal
-    direction: int
-    by: str
+    """The same as the venue books it."""
+    value = exact_worth(listing, qty, price)
+    return value.quantize(EXACT, ROUND_HALF_EVEN) if listing.category == "inverse" else value
 
 
 @dataclass(slots=True)
@@ -36,7 +34,11 @@ class Order:
     """One order. `number` counts all orders of the exchange. Times in ms since the epoch.
 
     `by_value`: `qty` is an amount of the quote coin, as of a market buy on spot. `price` of a market order is the
-    worst that it would take, 0 on spot. `texts` are take profit, stop loss and their like, kept as they were sent.
+    worst that it would take, 0 on spot and before it is triggered. `texts` are take profit, stop loss and their like,
+    kept as they were sent, for when it fills. `stop` is its stopOrderType. `parent` is the orderId of the order whose
+    fill it protects, `pair` that of the order which goes when this one is triggered or cancelled; one that `shares`
+    needs no coins of its own, as they are its pair's. `priority` ranks it among the account's orders at one price.
+    `weight` is the sum of its fills' values, not rounded.
     """
 
     number: int
@@ -61,11 +63,18 @@ class Order:
     reject_reason: str = "EC_NoError"
     updated_ms: int = 0
     price_on_created: str = ""
+    create_type: str = "CreateByUser"
+    stop: str = ""
+    parent: str = ""
+    pair: str = ""
+    shares: bool = False
+    priority: int = 0
     filled: Decimal = ZERO
-    average: Decimal = ZERO
+    weight: Decimal = ZERO
     value: Decimal = ZERO
     fee: Decimal = ZERO
     fee_coin: str = ""
+    closed_profit: Decimal = ZERO
 
     @property
     def buy(self) -> bool:
@@ -75,16 +84,50 @@ class Order:
     @property
     def is_open(self) -> bool:
         """Whether it may still come to something."""
-        return self.status in (NEW, UNTRIGGERED)
+        return self.status in (NEW, PARTLY_FILLED, UNTRIGGERED)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is at the market."""
+        return self.status in (NEW, PARTLY_FILLED)
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it may only make a position smaller."""
+        return (self.reduce_only or self.close_on_trigger) and self.listing.category != "spot"
+
+    @property
+    def left(self) -> Decimal:
+        """What is not filled: a quantity, or an amount if it is by value."""
+        return self.qty - (self.value if self.by_value else self.filled)
 
     @property
     def leaves(self) -> Decimal:
         """What is not filled and still may be."""
-        return self.qty - self.filled if self.is_open else ZERO
+        return self.left if self.is_open else ZERO
+
+    @property
+    def average(self) -> Decimal:
+        """The mean price of its fills; 0 without any."""
+        if not self.filled:
+            return ZERO
+        mean = self.filled / self.weight if self.listing.category == "inverse" else self.weight / self.filled
+        return mean.quantize(EXACT, ROUND_HALF_EVEN)
 
     def crosses(self, price: Decimal) -> bool:
-        """Whether it would trade with the best level of the other side."""
-        return self.kind == "Market" or (price <= self.price if self.buy else price >= self.price)
+        """Whether it would trade with a level of the other side."""
+        return not self.price or (price <= self.price if self.buy else price >= self.price)
+
+    def price_text(self) -> str:
+        """Its price as lists tell it."""
+        scale = self.listing.scale
+        return scale.price(int(self.price.scaleb(scale.price_digits))) if self.price else "0"
+
+    def market_unit(self) -> str:
+        """What a spot market order's quantity counts."""
+        if self.listing.category != "spot" or self.kind != "Market":
+            return ""
+        return "quoteCoin" if self.by_value else "baseCoin"
 
     def is_of(self, order_filter: str) -> bool:
         """Whether a listing with this orderFilter has it."""
@@ -96,15 +139,13 @@ class Order:
         """As order listings tell it."""
         listing, texts = self.listing, self.texts
         spot = listing.category == "spot"
-        price = listing.scale.price(int(self.price.scaleb(listing.scale.price_digits)))
-        stop = "" if self.trigger is None else ("tpslOrder" if self.spot_filter == "tpslOrder" else "Stop")
         row: dict[str, Any] = {
             "orderId": self.order_id,
             "orderLinkId": self.link_id,
             "parentOrderLinkId": "",
             "blockTradeId": "",
             "symbol": listing.symbol,
-            "price": price,
+            "price": self.price_text(),
             "qty": plain(self.qty),
             "side": self.side,
             "isLeverage": "0" if spot else "",
@@ -121,9 +162,9 @@ class Order:
             "cumFeeDetail": {self.fee_coin: plain(self.fee)} if self.fee_coin else {},
             "timeInForce": self.time_in_force,
             "orderType": self.kind,
-            "stopOrderType": stop,
+            "stopOrderType": self.stop,
             "orderIv": "",
-            "marketUnit": ("quoteCoin" if self.by_value else "baseCoin") if spot and self.kind == "Market" else "",
+            "marketUnit": self.market_unit(),
             "triggerPrice": "" if self.trigger is None else plain(self.trigger.price),
             "triggerDirection": 0 if self.trigger is None else self.trigger.direction,
             "triggerBy": "" if self.trigger is None else self.trigger.by,
@@ -142,7 +183,7 @@ class Order:
             "updatedTime": str(self.updated_ms),
         }
         if listing.category in ("linear", "inverse"):
-            row["createType"] = "CreateByUser"
+            row["createType"] = self.create_type
         return row | {name: texts.get(name, "") for name in ATTACHED}
 
     def private_row(self) -> dict[str, Any]:
@@ -154,7 +195,8 @@ class Order:
         if not (spot or option):  # where the lists leave a text empty, the stream names the default
             row["tpslMode"] = row["tpslMode"] or "UNKNOWN"
             row["tpLimitPrice"], row["slLimitPrice"] = row["tpLimitPrice"] or "0", row["slLimitPrice"] or "0"
-        closed = {} if spot else {"closedPnl": "0"}
+            row["price"], row["lastPriceOnCreated"] = plain(self.price), plain(Decimal(row["lastPriceOnCreated"] or 0))
+        closed = {} if spot else {"closedPnl": plain(self.closed_profit)}
         return row | closed | {"category": self.listing.category, "feeCurrency": self.fee_coin if spot else ""}
 
 
@@ -167,67 +209,4 @@ ATTACHED = (
     "tpTriggerBy",
     "slTriggerBy",
 )
-"""What may go with an order and only waits here: take profit and stop loss are not triggered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One fill; always the whole order, as a taker. `number` counts all executions of the exchange."""
-
-    number: int
-    exec_id: str
-    order: Order
-    price: Decimal
-    qty: Decimal
-    value: Decimal
-    fee: Decimal
-    fee_coin: str
-    fee_rate: Decimal
-    closed: Decimal
-    mark: Decimal
-    time_ms: int
-    seq: int
-
-    def row(self) -> dict[str, Any]:
-        """As the list of executions tells it."""
-        order, listing = self.order, self.order.listing
-        row: dict[str, Any] = {
-            "symbol": listing.symbol,
-            "orderId": order.order_id,
-            "orderLinkId": order.link_id,
-            "side": order.side,
-            "orderPrice": listing.scale.price(int(order.price.scaleb(listing.scale.price_digits))),
-            "orderQty": plain(order.qty),
-            "leavesQty": "0",
-            "orderType": order.kind,
-            "stopOrderType": "UNKNOWN",
-            "execFee": plain(self.fee),
-            "execFeeV2": "",
-            "execId": self.exec_id,
-            "execPrice": plain(self.price),
-            "execQty": plain(self.qty),
-            "execType": "Trade",
-            "execValue": plain(self.value),
-            "execTime": str(self.time_ms),
-            "feeCurrency": self.fee_coin,
-            "isMaker": False,
-            "feeRate": plain(self.fee_rate),
-            "tradeIv": "",
-            "markIv": "",
-            "markPrice": plain(self.mark),
-            "indexPrice": "",
-            "underlyingPrice": "",
-            "blockTradeId": "",
-            "closedSize": plain(self.closed),
-            "seq": self.seq,
-            "extraFees": "",
-        }
-        if listing.category in ("linear", "inverse"):
-            row["createType"] = "CreateByUser"
-        return row
-
-    def private_row(self) -> dict[str, Any]:
-        """As the private stream tells it."""
-        spot = self.order.listing.category == "spot"
-        told = {"category": self.order.listing.category, "isLeverage": "0" if spot else "", "marketUnit": ""}
-        return self.row() | told | {"execPnl": "0"}
+"""What may go with an order for when it fills."""

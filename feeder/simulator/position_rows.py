@@ -3,10 +3,12 @@
 from decimal import Decimal
 from typing import Any
 
-from feeder.simulator.account import Account, Position
+from feeder.simulator.account import Account
 from feeder.simulator.decimals import plain
-from feeder.simulator.orders import EXACT, worth
+from feeder.simulator.orders import EXACT
+from feeder.simulator.positions import Position
 from feeder.simulator.quotes import Quotes
+from feeder.simulator.stops import STOP_LOSS, TAKE_PROFIT, TRAILING_STOP
 
 _ONLY_REST = ("avgPrice", "breakEvenPrice", "positionIMByMp", "positionMMByMp", "openTime")
 _ZERO_IN_STREAM = (
@@ -22,14 +24,13 @@ _GREEKS = ("delta", "gamma", "vega", "theta")
 
 def position_row(account: Account, position: Position, quotes: Quotes) -> dict[str, Any]:
     """As the list of positions tells it."""
-    listing, size, stops = position.listing, position.size, position.stops
+    listing, size = position.listing, position.size
     quote = quotes.find(listing.category, listing.symbol)
     mark = quote.last if quote is not None else position.average
     initial, maintenance = account.margins(position)
     option = listing.category == "option"
     leverage = account.leverage(listing)[1 if size < 0 else 0]
-    text = {name: stops.get(name, "") for name in ("takeProfit", "stopLoss", "trailingStop")}
-    return text | {
+    return _stops(account, position) | {
         "positionIdx": position.idx,
         "riskId": 0 if option or quote is None else quote.rank + 1,
         "riskLimitValue": "" if option else "2000000",
@@ -37,7 +38,7 @@ def position_row(account: Account, position: Position, quotes: Quotes) -> dict[s
         "side": "Buy" if size > 0 else "Sell" if size else "",
         "size": plain(abs(size)),
         "avgPrice": plain(position.average),
-        "positionValue": plain(worth(listing, abs(size), position.average)) if size else "",
+        "positionValue": _exact(position.cost) if size else "",
         "autoAddMargin": 0,
         "positionStatus": "Normal",
         "leverage": "" if option else plain(leverage),
@@ -58,7 +59,7 @@ def position_row(account: Account, position: Position, quotes: Quotes) -> dict[s
         "vega": "",
         "theta": "",
         "unrealisedPnl": _exact(position.profit(mark)) if size else "",
-        "curRealisedPnl": _exact(position.realised),
+        "curRealisedPnl": _exact(position.current),
         "cumRealisedPnl": _exact(position.realised),
         "adlRankIndicator": 2 if size else 0,
         "isReduceOnly": False,
@@ -66,7 +67,7 @@ def position_row(account: Account, position: Position, quotes: Quotes) -> dict[s
         "leverageSysUpdatedTime": "",
         "createdTime": str(position.created_ms) if position.created_ms else "",
         "updatedTime": str(position.updated_ms) if position.updated_ms else "",
-        "openTime": position.created_ms if size else 0,
+        "openTime": position.opened_ms if size else 0,
         "seq": position.seq,
     }
 
@@ -83,6 +84,19 @@ def private_position_row(account: Account, position: Position, quotes: Quotes) -
         for name in _GREEKS:
             del row[name]
     return row | {"category": position.listing.category, "entryPrice": entry}
+
+
+def _stops(account: Account, position: Position) -> dict[str, str]:
+    """The prices that protect the whole position; the distance of a trailing stop."""
+    told = {}
+    for name, kind in (("takeProfit", TAKE_PROFIT), ("stopLoss", STOP_LOSS), ("trailingStop", TRAILING_STOP)):
+        order = account.stop(position, kind)
+        trigger = None if order is None else order.trigger
+        price = Decimal(0) if trigger is None else trigger.trail or trigger.price
+        told[name] = (
+            position.listing.scale.price(int(price.scaleb(position.listing.scale.price_digits))) if price else ""
+        )
+    return told
 
 
 def _exact(amount: Decimal) -> str:

@@ -5,21 +5,20 @@ from typing import Any
 
 from feeder.simulator import rest_parameters as read
 from feeder.simulator import verdicts
-from feeder.simulator.account import Account, Position
-from feeder.simulator.decimals import plain
+from feeder.simulator.account import Account
 from feeder.simulator.instruments import LEVERAGE_STEP, MAX_LEVERAGE
 from feeder.simulator.ledger import Ledger
 from feeder.simulator.order_entry import number
 from feeder.simulator.position_rows import position_row
+from feeder.simulator.positions import ClosedProfit, Position
 from feeder.simulator.quotes import Quote, Quotes
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.rest_market import FUTURES
 from feeder.simulator.rest_reply import PARAMETER_ERROR, Answer, Endpoint, Parameters, Refused, owner, page
+from feeder.simulator.rest_span import span
 
 _CONTRACTS = ("linear", "inverse", "option")
 _ONE_WAY, _HEDGE = 0, 3
-_STOPS = ("takeProfit", "stopLoss", "trailingStop", "activePrice", "tpSize", "slSize", "tpLimitPrice", "slLimitPrice")
-_TPSL_MODES = ("Full", "Partial")
 
 
 class PositionEndpoints:
@@ -67,10 +66,20 @@ class PositionEndpoints:
         return Answer({"nextPageCursor": cursor, "category": category, "list": rows})
 
     def _closed_profits(self, call: Caller) -> Answer:
-        """None are kept: each position's sum is in its cumRealisedPnl."""
-        category = read.category(call.parameters, _CONTRACTS).name
-        self._account(call)
-        return Answer({"nextPageCursor": "", "category": category, "list": []})
+        """One entry for each order that closed something, the last one first."""
+        given, account = call.parameters, self._account(call)
+        category, symbol = read.category(given, _CONTRACTS).name, read.text(given, "symbol")
+        limit = read.limit(given, 50, 100)
+        start, end = span(given, self._ledger.now_ms())
+        found = [
+            closing
+            for closing in reversed(account.closings.values())
+            if closing.order.listing.category == category
+            and symbol in ("", closing.order.listing.symbol)
+            and start <= closing.updated_ms <= end
+        ]
+        part, cursor = page(found, _number_of_closing, limit, read.text(given, "cursor"))
+        return Answer({"nextPageCursor": cursor, "category": category, "list": [closing.row() for closing in part]})
 
     def _set_leverage(self, call: Caller) -> Answer:
         given, account = call.parameters, self._account(call)
@@ -82,7 +91,7 @@ class PositionEndpoints:
             raise Refused(PARAMETER_ERROR, "buyLeverage and sellLeverage must be equal in one-way mode")
         if wanted == account.leverage(listing):
             raise Refused(110043, "leverage not modified")
-        account.leverages[key] = wanted
+        self._ledger.set_leverage(account, listing, wanted)
         return Answer({})
 
     def _switch_mode(self, call: Caller) -> Answer:
@@ -113,29 +122,8 @@ class PositionEndpoints:
         return Answer({})
 
     def _set_stops(self, call: Caller) -> Answer:
-        """Kept and told with the position; nothing triggers them."""
-        given, account = call.parameters, self._account(call)
-        category = read.category(given, FUTURES).name
-        quote = self._quote(given)
-        mode = read.choice(given, "tpslMode", _TPSL_MODES)
-        idx = read.whole(given, "positionIdx", None, 0, 2)
-        if not mode or idx is None:
-            raise read.required("positionIdx" if mode else "tpslMode")
-        position = account.positions.get((category, quote.listing.symbol, idx))
-        if position is None or not position.size:
-            raise Refused(PARAMETER_ERROR, "can not set tp/sl/ts for zero position")
-        wanted = {name: value for name in _STOPS if (value := number(given, name)) is not None}
-        for name, above in (("takeProfit", position.size > 0), ("stopLoss", position.size < 0)):
-            price = wanted.get(name)
-            if price and (price > quote.last) != above:
-                side, where = "Buy" if position.size > 0 else "Sell", "higher" if above else "lower"
-                text = f"{name} {plain(price)} of a {side} position should be {where} than {plain(quote.last)}"
-                raise Refused(PARAMETER_ERROR, text)
-        stops = position.stops | {name: quote.price(value) if value else "" for name, value in wanted.items()}
-        stops["tpslMode"] = mode
-        if {k: v for k, v in stops.items() if v} == {"tpslMode": mode} | {k: v for k, v in position.stops.items() if v}:
-            raise Refused(34040, "not modified")
-        position.stops, position.updated_ms = stops, self._ledger.now_ms()
+        read.category(call.parameters, FUTURES)
+        self._ledger.set_stops(self._account(call), call.parameters)
         return Answer({})
 
     def _row(self, account: Account, position: Position) -> dict[str, Any]:
@@ -165,3 +153,7 @@ def _leverage(given: Parameters, name: str) -> Decimal:
 
 def _number_of(position: Position) -> int:
     return position.number
+
+
+def _number_of_closing(closing: ClosedProfit) -> int:
+    return closing.number

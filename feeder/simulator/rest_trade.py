@@ -5,19 +5,41 @@ from typing import Any
 
 from feeder.simulator import rest_parameters as read
 from feeder.simulator.account import Account
+from feeder.simulator.executions import Execution
 from feeder.simulator.ledger import Ledger
-from feeder.simulator.orders import CANCELLED, DEACTIVATED, FILLED, NEW, UNTRIGGERED, Execution, Order
+from feeder.simulator.orders import (
+    CANCELLED,
+    DEACTIVATED,
+    FILLED,
+    NEW,
+    PARTLY_CANCELLED,
+    PARTLY_FILLED,
+    REJECTED,
+    TRIGGERED,
+    UNTRIGGERED,
+    Order,
+)
 from feeder.simulator.refusals import TOO_MANY, refused
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.rest_reply import PARAMETER_ERROR, Answer, Endpoint, Parameters, Refused, owner, page
+from feeder.simulator.rest_span import span
 
 Filter = Callable[[Order], bool]
 
-_WEEK_MS = 7 * 86_400_000
 _RECENT = 500  # closed orders that are told in real time
 _BATCH = {"spot": 10, "linear": 20, "inverse": 20, "option": 20}
 _ORDER_FILTERS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
-_STATUSES = (NEW, UNTRIGGERED, FILLED, CANCELLED, DEACTIVATED, "PartiallyFilled", "Rejected", "Triggered")
+_STATUSES = (
+    NEW,
+    UNTRIGGERED,
+    FILLED,
+    CANCELLED,
+    DEACTIVATED,
+    PARTLY_FILLED,
+    PARTLY_CANCELLED,
+    REJECTED,
+    TRIGGERED,
+)
 _PRODUCTS = ("DERIVATIVES", "SPOT", "OPTIONS")
 
 
@@ -132,7 +154,7 @@ class TradeEndpoints:
         given = call.parameters
         category = read.category(given).name
         status = read.choice(given, "orderStatus", _STATUSES)
-        start, end = self._span(given)
+        start, end = span(given, self._ledger.now_ms())
         orders = [
             order
             for order in self._orders(call, category)
@@ -143,7 +165,7 @@ class TradeEndpoints:
     def _executions(self, call: Caller) -> Answer:
         given = call.parameters
         category = read.category(given).name
-        start, end = self._span(given)
+        start, end = span(given, self._ledger.now_ms())
         kind = read.text(given, "execType", "Trade")
         limit = read.limit(given, 50, 100)
         matches = _matching(given, category)
@@ -168,17 +190,6 @@ class TradeEndpoints:
             named = account.orders.get(order_id) if order_id else account.links.get(link_id)
             orders = [] if named is None else [named]
         return [order for order in orders if matches(order) and (not order_filter or order.is_of(order_filter))]
-
-    def _span(self, given: Parameters) -> tuple[int, int]:
-        """startTime and endTime, at most seven days; the last seven without them."""
-        start, end = read.whole(given, "startTime"), read.whole(given, "endTime")
-        if start is None:
-            end = self._ledger.now_ms() if end is None else end
-            return end - _WEEK_MS, end
-        end = start + _WEEK_MS if end is None else end
-        if not 0 <= end - start <= _WEEK_MS:
-            raise Refused(PARAMETER_ERROR, "The time range between startTime and endTime cannot exceed 7 days")
-        return start, end
 
     def _account(self, call: Caller) -> Account:
         return self._ledger.account(owner(call).account)

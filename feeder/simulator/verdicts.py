@@ -3,8 +3,10 @@
 Source: Bybit v5, error page; the texts as users of the venue quote them.
 """
 
+from decimal import Decimal
 from typing import NamedTuple
 
+from feeder.simulator.decimals import plain
 from feeder.simulator.rest_reply import PARAMETER_ERROR, Refused
 
 
@@ -47,6 +49,12 @@ BALANCE = Verdict(110007, "ab not enough for new order", 170131, "Insufficient b
 TOO_MANY_OPEN = Verdict(
     110020, "Not allowed to have more than 500 active orders.", 170005, "Too many new orders; current limit is 500."
 )
+TOO_MANY_STOPS = Verdict(
+    110009,
+    "The number of stop orders exceeds the maximum allowable limit.",
+    170810,
+    "Cannot exceed maximum of 500 conditional, TP/SL and active orders.",
+)
 UNKNOWN = Verdict(110001, "order not exists or too late to cancel", 170213, "Order does not exist.")
 FILLED = Verdict(110008, "The order has been completed or cancelled.", 170139, "Order has been filled.")
 CANCELLED = Verdict(110010, "The order has been cancelled.", 170142, "Order has been canceled.")
@@ -60,6 +68,20 @@ def no_position() -> Refused:
 def wrong_mode() -> Refused:
     """The refusal of a positionIdx that the symbol has not in its position mode."""
     return Refused(PARAMETER_ERROR, "position idx not match position mode")
+
+
+def triggered_already(trigger: Decimal, now: Decimal, *, rises: bool) -> Refused:
+    """The refusal of a conditional order whose price has been reached."""
+    if rises:
+        return Refused(110092, f"expect Rising, but trigger_price[{plain(trigger)}] <= current[{plain(now)}]")
+    return Refused(110093, f"expect Falling, but trigger_price[{plain(trigger)}] >= current[{plain(now)}]")
+
+
+def wrong_side(name: str, side: str, price: Decimal, base: Decimal, *, above: bool) -> Refused:
+    """The refusal of a take profit or stop loss that would be reached at once."""
+    where = "higher" if above else "lower"
+    text = f"{name}:{plain(price)} set for {side} position should be {where} than base_price:{plain(base)}"
+    return Refused(PARAMETER_ERROR, text)
 
 
 def unchanged() -> Refused:

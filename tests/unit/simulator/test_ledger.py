@@ -1,21 +1,23 @@
 """Orders, positions and balances, by numbers worked out by hand."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from feeder.clock import ManualClock
-from feeder.simulator.account import FIRST_BALANCES, Account, Position
+from feeder.simulator.account import FIRST_BALANCES, Account
 from feeder.simulator.decimals import Scale
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.ledger import Ledger
 from feeder.simulator.messages import Trade
 from feeder.simulator.orders import CANCELLED, DEACTIVATED, FILLED, NEW, UNTRIGGERED, Order
+from feeder.simulator.positions import Position
 from feeder.simulator.quotes import Quotes
 from feeder.simulator.rest_reply import Refused
-from feeder.simulator.seeded import SeededSource
+from feeder.simulator.source import Source
 from feeder.simulator.universe import listings, new_listing, universe
+from tests.unit.simulator.hand_market import HandMarket
 
 BID, ASK = Decimal("78699.9"), Decimal("78700")  # of linear BTCUSDT, which nobody follows here
 SPOT_ASK = Decimal(78715)
@@ -27,8 +29,8 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        source = SeededSource(universe(["linear", "spot", "inverse", "option"], 12), 1, 100, self.clock)
-        self.exchange = Exchange(source, 1, self.clock)
+        self.market = HandMarket(universe(["linear", "spot", "inverse", "option"], 12), self.clock)
+        self.exchange = Exchange(cast(Source, self.market), 1, self.clock)
         self.quotes = Quotes(self.exchange, 1)
         self.ledger = Ledger(self.quotes, 1, self.clock)
         self.account: Account = self.ledger.account("1")
@@ -115,15 +117,20 @@ def test_the_time_in_force_says_what_becomes_of_an_order(
 
 def test_a_position_is_enlarged_reduced_and_turned_around(desk: Desk) -> None:
     position = Position(1, next(listings("linear")), 0, 0, 0)
-    assert position.add(Decimal(2), Decimal(100)) == (0, 0)
-    assert position.add(Decimal(1), Decimal(106)) == (0, 0)
+
+    def add(change: int, price: int) -> tuple[Decimal, Decimal]:
+        closed = position.add(Decimal(change), Decimal(price))
+        return closed.qty, closed.profit
+
+    assert add(2, 100) == (0, 0)
+    assert add(1, 106) == (0, 0)
     assert (position.size, position.average) == (3, 102)
-    assert position.add(Decimal(-1), Decimal(110)) == (1, 8)
+    assert add(-1, 110) == (1, 8)
     assert (position.size, position.average) == (2, 102)
-    assert position.add(Decimal(-5), Decimal(101)) == (2, -2)
+    assert add(-5, 101) == (2, -2)
     assert (position.size, position.average) == (-3, 101)
     assert position.profit(Decimal(91)) == 30
-    assert position.add(Decimal(3), Decimal(91)) == (3, 30)
+    assert add(3, 91) == (3, 30)
     assert (position.size, position.average, position.profit(Decimal(5))) == (0, 0, 0)
 
 
@@ -132,8 +139,8 @@ def test_an_inverse_position_wins_in_its_coin() -> None:
     position.add(Decimal(1000), Decimal(50_000))
     position.add(Decimal(1000), Decimal(100_000))
     assert position.average.quantize(Decimal("0.01")) == Decimal("66666.67")
-    closed, profit = position.add(Decimal(-2000), Decimal(100_000))
-    assert (closed, profit) == (2000, Decimal("0.01"))
+    closed = position.add(Decimal(-2000), Decimal(100_000))
+    assert (closed.qty, closed.profit) == (2000, Decimal("0.01"))
     uneven = Position(2, next(listings("inverse")), 0, 0, 0)
     uneven.add(Decimal(1000), Decimal(50_000))
     uneven.add(Decimal(3000), Decimal(100_000))
@@ -235,7 +242,7 @@ def test_an_order_link_id_is_good_once_for_ever(desk: Desk) -> None:
     other = desk.ledger.account("2")
     given = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "0.01"}
     assert desk.ledger.place(other, given | {"orderLinkId": "mine-1"}).status == FILLED
-    assert desk.account.positions == {}
+    assert desk.position().size == 0
 
 
 def test_orders_are_numbered_the_same_for_the_same_seed() -> None:
@@ -382,15 +389,6 @@ def test_a_refusal_keeps_nothing_of_those_before(desk: Desk) -> None:
     assert len({id(refusal) for refusal in refusals}) == 6, "one raised again would keep every frame it passed"
 
 
-def test_a_position_that_is_closed_keeps_no_stops(desk: Desk) -> None:
-    desk.place(orderType="Market", qty="2")
-    desk.position().stops["takeProfit"] = "90000"
-    desk.place(orderType="Market", side="Sell", qty="1")
-    assert desk.position().stops == {"takeProfit": "90000"}
-    desk.place(orderType="Market", side="Sell", qty="1")
-    assert desk.position().stops == {}
-
-
 def test_a_loss_is_not_available_and_a_profit_is_not_before_it_is_made(desk: Desk) -> None:
     tape = desk.exchange.source.tape("linear", "BTCUSDT")
     assert tape is not None
@@ -403,8 +401,11 @@ def test_a_loss_is_not_available_and_a_profit_is_not_before_it_is_made(desk: Des
     assert free == {78700: 0, 78800: 0, 78600: -100}
 
 
-def test_a_reduce_only_order_binds_nothing_though_its_position_is_gone(desk: Desk) -> None:
+def test_a_reduce_only_order_binds_nothing_and_goes_with_its_position(desk: Desk) -> None:
     desk.place(orderType="Market", qty="1")
     resting = desk.place(side="Sell", price="80000", qty="1", reduceOnly=True)
-    desk.place(orderType="Market", side="Sell", qty="1")
     assert (resting.status, desk.account.order_margin("USDT")) == (NEW, 0)
+    desk.place(orderType="Market", side="Sell", qty="0.4")
+    assert (resting.status, resting.qty) == (NEW, Decimal("0.6"))
+    desk.place(orderType="Market", side="Sell", qty="0.6")
+    assert (resting.status, resting.cancel_type) == (CANCELLED, "CancelByReduceOnly")
