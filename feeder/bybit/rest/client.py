@@ -175,12 +175,10 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
                             raise
                         clock_was_wrong = True
                         pool.venue_clock(self._base_url).distrust()
-                    wait = error.retry_after_seconds
-                    if not error.retriable or wait > pool.timeouts.turn or attempt == _ATTEMPTS:
+                    pause = self.pause_after(error, attempt)
+                    if pause is None:
                         raise
-                    if isinstance(error, BudgetError):  # it has waited as long as it may
-                        raise
-                    delay = max(backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, pool.random), wait)
+                    delay = pause
                     _log.debug("asked again in %.2f s, after %d: %s", delay, attempt, error)
                 attempt += 1
                 pool.counters.retries += 1
@@ -259,6 +257,15 @@ class BybitClient(MarketCalls, OrderCalls, PositionCalls, AccountCalls):
         if not pool.take_turn(window, count, pool.socket_orders):
             await pool.turn(endpoint, window, count, pool.socket_orders)
         return window
+
+    def pause_after(self, error: RestError, attempt: int) -> float | None:
+        """Seconds until a request that failed so, at its attempt 1, 2, ..., may be sent again; None: it may not."""
+        pool, wait = self.pool, error.retry_after_seconds
+        if not error.retriable or wait > pool.timeouts.turn or attempt == _ATTEMPTS:
+            return None
+        if isinstance(error, BudgetError):  # it has waited as long as it may
+            return None
+        return max(backoff_delay(attempt, _RETRY_FIRST, _RETRY_CAP, pool.random), wait)
 
     def hold(self, window: Window, rate: RateStatus | None, error: RateLimitedError) -> None:
         """The venue has had too many requests: none of this limit until `error.retry_after_seconds`, set here."""
