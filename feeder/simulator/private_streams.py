@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from feeder.clock import MILLISECOND_NS, Clock
 from feeder.simulator.guests import Wire
 from feeder.simulator.keys import ApiKey
-from feeder.simulator.ledger import Ledger
 from feeder.simulator.private_connections import Connections
 from feeder.simulator.private_faults import SocketFaults
 from feeder.simulator.private_lifetime import Lifetime
@@ -16,6 +15,9 @@ from feeder.simulator.private_session import PrivateSession
 from feeder.simulator.private_topics import News, news_of
 from feeder.simulator.rest_auth import Authenticator
 from feeder.simulator.told import Told
+
+Listen = Callable[[str, Callable[[Told], None]], Callable[[], None]]
+"""`Ledger.listen`: have told what happens to an account; the result stops it."""
 
 _ID_LETTERS = "0123456789abcdefghijklmnopqrstuv"
 
@@ -28,21 +30,21 @@ class _Message(NamedTuple):
 
 
 class PrivateStreams:
-    """Serves /v5/private. `begin` is called when somebody has subscribed to something.
+    """Serves /v5/private. `listen` is the ledger's; `begin` is called when somebody has subscribed to something.
 
     `clock` is the exchange's; the time that log-ins are checked against is the authenticator's.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        listen: Listen,
         authenticator: Authenticator,
         faults: SocketFaults,
         begin: Callable[[], None],
         seed: int,
         clock: Clock,
     ) -> None:
-        self._ledger = ledger
+        self._listen_to = listen
         self._authenticator = authenticator
         self._faults = faults
         self._begin = begin
@@ -114,7 +116,7 @@ class PrivateStreams:
 
     def _listen(self, account: str) -> None:
         if account not in self._listening:
-            self._listening[account] = self._ledger.listen(account, lambda told: self._hear(account, told))
+            self._listening[account] = self._listen_to(account, lambda told: self._hear(account, told))
 
     def _hear(self, account: str, told: Told) -> None:
         for news in news_of(told):

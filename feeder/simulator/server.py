@@ -92,9 +92,9 @@ class Simulator:
         }
         gate = RestGate(config.keys, self._clock, enforce_limits=config.rest_limits)
         faults = SocketFaults(self._clock)
-        self._traded = TradedMarkets(self.exchange, self.ledger, gate.authenticator, self._clock)
+        self._traded = TradedMarkets(self.exchange, self.ledger.listen, gate.authenticator, self._clock)
         self._private = PrivateStreams(
-            self.ledger, gate.authenticator, faults, self._traded.begin, config.seed, self._clock
+            self.ledger.listen, gate.authenticator, faults, self._traded.begin, config.seed, self._clock
         )
         self._trade = TradeStreams(
             endpoints, gate, self._private, faults, config.seed, self._clock, enforce_limits=config.rest_limits

@@ -2,7 +2,7 @@
 
 from feeder.clock import Clock
 from feeder.simulator.exchange import Exchange
-from feeder.simulator.ledger import Ledger
+from feeder.simulator.private_streams import Listen
 from feeder.simulator.rest_auth import Authenticator
 from feeder.simulator.told import Told
 
@@ -13,13 +13,13 @@ class TradedMarkets:
     Bounded by what is listed.
     """
 
-    def __init__(self, exchange: Exchange, ledger: Ledger, authenticator: Authenticator, clock: Clock) -> None:
+    def __init__(self, exchange: Exchange, listen: Listen, authenticator: Authenticator, clock: Clock) -> None:
         self._exchange = exchange
         self._clock = clock
         self._new: dict[tuple[str, str], None] = {}
         self._moving: set[tuple[str, str]] = set()
         for account in {key.account for key in authenticator.known()}:
-            ledger.listen(account, self._hear)
+            listen(account, self._hear)
 
     def begin(self) -> None:
         """Somebody wants something: a script's `at` counts from now, if it does not already."""

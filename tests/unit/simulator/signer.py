@@ -21,3 +21,10 @@ def signed(
         "X-BAPI-SIGN": hmac.new(key.secret.encode(), origin.encode(), hashlib.sha256).hexdigest(),
         "Content-Type": "application/json",
     }
+
+
+def login(key: ApiKey = DEFAULT_KEY, expires: int | str | None = None) -> list[Any]:
+    """The args of an auth on a WebSocket; it holds for 10 s from now, unless `expires` (ms) says until when."""
+    until: int | str = time.time_ns() // 1_000_000 + 10_000 if expires is None else expires
+    origin = f"GET/realtime{until}"
+    return [key.key, until, hmac.new(key.secret.encode(), origin.encode(), hashlib.sha256).hexdigest()]

@@ -1,7 +1,10 @@
 """Signatures and the rules about them. The signatures written out were made with openssl."""
 
+import base64
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,7 @@ from feeder.errors import FeederError
 from feeder.simulator.keys import DEFAULT_KEY, ApiKey
 from feeder.simulator.rest_auth import Authenticator, Request, Signature
 from feeder.simulator.rest_reply import Refused
+from tests.helpers.secrets import rsa_keys
 
 NOW = 1_700_000_000_000  # ms, as ManualClock begins
 QUERY = b"category=linear&symbol=BTCUSDT"
@@ -229,3 +233,86 @@ def test_a_key_that_cannot_sign_is_refused_without_its_secret(facts: dict[str, s
 
 def test_a_key_does_not_print_its_secret() -> None:
     assert "sim-secret" not in repr(DEFAULT_KEY)
+
+
+EXPIRES = NOW + 1000
+LOGIN_SIGN = "6652e494ad7925b8e3d3b829c5fdb1db249b6bb8ff206787eecb86e062da1d60"  # of GET/realtime1700000001000
+LOGIN: list[Any] = ["sim-key", EXPIRES, LOGIN_SIGN]
+
+
+def _login_refused(known: Authenticator, args: Any, address: str = "127.0.0.1") -> tuple[int, str]:
+    with pytest.raises(Refused) as caught:
+        known.check_login(args, address)
+    return caught.value.code, caught.value.message
+
+
+def test_a_log_in_signs_the_time_until_which_it_holds(
+    knowing: Callable[..., Authenticator], clock: ManualClock
+) -> None:
+    assert knowing().check_login(LOGIN, "127.0.0.1") is DEFAULT_KEY
+    assert knowing().check_login(["sim-key", str(EXPIRES), LOGIN_SIGN], "127.0.0.1") is DEFAULT_KEY
+    clock.advance(1.0)
+    assert _login_refused(knowing(), LOGIN) == (10001, "Params Error")
+
+
+@pytest.mark.parametrize("sign", ["", "0" * 64, LOGIN_SIGN.upper(), LOGIN_SIGN + "0", "\ud800"])
+def test_a_log_in_that_is_signed_wrong_is_refused(knowing: Callable[..., Authenticator], sign: str) -> None:
+    code, message = _login_refused(knowing(), ["sim-key", EXPIRES, sign])
+    assert code == (10004 if sign.isascii() else 10001)
+    assert LOGIN_SIGN not in message
+    assert "sim-secret" not in message
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        None,
+        "sim-key",
+        [],
+        LOGIN[:2],
+        [*LOGIN, "more"],
+        ["sim-key", None, LOGIN_SIGN],
+        ["sim-key", True, LOGIN_SIGN],
+        ["sim-key", float(EXPIRES), LOGIN_SIGN],
+        ["sim-key", -1, LOGIN_SIGN],
+        ["sim-key", "9" * 5000, LOGIN_SIGN],
+        [7, EXPIRES, LOGIN_SIGN],
+        ["sim-key", EXPIRES, 7],
+    ],
+)
+def test_a_log_in_of_another_shape_is_refused(knowing: Callable[..., Authenticator], args: Any) -> None:
+    assert _login_refused(knowing(), args) == (10001, "Params Error")
+
+
+def test_who_may_not_log_in_is_told_as_over_rest(knowing: Callable[..., Authenticator]) -> None:
+    assert _login_refused(knowing(), ["nobody", *LOGIN[1:]])[0] == 10003
+    assert _login_refused(knowing(replace(DEFAULT_KEY, expired=True)), LOGIN)[0] == 33004
+    bound = knowing(replace(DEFAULT_KEY, addresses=("10.0.0.1",)))
+    assert _login_refused(bound, LOGIN)[0] == 10010
+    assert bound.check_login(LOGIN, "10.0.0.1").key == "sim-key"
+
+
+def test_an_rsa_key_logs_in_with_its_signature(clock: ManualClock) -> None:
+    pytest.importorskip("cryptography")
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    private, public = rsa_keys()
+    signer = load_pem_private_key(private.encode(), None)
+    assert isinstance(signer, RSAPrivateKey)
+    sign = base64.b64encode(signer.sign(f"GET/realtime{EXPIRES}".encode(), PKCS1v15(), SHA256())).decode()
+    known = Authenticator((ApiKey("rsa-key", public_key_pem=public),), clock)
+    assert known.check_login(["rsa-key", EXPIRES, sign], "127.0.0.1").key == "rsa-key"
+    assert _login_refused(known, ["rsa-key", EXPIRES + 1, sign])[0] == 10004
+
+
+@pytest.mark.parametrize("code", [10003, 33004])
+def test_a_revoked_key_is_refused_everywhere_from_then_on(knowing: Callable[..., Authenticator], code: int) -> None:
+    other = ApiKey("other", "other-secret")
+    known = knowing(DEFAULT_KEY, other)
+    known.revoke("sim-key", code)
+    assert _code(known, GOOD, _get()) == code
+    assert _login_refused(known, LOGIN)[0] == code
+    assert known.known() == [DEFAULT_KEY, other]

@@ -107,6 +107,26 @@ def test_every_wrong_entry_is_named_with_its_key_and_what_the_fault_takes(tmp_pa
         ({"fault": "rest_limit", "requests": 1, "path": "/"}, "`path`"),
         ({"fault": "rest_skew"}, "`by`"),
         ({"fault": "rest_skew", "by": float("inf")}, "`by`"),
+        ({"fault": "disconnect", "category": "private "}, "`category`"),
+        ({"fault": "gap", **BOOK, "category": "private"}, "`category`"),
+        ({"fault": "old_data", "category": "trade", "seconds": 1, "age": 1}, "`category`"),
+        ({"fault": "auth", "times": 1}, "`ret_code`"),
+        ({"fault": "auth", "ret_code": 0, "times": 1}, "`ret_code`"),
+        ({"fault": "auth", "ret_code": 10004}, "`seconds`"),
+        ({"fault": "auth", "ret_code": 10004, "times": 1, "seconds": 1}, "`seconds`"),
+        ({"fault": "auth", "ret_code": 10004, "times": 1, "category": "linear"}, "`category`"),
+        ({"fault": "revoke", "ret_code": 10004}, "`ret_code`"),
+        ({"fault": "order_entry", "times": 1}, "`ret_code`"),
+        ({"fault": "order_entry", "how": "lost", "ret_code": 10016, "times": 1}, "`ret_code`"),
+        ({"fault": "order_entry", "ret_code": 0, "times": 1}, "`ret_code`"),
+        ({"fault": "order_entry", "how": "lost", "ret_msg": "no", "times": 1}, "`ret_msg`"),
+        ({"fault": "order_entry", "how": "late", "times": 1}, "`delay`"),
+        ({"fault": "order_entry", "how": "unsent", "delay": 1, "times": 1}, "`delay`"),
+        ({"fault": "order_entry", "how": "lost"}, "`times`"),
+        ({"fault": "order_entry", "how": "lost", "op": "create", "times": 1}, "`op`"),
+        ({"fault": "private", "topic": "order"}, "`how`"),
+        ({"fault": "private", "topic": "order.linear", "how": "lost"}, "`topic`"),
+        ({"fault": "private", "topic": "order", "how": "late"}, "`how`"),
     ],
 )
 def test_a_wrong_entry_is_told_by_its_key(entry: Any, key: str) -> None:
@@ -151,6 +171,12 @@ async def test_a_script_that_does_not_fit_the_market_stops_the_simulator_before_
     coarse = parse_fault({"fault": "tick_change", **BOOK, "tick": "0.3"})
     with pytest.raises(FeederError, match=r"entry 1: tick_change: .* multiples of 0\.10"):
         Simulator(SimulatorConfig(symbols=2, faults=[coarse]))
+
+
+async def test_a_key_that_there_is_not_cannot_be_revoked() -> None:
+    with pytest.raises(FeederError, match="entry 1: revoke: `key`: this simulator has no such API key"):
+        Simulator(SimulatorConfig(symbols=2, faults=[parse_fault({"fault": "revoke", "key": "nobody"})]))
+    Simulator(SimulatorConfig(symbols=2, faults=[parse_fault({"fault": "revoke", "key": "sim-key"})]))
 
 
 async def test_a_script_may_name_a_symbol_that_it_lists_itself() -> None:
