@@ -1,0 +1,476 @@
+"""The matching engine on a market put there by hand: how much is filled, at what price, and what is told of it."""
+
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+
+from feeder.clock import ManualClock
+from feeder.simulator import account
+from feeder.simulator.account import Account
+from feeder.simulator.decimals import plain
+from feeder.simulator.exchange import Exchange
+from feeder.simulator.ledger import Ledger
+from feeder.simulator.orders import (
+    CANCELLED,
+    DEACTIVATED,
+    FILLED,
+    NEW,
+    PARTLY_CANCELLED,
+    PARTLY_FILLED,
+    REJECTED,
+    UNTRIGGERED,
+    Order,
+)
+from feeder.simulator.positions import Position
+from feeder.simulator.quotes import Quotes
+from feeder.simulator.rest_reply import Refused
+from feeder.simulator.source import Source
+from feeder.simulator.told import Told
+from feeder.simulator.universe import universe
+from tests.unit.simulator.hand_market import HandMarket
+
+BIDS = [("78000", "1"), ("77990", "2"), ("77980", "3")]
+ASKS = [("78010", "1"), ("78020", "2"), ("78030", "3")]
+
+
+class Floor:
+    """One account, a book of three levels a side, and all that was told of the account."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.market = HandMarket(universe(["linear", "spot", "inverse", "option"], 12), self.clock)
+        self.quotes = Quotes(Exchange(cast(Source, self.market), 1, self.clock), 1)
+        self.ledger = Ledger(self.quotes, 1, self.clock)
+        self.account: Account = self.ledger.account("1")
+        self.account.pay("USDT", Decimal(900_000))
+        self.told: list[Told] = []
+        self.ledger.listen("1", self.told.append)
+        for category in "linear", "spot":
+            self.market.put(BIDS, ASKS, category)
+            self.market.trade("78005", category)
+
+    def place(self, side: str = "Buy", qty: str = "1", price: str | None = None, **given: Any) -> Order:
+        kind = {"orderType": "Market"} if price is None else {"orderType": "Limit", "price": price}
+        wanted = {"category": "linear", "symbol": "BTCUSDT", "side": side, "qty": qty} | kind | given
+        return self.ledger.place(self.account, wanted)
+
+    def amend(self, order: Order, **given: Any) -> Order:
+        return self.ledger.amend(self.account, _naming(order) | given)
+
+    def cancel(self, order: Order) -> Order:
+        return self.ledger.cancel(self.account, _naming(order))
+
+    def stops(self, **given: Any) -> None:
+        usual = {"category": "linear", "symbol": "BTCUSDT", "positionIdx": 0, "tpslMode": "Full"}
+        self.ledger.set_stops(self.account, usual | given)
+
+    def put(self, bids: list[tuple[str, str]], asks: list[tuple[str, str]], category: str = "linear") -> None:
+        """The market moves."""
+        self.market.put(bids, asks, category)
+        self.ledger.advance()
+
+    def trade(self, price: str, category: str = "linear") -> None:
+        """The last price moves."""
+        self.market.trade(price, category)
+        self.ledger.advance()
+
+    @property
+    def position(self) -> Position:
+        return self.account.positions["linear", "BTCUSDT", 0]
+
+    def fills(self, order: Order) -> list[tuple[str, str, bool]]:
+        return [
+            (plain(each.price), plain(each.qty), each.maker) for each in self.account.executions if each.order is order
+        ]
+
+    def waiting(self) -> list[Order]:
+        return [order for order in self.account.open_orders() if order.status == UNTRIGGERED]
+
+    def heard(self) -> list[str]:
+        """What was told since, topics with what tells most of each."""
+        heard = []
+        for told in self.told:
+            rows = told.rows
+            match told.topic:
+                case "order":
+                    heard.append("order " + ",".join(row["orderStatus"] for row in rows))
+                case "execution":
+                    heard.append("execution " + ",".join(row["execQty"] for row in rows))
+                case "position":
+                    heard.append(f"position {rows[0]['side'] or 'none'} {rows[0]['size']}")
+                case topic:
+                    heard.append(topic)
+        self.told.clear()
+        return heard
+
+
+def _naming(order: Order) -> dict[str, Any]:
+    listing = order.listing
+    return {"category": listing.category, "symbol": listing.symbol, "orderId": order.order_id}
+
+
+@pytest.fixture
+def floor() -> Floor:
+    return Floor()
+
+
+def test_a_market_order_walks_the_levels_and_each_is_a_fill(floor: Floor) -> None:
+    order = floor.place(qty="4")
+    assert floor.fills(order) == [("78010", "1", False), ("78020", "2", False), ("78030", "1", False)]
+    assert (order.status, order.average) == (FILLED, Decimal(78020))
+    assert order.value == Decimal(78010 + 2 * 78020 + 78030)
+    assert floor.heard() == ["order Filled", "execution 1,2,1", "position Buy 4", "wallet"]
+
+
+def test_what_an_account_has_taken_of_a_level_stays_taken_until_the_level_changes(floor: Floor) -> None:
+    first, second = floor.place(qty="1.5"), floor.place(qty="1")
+    assert floor.fills(first)[-1] == ("78020", "0.5", False)
+    assert floor.fills(second) == [("78020", "1", False)]
+    floor.put(BIDS, [("78010", "1"), ("78020", "2.5"), ("78030", "3")])
+    third = floor.place(qty="3")
+    assert floor.fills(third) == [("78020", "2.5", False), ("78030", "0.5", False)], "78010 is as it was taken"
+
+
+def test_a_market_order_for_more_than_there_is_is_cancelled_with_what_it_got(floor: Floor) -> None:
+    order = floor.place(qty="9")
+    assert (order.status, order.filled, order.reject_reason) == (CANCELLED, 6, "EC_NoImmediateQtyToFill")
+    assert (order.leaves, floor.position.size) == (0, 6)
+    spot = floor.place("Sell", qty="9", category="spot", marketUnit="baseCoin")
+    assert (spot.status, spot.filled) == (PARTLY_CANCELLED, 6)
+
+
+def test_a_market_order_goes_no_further_than_its_worst_price(floor: Floor) -> None:
+    floor.market.put(BIDS, [("78010", "1"), ("85000", "5")])
+    order = floor.place(qty="2")
+    assert (order.status, order.filled) == (CANCELLED, 1)
+
+
+def test_a_limit_order_takes_what_it_can_and_rests_with_what_is_left(floor: Floor) -> None:
+    order = floor.place(qty="5", price="78020")
+    assert (order.status, order.filled, order.leaves) == (PARTLY_FILLED, 3, 2)
+    assert floor.heard() == ["order PartiallyFilled", "execution 1,2", "position Buy 3", "wallet"]
+    floor.put(BIDS, ASKS)
+    assert order.filled == 3, "these levels it has had"
+    floor.put(BIDS, [("78015", "0.5"), ("78020", "2"), ("78030", "3")])
+    assert (order.status, order.filled, floor.fills(order)[-1]) == (
+        PARTLY_FILLED,
+        Decimal("3.5"),
+        ("78020", "0.5", True),
+    )
+    floor.put(BIDS, [("78000.1", "4")])
+    assert (order.status, floor.fills(order)[-1]) == (FILLED, ("78020", "1.5", True)), "at its own price"
+    assert order.average == Decimal(78010 + 4 * 78020) / 5
+
+
+def test_a_maker_pays_the_makers_fee(floor: Floor) -> None:
+    order = floor.place("Sell", qty="1", price="78100")
+    floor.put([("78100", "0.4")], [("78200", "1")])
+    assert order.fee == Decimal("0.4") * 78100 * Decimal("0.0002")
+    assert floor.account.executions[-1].fee_rate == Decimal("0.0002")
+
+
+def test_resting_orders_are_filled_by_price_then_time(floor: Floor) -> None:
+    late, better, early = (floor.place(qty="1", price=price) for price in ("77000", "77500", "77000"))
+    floor.amend(late, price="77100")
+    floor.amend(late, price="77000")
+    floor.put([("76000", "1")], [("76500", "1.5")])
+    assert [order.filled for order in (better, early, late)] == [1, Decimal("0.5"), 0]
+    floor.amend(early, qty="0.8")
+    floor.put([("76000", "1")], [("76500", "0.5")])
+    assert [order.filled for order in (early, late)] == [Decimal("0.8"), Decimal("0.2")], "less keeps its place"
+
+
+@pytest.mark.parametrize("force", ["PostOnly", "RPI"])
+def test_a_post_only_order_is_never_a_taker(floor: Floor, force: str) -> None:
+    for category, status in (("linear", CANCELLED), ("spot", REJECTED)):
+        order = floor.place(price="78010", timeInForce=force, category=category)
+        assert (order.status, order.filled) == (status, 0)
+        assert order.reject_reason == "EC_PostOnlyWillTakeLiquidity"
+    resting = floor.place(price="78000", timeInForce=force)
+    assert resting.status == NEW
+    amended = floor.amend(resting, price="78010")
+    assert (amended.status, amended.filled) == (CANCELLED, 0)
+
+
+def test_fill_or_kill_is_all_or_nothing(floor: Floor) -> None:
+    killed = floor.place(qty="3.001", price="78020", timeInForce="FOK")
+    assert (killed.status, killed.reject_reason, killed.filled) == (CANCELLED, "EC_CancelForNoFullFill", 0)
+    filled = floor.place(qty="3", price="78020", timeInForce="FOK")
+    assert (filled.status, filled.filled) == (FILLED, 3)
+
+
+def test_immediate_or_cancel_takes_a_part_and_is_gone(floor: Floor) -> None:
+    order = floor.place(qty="5", price="78020", timeInForce="IOC")
+    assert (order.status, order.filled) == (CANCELLED, 3)
+    spot = floor.place("Sell", qty="2", price="78000", timeInForce="IOC", category="spot")
+    assert (spot.status, spot.filled) == (PARTLY_CANCELLED, 1)
+
+
+def test_a_spot_order_by_value_ends_when_the_rest_buys_nothing(floor: Floor) -> None:
+    order = floor.place(qty="200000", category="spot")
+    assert floor.fills(order)[:2] == [("78010", "1", False), ("78020", "1.563573", False)]
+    assert order.status == FILLED
+    assert 0 < order.qty - order.value < Decimal("0.08")
+    more = floor.place(qty="700000", category="spot")
+    assert (more.status, more.filled) == (PARTLY_CANCELLED, 6 - order.filled)
+
+
+def test_a_spot_order_that_rests_is_filled_in_part_and_locks_the_rest(floor: Floor) -> None:
+    order = floor.place(qty="2", price="77000", category="spot")
+    assert floor.account.spot_locked("USDT") == 154_000
+    floor.put([("76000", "1")], [("76900", "0.5")], "spot")
+    assert (order.status, floor.account.spot_locked("USDT")) == (PARTLY_FILLED, Decimal("115500"))
+    assert order.row()["cumFeeDetail"] == {"BTC": "0.0005"}
+    floor.cancel(order)
+    assert (order.status, floor.account.spot_locked("USDT")) == (PARTLY_CANCELLED, 0)
+
+
+def test_an_order_cannot_be_amended_to_what_is_filled_or_less(floor: Floor) -> None:
+    order = floor.place(qty="5", price="78020")
+    for qty in ("3", "2"):
+        with pytest.raises(Refused) as caught:
+            floor.amend(order, qty=qty)
+        assert (caught.value.code, order.qty) == (10001, 5)
+    floor.amend(order, qty="4")
+    assert (order.status, order.leaves) == (PARTLY_FILLED, 1)
+    assert floor.account.order_margin("USDT") == 78020 / Decimal(10) + 78020 * Decimal("0.00055")
+
+
+def test_a_cancellation_may_come_too_late(floor: Floor) -> None:
+    order = floor.place(qty="1", price="77000")
+    floor.told.clear()
+    floor.market.put([("76000", "1")], [("76500", "5")])
+    floor.cancel(order)
+    assert floor.heard() == ["order Filled", "execution 1", "position Buy 1", "wallet", "order Filled"]
+    assert (order.cancel_type, order.reject_reason) == ("CancelByUser", "EC_OrigClOrdIDDoesNotExist")
+    other = floor.place(qty="1", price="76000")
+    floor.market.put([("75000", "1")], [("75500", "5")])
+    with pytest.raises(Refused) as caught:
+        floor.amend(other, price="75900")
+    assert caught.value.code == 110008
+
+
+def test_a_position_row_comes_with_every_order_of_a_contract(floor: Floor) -> None:
+    order = floor.place(qty="1", price="77000")
+    floor.cancel(order)
+    assert floor.heard() == ["order New", "position none 0", "wallet", "order Cancelled", "position none 0", "wallet"]
+    floor.place(qty="1", price="77000", category="spot")
+    assert floor.heard() == ["order New", "wallet"]
+
+
+def test_the_sequence_only_grows(floor: Floor) -> None:
+    for side in ("Buy", "Sell", "Buy"):
+        floor.place(side, qty="0.1")
+    floor.cancel(floor.place(qty="1", price="70000", timeInForce="PostOnly"))
+    sequences = [row["seq"] for told in floor.told if told.topic == "position" for row in told.rows]
+    assert sequences == sorted(set(sequences))
+    assert [each.seq for each in floor.account.executions] == sequences[:3]
+
+
+def test_a_reduce_only_order_never_opens_a_position(floor: Floor) -> None:
+    floor.place(qty="2")
+    first = floor.place("Sell", qty="2", price="79000", reduceOnly=True)
+    second = floor.place("Sell", qty="1", price="79100", reduceOnly=True)
+    floor.put([("79200", "1.5")], [("79300", "1")])
+    assert (first.filled, first.leaves, second.qty) == (Decimal("1.5"), Decimal("0.5"), Decimal("0.5"))
+    floor.put([("79200", "9")], [("79300", "1")])
+    assert (first.status, second.status, second.cancel_type) == (FILLED, CANCELLED, "CancelByReduceOnly")
+    assert floor.position.size == 0
+
+
+def test_a_conditional_order_is_triggered_and_then_an_order_as_any_other(floor: Floor) -> None:
+    order = floor.place(qty="1", price="78600", triggerPrice="78500", triggerDirection=1)
+    assert (order.status, order.stop, order.create_type) == (UNTRIGGERED, "Stop", "CreateByStopOrder")
+    assert floor.heard() == ["order Untriggered", "position none 0"]
+    floor.trade("78499")
+    assert order.status == UNTRIGGERED
+    floor.market.put([("78490", "1")], [("78510", "0.4"), ("78700", "1")])
+    floor.trade("78500")
+    assert floor.heard() == ["order Triggered", "order PartiallyFilled", "execution 0.4", "position Buy 0.4", "wallet"]
+    market = floor.place("Sell", qty="0.4", triggerPrice="78400", triggerDirection=2)
+    assert market.row()["price"] == "0"
+    floor.trade("78300")
+    assert (market.status, floor.position.size) == (FILLED, 0)
+
+
+def test_the_price_that_triggers_is_the_one_that_was_named(floor: Floor) -> None:
+    quote = floor.quotes.find("linear", "BTCUSDT")
+    assert quote is not None
+    index = quote.index(quote.last)
+    gap = (index - quote.last).copy_abs()
+    assert gap > 1
+    side = 1 if index < quote.last else 2
+    between = (index + quote.last) / 2
+    text = f"{between:.1f}"
+    # The index price is not there yet, the last price has passed.
+    order = floor.place(qty="0.1", triggerPrice=text, triggerDirection=side, triggerBy="IndexPrice")
+    with pytest.raises(Refused) as caught:
+        floor.place(qty="0.1", triggerPrice=text, triggerDirection=side)
+    assert caught.value.code == (110092 if side == 1 else 110093)
+    floor.trade(f"{quote.last + (2 * gap if side == 1 else -2 * gap):.1f}")
+    assert order.status == FILLED
+
+
+def test_a_triggered_order_that_cannot_be_paid_or_has_nothing_to_reduce_is_cancelled(floor: Floor) -> None:
+    large = floor.place(qty="200", price="78000", triggerPrice="77000", triggerDirection=2)
+    closing = floor.place("Sell", qty="1", triggerPrice="77000", triggerDirection=2, closeOnTrigger=True)
+    floor.trade("76000")
+    assert (large.status, large.cancel_type) == (CANCELLED, "CancelByCannotAffordOrderCost")
+    assert (closing.status, closing.cancel_type) == (CANCELLED, "CancelByReduceOnly")
+    assert floor.position.size == 0
+
+
+def test_a_spot_stop_order_binds_its_coins_when_it_is_triggered_and_a_tpsl_order_at_once(floor: Floor) -> None:
+    conditional = {"category": "spot", "triggerPrice": "77000"}
+    stop = floor.place("Sell", qty="1", orderFilter="StopOrder", **conditional)
+    assert floor.account.spot_locked("BTC") == 0
+    tpsl = floor.place("Sell", qty="2", orderFilter="tpslOrder", **conditional)
+    assert (tpsl.stop, floor.account.spot_locked("BTC")) == ("tpslOrder", 2)
+    floor.trade("76999", "spot")
+    assert (stop.status, tpsl.status) == (FILLED, FILLED)
+
+
+def test_an_attached_take_profit_and_stop_loss_follow_the_whole_position(floor: Floor) -> None:
+    floor.place(qty="1", takeProfit="80000", stopLoss="77000")
+    profit, loss = floor.waiting()
+    assert (profit.stop, profit.create_type, profit.qty, profit.side) == ("TakeProfit", "CreateByTakeProfit", 1, "Sell")
+    assert (loss.stop, loss.create_type) == ("StopLoss", "CreateByStopLoss")
+    assert (profit.reduce_only, profit.close_on_trigger) == (True, True)
+    assert floor.heard() == ["order Filled", "execution 1", "position Buy 1", "wallet", "order Untriggered,Untriggered"]
+    floor.place(qty="1")
+    assert (profit.qty, loss.qty) == (2, 2)
+    assert floor.heard()[-1] == "order Untriggered,Untriggered"
+    floor.put([("76900", "5")], [("76910", "1")])
+    floor.trade("77000")
+    assert (loss.status, floor.position.size) == (FILLED, 0)
+    assert (profit.status, profit.cancel_type) == (DEACTIVATED, "CancelByTpSlTsClear")
+    assert floor.account.executions[-1].row()["stopOrderType"] == "StopLoss"
+
+
+def test_the_position_tells_the_stops_that_it_has(floor: Floor) -> None:
+    floor.place(qty="1")
+    floor.told.clear()
+    floor.stops(takeProfit="80000", stopLoss="77000", trailingStop="500")
+    row = floor.told[-1].rows[0]
+    assert (row["takeProfit"], row["stopLoss"], row["trailingStop"]) == ("80000.00", "77000.00", "500.00")
+    with pytest.raises(Refused) as caught:
+        floor.stops(takeProfit="80000")
+    assert caught.value.code == 34040
+    floor.stops(takeProfit="81000", stopLoss="0")
+    assert [order.stop for order in floor.waiting()] == ["TakeProfit", "TrailingStop"]
+    assert floor.told[-1].rows[0]["stopLoss"] == "0"
+    floor.cancel(floor.waiting()[0])
+    assert [order.stop for order in floor.waiting()] == ["TrailingStop"]
+    floor.place("Sell", qty="1")
+    assert floor.waiting() == []
+
+
+def test_a_trailing_stop_follows_the_best_price_from_its_active_price_on(floor: Floor) -> None:
+    floor.place("Sell", qty="1")
+    floor.stops(trailingStop="100", activePrice="77500")
+    (order,) = floor.waiting()
+    assert order.row()["triggerPrice"] == "77500"
+    for price, trigger in (("77600", "77500"), ("77450", "77550"), ("77500", "77550"), ("77300", "77400")):
+        floor.trade(price)
+        assert (order.status, order.row()["triggerPrice"]) == (UNTRIGGERED, trigger)
+    floor.trade("77400")
+    assert (order.status, order.create_type, floor.position.size) == (FILLED, "CreateByTrailingStop", 0)
+
+
+def test_partial_stops_are_orders_of_their_own_and_go_in_pairs(floor: Floor) -> None:
+    floor.place(qty="3")
+    usual = {"tpslMode": "Partial", "tpSize": "1", "slSize": "1", "takeProfit": "80000", "stopLoss": "77000"}
+    floor.stops(**usual)
+    floor.stops(**usual | {"takeProfit": "81000", "tpOrderType": "Limit", "tpLimitPrice": "81500", "stopLoss": "76000"})
+    first, second, third, fourth = floor.waiting()
+    assert [each.stop for each in floor.waiting()] == ["PartialTakeProfit", "PartialStopLoss"] * 2
+    floor.put([("80100", "9")], [("80200", "1")])
+    floor.trade("80000")
+    assert (first.status, second.status, floor.position.size) == (FILLED, DEACTIVATED, 2)
+    floor.trade("81000")
+    assert (third.status, third.kind, fourth.status) == (NEW, "Limit", DEACTIVATED)
+    assert third.row()["createType"] == "CreateByPartialTakeProfit"
+    for wrong in ({"slSize": "2"}, {"tpSize": "5", "slSize": "5"}, {"tpSize": ""}):
+        with pytest.raises(Refused):
+            floor.stops(**usual | {"takeProfit": "82000", "stopLoss": "75000"} | wrong)
+
+
+def test_partial_stops_of_an_order_grow_with_its_fills(floor: Floor) -> None:
+    order = floor.place(qty="2", price="78010", takeProfit="80000", stopLoss="77000", tpslMode="Partial")
+    assert [each.qty for each in floor.waiting()] == [1, 1]
+    floor.put(BIDS, [("78005", "0.5")])
+    assert [each.qty for each in floor.waiting()] == [Decimal("1.5")] * 2
+    assert {each.parent for each in floor.waiting()} == {order.order_id}
+    floor.place("Sell", qty="1")
+    assert [each.qty for each in floor.waiting()] == [Decimal("0.5")] * 2, "never more than the position"
+
+
+def test_a_spot_order_with_stops_leaves_two_of_which_one_will_do(floor: Floor) -> None:
+    order = floor.place(qty="1", price="78010", category="spot", takeProfit="80000", stopLoss="77000")
+    profit, loss = floor.waiting()
+    assert (order.status, profit.stop, profit.qty) == (FILLED, "tpslOrder", Decimal("0.999"))
+    assert floor.account.spot_locked("BTC") == Decimal("0.999")
+    floor.trade("77000", "spot")
+    assert (loss.status, profit.status) == (FILLED, DEACTIVATED)
+    assert profit.cancel_type == "CancelByOCOTpCanceledBySlTriggered"
+
+
+def test_what_was_closed_is_told_with_the_fees_of_both_ways(floor: Floor) -> None:
+    floor.place(qty="2")
+    order = floor.place("Sell", qty="3")
+    entry, out = Decimal(78010 + 78020) / 2, Decimal(78000 + 77990) / 2
+    fees = (entry + out) * 2 * Decimal("0.00055")
+    (closing,) = floor.account.closings.values()
+    row = closing.row()
+    assert Decimal(row["closedPnl"]) == order.closed_profit == 2 * (out - entry) - fees
+    assert (row["avgEntryPrice"], row["avgExitPrice"], row["closedSize"]) == ("78015", "77995", "2")
+    assert (row["fillCount"], row["side"], row["qty"]) == ("2", "Sell", "3")
+    assert floor.told[-4].rows[0]["closedPnl"] == row["closedPnl"]
+    assert floor.position.size == -1
+    assert floor.position.current == -Decimal(77990) * Decimal("0.00055"), "of what it holds now"
+
+
+def test_what_is_forgotten_is_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "KEPT", 50)
+    floor = Floor()
+    floor.place(qty="0.001", orderLinkId="first")
+    kept = floor.place(qty="0.001", price="70000", orderLinkId="open")
+    floor.market.put([("78000", "1000")], [("78010", "1000")])
+    for _ in range(50):
+        floor.place("Buy" if floor.position.size < 1 else "Sell", qty="0.001")
+    assert len(floor.account.executions) == len(floor.account.orders) - 1 == 50
+    assert ("first" in floor.account.links, "open" in floor.account.links) == (False, True)
+    assert floor.account.open_orders() == [kept]
+    floor.place(qty="0.001", price="70000", orderLinkId="first")
+
+
+def test_accounts_neither_meet_nor_hear_of_each_other(floor: Floor) -> None:
+    other = floor.ledger.account("2")
+    given = {"category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Limit", "qty": "1"}
+    resting = floor.ledger.place(other, given | {"price": "78005"})
+    assert floor.told == []
+    order = floor.place(qty="6")
+    assert floor.fills(order)[0] == ("78010", "1", False)
+    assert resting.filled == 0
+    taken = floor.ledger.place(other, given | {"side": "Buy", "price": "78010"})
+    assert taken.filled == 1, "what one account took is there for the other"
+
+
+def test_a_listener_that_stops_hears_no_more_and_the_others_do(floor: Floor) -> None:
+    heard: list[Told] = []
+    stop = floor.ledger.listen("1", heard.append)
+    floor.place(qty="0.1")
+    assert heard == floor.told
+    stop()
+    stop()
+    floor.place(qty="0.1")
+    assert len(floor.told) == 2 * len(heard)
+
+
+def test_a_symbol_that_is_closed_fills_nothing(floor: Floor) -> None:
+    order = floor.place(qty="1", price="77000")
+    floor.quotes._exchange.delist("linear", "BTCUSDT", "Closed")
+    floor.put([("76000", "1")], [("76500", "5")])
+    assert order.filled == 0
+    assert floor.cancel(order).status == CANCELLED
