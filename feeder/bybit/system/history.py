@@ -1,0 +1,281 @@
+"""Bars of any length of time: asked for in pages of 1000, the finished ones kept, what is missing told.
+
+The venue gives a page with the youngest bar first and says nothing of a bar that it does not have. Bars are numbered
+(history_bars), and a page is always of the same thousand numbers, so that whoever asks again finds it. A page that is
+not over yet is asked for from where it ended; the bar that is running is told and never kept.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from feeder.clock import Clock
+from feeder.errors import ParameterError
+
+from ..rest.reply import Page, Reply
+from ..rest.results.market import Candle
+from .history_bars import Span, check_interval, moment_ms, number_of, start_of
+from .market_cache import CacheCounts, TtlCache
+
+BARS_PER_PAGE = 1000  # the most that the venue gives at once
+_CATEGORIES = ("spot", "linear", "inverse")  # options have no bars
+_SETTLE_MS = 1000  # a bar that ended no longer ago may still get its last trades
+_AHEAD_MS = 60_000  # so far our idea of the venue's time may be behind
+_DAY_MS = 86_400_000
+
+
+_PageKey = tuple[str, str, str, int]
+"""Category, symbol, interval, number of the page."""
+
+
+class Source(Protocol):
+    """What of BybitClient is needed."""
+
+    async def klines(
+        self, category: Any, symbol: str, interval: Any, *, start: int | None, end: int | None, limit: int | None
+    ) -> Reply[Page[Candle]]:
+        """Bars that begin from `start` to `end`, both included, the youngest first."""
+        ...
+
+    def venue_ms(self) -> int:
+        """The venue's time, ms."""
+        ...
+
+
+class Candles(NamedTuple):
+    """Finished bars, oldest first; what is missing among them; and the bar that is running, if it was asked for."""
+
+    candles: list[Candle]
+    missing: list[Span]
+    running: Candle | None
+
+
+@dataclass(slots=True)
+class _Stored:
+    """The finished bars of one page: all that the venue has before number `until`."""
+
+    until: int
+    candles: list[Candle] = field(default_factory=list)
+
+
+class _Extended(NamedTuple):
+    """A page as the venue has it now."""
+
+    stored: _Stored
+    running: Candle | None
+
+
+class HistoryPages:
+    """Pages of finished bars, at most `pages`: the one unused for longest goes first. They never expire."""
+
+    def __init__(self, source: Source, pages: int, clock: Clock) -> None:
+        self._source = source
+        self._most = pages
+        self._counts = CacheCounts()
+        self._stored: OrderedDict[_PageKey, _Stored] = OrderedDict()
+        self._flights: TtlCache[_Extended] = TtlCache(0.0, 1, clock)  # for its one request at a time
+        self._launches: TtlCache[int | None] = TtlCache(float("inf"), 10_000, clock)
+
+    @property
+    def counts(self) -> CacheCounts:
+        """As of now; a page that only wanted its newest bars is a miss."""
+        self._counts.entries = len(self._stored)
+        self._counts.joined = self._flights.counts.joined
+        self._counts.failures = self._flights.counts.failures
+        return self._counts
+
+    def latest(self, interval: str) -> int:
+        """The number of the last bar that may have begun."""
+        return number_of(interval, self._source.venue_ms() + _AHEAD_MS)
+
+    async def page(self, category: str, symbol: str, interval: str, index: int, until: int) -> _Extended:
+        """A page, with all finished bars before number `until` that there are. Raises RestError."""
+        key = (category, symbol, interval, index)
+        stored = self._stored.get(key)
+        if stored is not None:
+            self._stored.move_to_end(key)
+            if stored.until >= until:
+                self._counts.hits += 1
+                return _Extended(stored, None)
+        self._counts.misses += 1
+        return (await self._flights.get(key, lambda: self._extend(key))).value
+
+    async def launch(self, category: str, symbol: str) -> int | None:
+        """The day on which the venue's first bar is, ms; None when it has none at all. Two requests, then kept."""
+        return (await self._launches.get((category, symbol), lambda: self._find_launch(category, symbol))).value
+
+    def resize(self, pages: int) -> None:
+        """Keep so many from now on."""
+        self._most = pages
+        self._evict()
+
+    def invalidate(self, category: str | None = None, symbol: str | None = None) -> int:
+        """Forget the pages of a symbol, of a category, or all; how many that were."""
+
+        def matches(key: Any) -> bool:
+            return category in (None, key[0]) and symbol in (None, key[1])
+
+        chosen = [key for key in self._stored if matches(key)]
+        for key in chosen:
+            del self._stored[key]
+        self._flights.invalidate(matches)
+        self._launches.invalidate(matches)
+        return len(chosen)
+
+    async def aclose(self) -> None:
+        """Forget all, and end what is under way."""
+        self._stored.clear()
+        await asyncio.gather(self._flights.aclose(), self._launches.aclose())
+
+    async def _extend(self, key: _PageKey) -> _Extended:
+        """Ask for what is not known of a page yet."""
+        category, symbol, interval, index = key
+        first, end = index * BARS_PER_PAGE, (index + 1) * BARS_PER_PAGE
+        old = self._stored.get(key) or _Stored(first)
+        reply = await self._source.klines(
+            category,
+            symbol,
+            interval,
+            start=start_of(interval, old.until),
+            end=start_of(interval, end) - 1,
+            limit=BARS_PER_PAGE,
+        )
+        # By the venue's own time, in the reply: a bar is over when the next one has begun.
+        until = min(end, max(old.until, number_of(interval, reply.time_ms - _SETTLE_MS)))
+        fresh = sorted(reply.result.entries, key=_start_ms)
+        wanted = [(number_of(interval, candle.start_ms), candle) for candle in fresh]
+        finished = [candle for number, candle in wanted if old.until <= number < until]
+        running = [candle for number, candle in wanted if until <= number < end]
+        # A new object: whoever iterates over the old one goes on with it.
+        stored = _Stored(until, old.candles + finished)
+        self._stored[key] = stored
+        self._stored.move_to_end(key)
+        self._evict()
+        return _Extended(stored, running[-1] if running else None)
+
+    async def _find_launch(self, category: str, symbol: str) -> int | None:
+        """By its first month, which is in one page of 1000 of them, then by that month's first day."""
+        months = (
+            await self._source.klines(category, symbol, "M", start=None, end=None, limit=BARS_PER_PAGE)
+        ).result.entries
+        if not months:
+            return None
+        first = min(map(_start_ms, months))
+        last = first + 32 * _DAY_MS
+        days = (await self._source.klines(category, symbol, "D", start=first, end=last, limit=40)).result.entries
+        return min(map(_start_ms, days), default=first)
+
+    def _evict(self) -> None:
+        while len(self._stored) > self._most:
+            self._stored.popitem(last=False)
+            self._counts.evicted += 1
+
+
+class History:
+    """The finished bars that begin at `start` or later and before `end`, oldest first: `async for candle in history`.
+
+    `missing` grows as it goes on: spans that the venue has no bars for, though it has older ones; before a symbol's
+    first bar nothing is missing. `running` is the bar that is not finished, once the iteration has come to it; None
+    when it was not asked for. Every iteration begins anew. `told` hears at its end how many finished bars were asked
+    for, and how many of them are missing.
+    """
+
+    def __init__(
+        self,
+        pages: HistoryPages,
+        category: str,
+        symbol: str,
+        interval: str,
+        start: int | datetime,
+        end: int | datetime | None,
+        told: "Callable[[History, int, int], None]",
+    ) -> None:
+        if category not in _CATEGORIES:
+            raise ParameterError("history", "category", f"{category!r} has no bars; use {', '.join(_CATEGORIES)}")
+        check_interval(interval)
+        start_ms = moment_ms("start", start)
+        end_ms = None if end is None else moment_ms("end", end)
+        if end_ms is not None and end_ms <= start_ms:
+            raise ParameterError("history", "end", "must be later than start")
+        self.category = category
+        self.symbol = symbol
+        self.interval = interval
+        self.missing: list[Span] = []
+        self.running: Candle | None = None
+        self._pages = pages
+        self._first = number_of(interval, start_ms - 1) + 1 if start_ms else 0  # the first that begins there or later
+        self._end_ms = end_ms
+        self._told = told
+
+    def __aiter__(self) -> AsyncIterator[Candle]:
+        return self._each()
+
+    async def list(self) -> Candles:
+        """All of it. Raises RestError."""
+        candles = [candle async for candle in self]
+        return Candles(candles, self.missing, self.running)
+
+    async def _each(self) -> AsyncIterator[Candle]:
+        interval = self.interval
+        self.missing, self.running = [], None
+        number = self._first
+        end = self._pages.latest(interval) + 1
+        if self._end_ms is not None:
+            end = min(end, number_of(interval, self._end_ms - 1) + 1)
+        begun = False  # whether a bar was found, or is known to be earlier
+        asked = missing = 0
+        while number < end:
+            index = number // BARS_PER_PAGE
+            until = min(end, (index + 1) * BARS_PER_PAGE)
+            stored, running = await self._pages.page(self.category, self.symbol, interval, index, until)
+            finished = min(until, stored.until)
+            expected = number
+            for candle in stored.candles:
+                found = number_of(interval, candle.start_ms)
+                if found < number:
+                    begun = True
+                elif found < finished:
+                    if found > expected:
+                        begun = begun or await self._is_listed(expected)
+                        missing += self._miss(expected, found) if begun else 0
+                    asked += found + 1 - expected if begun else 1
+                    begun, expected = True, found + 1
+                    yield candle
+            if not begun and expected < finished:
+                launch = await self._pages.launch(self.category, self.symbol)
+                if launch is None:
+                    break  # it has no bars at all
+                first = number_of(interval, launch)
+                if first >= finished:  # pages without any bar are not asked for
+                    number = first
+                    continue
+                begun = await self._is_listed(expected)
+            if begun and expected < finished:
+                missing += self._miss(expected, finished)
+                asked += finished - expected
+            if running is not None and number_of(interval, running.start_ms) < end:
+                self.running = running
+            number = until
+        self._told(self, asked, missing)
+
+    async def _is_listed(self, number: int) -> bool:
+        """Whether the venue has bars of days before that of this one: then it should have this one, too."""
+        launch = await self._pages.launch(self.category, self.symbol)
+        return launch is not None and number > number_of(self.interval, launch + _DAY_MS - 1)
+
+    def _miss(self, first: int, end: int) -> int:
+        """Note a span of bars that are missing; one that goes on over the end of a page is one."""
+        start_ms, end_ms = start_of(self.interval, first), start_of(self.interval, end)
+        bars = end - first
+        if self.missing and self.missing[-1].end_ms == start_ms:
+            last = self.missing.pop()
+            start_ms, bars = last.start_ms, bars + last.bars
+        self.missing.append(Span(start_ms, end_ms, bars))
+        return end - first
+
+
+def _start_ms(candle: Candle) -> int:
+    return candle.start_ms
