@@ -16,7 +16,9 @@ MOST_SYMBOLS = 5_000  # several times what the real exchange lists; each takes m
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `feeder sim`, on its own parser."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=_port, default=9443, help="WebSocket port, 0 picks one (default %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=9443, help="port of all WebSockets, 0 picks one (default %(default)s)"
+    )
     parser.add_argument("--rest-port", type=_port, default=9444, help="REST port, 0 picks one (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default %(default)s)")
     parser.add_argument(
@@ -35,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"may be given several times, each with an account of its own (default {DEFAULT_KEY.key}:{DEFAULT_KEY.secret})",
     )
     parser.add_argument(
-        "--rest-limits", action="store_true", help="refuse who asks REST too often, as the exchange does"
+        "--rest-limits",
+        action="store_true",
+        help="refuse who asks REST or the order entry too often, as the exchange does",
     )
     market = parser.add_argument_group("a seeded market")
     market.add_argument(
