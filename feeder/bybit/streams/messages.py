@@ -43,12 +43,13 @@ class Envelope(msgspec.Struct, gc=False):
 class OrderUpdate(Order, rename="camel", kw_only=True):
     """An order as the stream `order` tells it. `closed_pnl` is of the position that it closed, in the settlement coin.
 
-    `creation_time`: when the venue made the message, ms.
+    `broker_order_price` is for liquidity providers in the EU. `creation_time`: when the venue made the message, ms.
     """
 
     category: str = ""
     closed_pnl: Amount = None
     fee_currency: Text = None
+    broker_order_price: Amount = None
     creation_time: int = 0
 
 
@@ -149,7 +150,10 @@ class Liquidation(msgspec.Struct, kw_only=True):
 
 
 class MarketTrade(msgspec.Struct, kw_only=True):
-    """A trade of the market; `side` is the taker's, `seq` the cross sequence."""
+    """A trade of the market; `side` is the taker's, `seq` the cross sequence.
+
+    The last four are of options: prices of mark and index, and the implied volatilities, fractions.
+    """
 
     category: str = ""
     symbol: str = msgspec.field(name="s")
@@ -162,6 +166,10 @@ class MarketTrade(msgspec.Struct, kw_only=True):
     block_trade: bool = msgspec.field(name="BT", default=False)
     rpi: bool = msgspec.field(name="RPI", default=False)
     seq: int = 0
+    mark_price: Amount = msgspec.field(name="mP", default=None)
+    index_price: Amount = msgspec.field(name="iP", default=None)
+    mark_iv: Amount = msgspec.field(name="mIv", default=None)
+    trade_iv: Amount = msgspec.field(name="iv", default=None)
 
 
 decode_envelope = msgspec.json.Decoder(Envelope).decode

@@ -4,6 +4,7 @@ Books with exact integers, continuity checks and resyncs are the feeder's own (`
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -162,4 +163,10 @@ class PublicStream(TopicStream):
 
 def _named(fields: Mapping[str, Any]) -> dict[str, Any]:
     """By REST's names, None for "" as everywhere."""
-    return {_OPTION_NAMES.get(name, name): value if value != "" else None for name, value in fields.items()}
+    named = {_OPTION_NAMES.get(name, name): value if value != "" else None for name, value in fields.items()}
+    delivery = named.get("deliveryTime")
+    if isinstance(delivery, str) and not delivery.isdigit():
+        # Here a dated future tells it as text, 2026-12-25T08:00:00Z; REST tells ms.
+        moment = msgspec.convert(delivery, datetime)
+        named["deliveryTime"] = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return named

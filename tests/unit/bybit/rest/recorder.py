@@ -30,7 +30,7 @@ PAYLOADS = Path(__file__).parents[3] / "data" / "rest"
 HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 
 # Texts that may well look like a number without being an amount.
-_NAMES = frozenset(["orderId", "orderLinkId", "execId", "smpOrderId", "id", "blockTradeId"])
+_NAMES = frozenset(["orderId", "orderLinkId", "execId", "smpOrderId", "id", "blockTradeId", "i", "interval"])
 
 
 def raw_result(payload: str) -> Any:
