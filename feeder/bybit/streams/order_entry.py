@@ -66,9 +66,9 @@ class EntryHealth(msgspec.Struct, frozen=True):
     """How order entry is. `state`: ready, or what it is doing: down, signing in, restarting, refused, closed.
 
     `in_flight` requests wait for their answers. Of those `sent` since the start, `answered` had one, `rejected` of
-    which with a retCode that is an error; of `unknown_outcomes` nobody knows whether they were carried out. `late_acks`
-    came when nobody waited any more, `unmatched` answers were to none of our requests. `silent_seconds` is how long ago
-    the venue said anything; None while the socket is down.
+    which with a retCode that is an error; of `unknown_outcomes` nobody knows whether they were carried out. For
+    `late_acks` outcomes nobody waited any more, and `unmatched` answers were to none of our requests. `silent_seconds`
+    is how long ago the venue said anything; None while the socket is down.
     """
 
     state: str

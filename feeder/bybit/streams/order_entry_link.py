@@ -48,6 +48,8 @@ _SIGNED_IN = (0, 20001)  # 20001: it was already
 _RENEWED_BY = frozenset({10003, 10007, 10019, 33004})  # the venue restarts, or has forgotten or revoked the key
 _REFUSED_FIRST = 2.0  # seconds: a key that is refused is mostly refused again ...
 _REFUSED_CAP = 60.0  # ... until somebody has mended it
+_STALLED = 0.25  # seconds; a timer so late means that our own loop stood still ...
+_GRACE = 0.25  # ... and that what came meanwhile may be unread yet: nobody is judged before
 _MOST_OVERDUE = 1000  # whose answers are still looked for; of those before them an answer counts as unmatched
 
 Outcome = Reply[Any] | RestError
@@ -150,6 +152,7 @@ class OrderEntryLink:
         self._reconnects = 0  # since the connection was last healthy
         self._refusals = 0  # of the key, in a row
         self._wake_at: float | None = None
+        self._judge_at = float("-inf")
 
     @property
     def is_ready(self) -> bool:
@@ -231,14 +234,16 @@ class OrderEntryLink:
         for request in self._pending.values():
             soonest = min(soonest, request.sent_at + self._answer_seconds)
             break  # the oldest
-        self._wake_at = soonest
-        return soonest
+        self._wake_at = max(soonest, self._judge_at)
+        return self._wake_at
 
     def on_timer(self) -> Sequence[Output]:
         """Do what is due."""
         now = self._clock.monotonic()
-        if self._wake_at is not None and now > self._wake_at:
-            self._heartbeat.excuse(now - self._wake_at)  # our own loop was busy: nobody else is late by that
+        if self._wake_at is not None and now > self._wake_at + _STALLED:
+            self._judge_at = now + _GRACE
+        if now < self._judge_at:
+            return []
         self._expire(now)
         if self._by is not None and now >= self._by:
             if self.state is EntryState.SIGNING_IN:
