@@ -1,4 +1,4 @@
-"""What happens in a system, by name: the hook for code of one's own. A callback that fails is told of; nothing stops."""
+"""What happens in a system, by name: the hook for code of one's own. One that fails is told of; nothing stops."""
 
 import asyncio
 import logging

@@ -8,6 +8,7 @@ api_secret or api_secret_file, environment, base_url, recv_window) and these, al
     websocket: {public_topics: {linear: [kline.1.BTCUSDT]}}
     watch:
       - {category: linear, symbols: [BTCUSDT, ETHUSDT], depth: 50}
+    account: {categories: [linear, spot]}
     cache: {ticker_seconds: 2}
     logging: {level: warning}
     features: {order_entry: false}
@@ -92,6 +93,20 @@ class Watched(Section, frozen=True):
     ticker: bool = True
     trades: bool = True
 
+    @property
+    def levels(self) -> int:
+        """Of the book, a side."""
+        return self.depth or (25 if self.category == "option" else 50)
+
+
+class AccountSettings(Section, frozen=True):
+    """What the account trades: REST lists by category, and linear contracts by the coin that they settle in."""
+
+    categories: list[Literal["linear", "inverse", "spot", "option"]] = msgspec.field(
+        default_factory=lambda: ["linear", "inverse", "spot", "option"]
+    )
+    settle_coins: list[str] = msgspec.field(default_factory=lambda: ["USDT", "USDC"])
+
 
 class CacheSettings(Section, frozen=True):
     """How long the market keeps what REST said, in seconds, and how much of it; `history_pages` are of 1000 bars."""
@@ -141,6 +156,7 @@ _SECTIONS: dict[str, Any] = {
     "connection": ConnectionSettings,
     "websocket": WebsocketSettings,
     "watch": list[Watched],
+    "account": AccountSettings,
     "cache": CacheSettings,
     "logging": LoggingSettings,
     "features": FeatureSettings,
@@ -179,22 +195,24 @@ _REMEDIES = {  # of what is no number
     "watch": "write a list such as [{category: linear, symbols: [BTCUSDT]}]",
     "watch.category": "use spot, linear, inverse or option",
     "watch.symbols": "write a list such as [BTCUSDT, ETHUSDT]",
+    "account.categories": "write some of [linear, inverse, spot, option]",
+    "account.settle_coins": "write a list such as [USDT, USDC]",
     "logging.level": "use debug, info, warning or error",
 }
 
 _KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list"}
 _KINDS |= {"object": "keys with values", "null": "nothing"}
 
-APPLIED_AT_ONCE = (
-    "rate.requests",
-    "websocket.private_topics",
-    "websocket.public_topics",
-    "watch",
-    "cache",
-    "logging",
-    "health",
-)
-"""Keys that take effect while a system runs, and what is below them."""
+APPLIED_AT_ONCE: dict[str, str | None] = {
+    "rate.requests": None,
+    "websocket.private_topics": "private",
+    "websocket.public_topics": None,
+    "watch": "market",
+    "cache": "market",
+    "logging.level": None,
+    "health": "health",
+}
+"""Keys that take effect while a system runs, and what is below them; and the feature it needs for that."""
 
 
 class Origin:
@@ -217,6 +235,7 @@ class SystemSettings(msgspec.Struct, frozen=True, kw_only=True):
     connection: ConnectionSettings = ConnectionSettings()
     websocket: WebsocketSettings = WebsocketSettings()
     watch: list[Watched] = []
+    account: AccountSettings = AccountSettings()
     cache: CacheSettings = CacheSettings()
     logging: LoggingSettings = LoggingSettings()
     features: FeatureSettings = FeatureSettings()
@@ -269,24 +288,16 @@ def changed_paths(old: SystemSettings, new: SystemSettings) -> list[str]:
     return [path for path in _differences(old, new, "") if path != "origin"]
 
 
-def is_applied_at_once(path: str) -> bool:
-    """Whether a changed key takes effect without a restart."""
-    return any(path == each or path.startswith(f"{each}.") for each in APPLIED_AT_ONCE)
-
-
 def applied(old: SystemSettings, new: SystemSettings) -> SystemSettings:
-    """What a system that ran with `old` and was told `new` runs with: what needs a restart is as it was."""
-    return msgspec.structs.replace(
-        old,
-        rate=msgspec.structs.replace(old.rate, requests=new.rate.requests),
-        websocket=msgspec.structs.replace(
-            old.websocket, private_topics=new.websocket.private_topics, public_topics=new.websocket.public_topics
-        ),
-        watch=new.watch,
-        cache=new.cache,
-        logging=new.logging,
-        health=new.health,
-    )
+    """What a system that runs with `old` and is told `new` runs with: what needs a restart is as it was."""
+    for path, feature in APPLIED_AT_ONCE.items():
+        if feature is None or old.has(feature):
+            name, _, key = path.partition(".")
+            section = getattr(new, name)
+            if key:
+                section = msgspec.structs.replace(getattr(old, name), **{key: getattr(section, key)})
+            old = msgspec.structs.replace(old, **{name: section})
+    return old
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
@@ -413,6 +424,10 @@ def _problems(settings: SystemSettings) -> Iterator[ConfigError]:
         if category not in DEPTHS:
             yield ConfigError(f"websocket.public_topics.{shown(category)}", "no category", _remedy("watch.category"))
     yield from _watch_problems(settings.watch)
+    if not settings.account.categories:
+        yield ConfigError("account.categories", "is empty", _remedy("account.categories"))
+    if "linear" in settings.account.categories and not settings.account.settle_coins:
+        yield ConfigError("account.settle_coins", "is empty", _remedy("account.settle_coins"))
     has_key = settings.client.api_key is not None
     for feature in ("private", "order_entry"):
         if settings.has(feature) and not has_key:

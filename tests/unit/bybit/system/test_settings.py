@@ -16,7 +16,6 @@ from feeder.bybit.system.settings import (
     Watched,
     applied,
     changed_paths,
-    is_applied_at_once,
 )
 from feeder.errors import ConfigError
 from tests.helpers.secrets import API_KEY, API_SECRET, left_behind, secret_file
@@ -268,10 +267,17 @@ def test_what_changes_is_named_and_what_is_safe_is_taken(file: Path) -> None:
         "features.reload",
         "health.quality",
     ]
-    at_once = [path for path in changed if is_applied_at_once(path)]
     both = applied(old, new)
+    at_once = ["rate.requests", "websocket.public_topics", "watch", "cache.entries", "logging.level", "health.quality"]
     assert changed_paths(old, both) == at_once
     assert changed_paths(both, new) == [path for path in changed if path not in at_once]
+
+
+def test_what_needs_a_feature_that_is_off_is_not_taken(file: Path) -> None:
+    old = load(file, "features: {market: false, health: false}\n")
+    watch = "watch: [{category: linear, symbols: [BTCUSDT]}]\n"
+    new = load(file, f"{watch}websocket: {{private_topics: [greeks]}}\ncache: {{entries: 5}}\nhealth: {{quality: 3}}\n")
+    assert not changed_paths(old, applied(old, new))
 
 
 def test_another_secret_is_a_change_that_shows_neither(file: Path) -> None:

@@ -1,0 +1,439 @@
+"""REST, streams and market as one thing, which starts and ends in order, looks after itself, and says how it is."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, cast
+
+import msgspec
+
+from feeder.clock import MILLISECOND_NS, Clock, SystemClock
+from feeder.errors import ConfigError, FeederError, RestError
+
+from ..rest.client import BybitClient
+from ..rest.pool import SessionPool, Timeouts
+from ..rest.settings import client_from
+from ..streams.channel import Callback, Events
+from .events import EventHub
+from .health import findings
+from .market import Market
+from .settings import SystemSettings, applied, changed_paths
+from .system_reload import apply_topics, watch_all
+from .system_status import Health, RateUsage, RestStatus, SystemStatus
+from .system_streams import SystemStreams
+
+_CLOSE_SECONDS = 5.0  # each part gets so long to close
+_CANCEL_SECONDS = 1.0  # and then so long to be cancelled
+
+_FEATURE_OF = {"ticker": "market", "trade": "market", "book": "market"}
+_FEATURE_OF |= {"order": "private", "fill": "private", "position": "private", "wallet": "private"}
+
+_log = logging.getLogger("feeder.bybit.system")
+_library = logging.getLogger("feeder.bybit")
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What reading the settings again has done, by the keys' paths: `changed` took effect, `needs_restart` did not."""
+
+    changed: list[str]
+    needs_restart: list[str]
+
+
+class BybitSystem:
+    """Everything of the SDK for one account, or for none.
+
+        async with BybitSystem(SystemSettings.load("bybit.yaml")) as system:
+            system.on("fill", print)
+            await system.rest.wallet_balance()
+
+    `rest` is a BybitClient on a pool of its own, `streams` has the WebSockets and the account, `market` merges both per
+    symbol. Constructing it opens nothing. Starting raises ConfigError, RestError or StreamError as soon as a part does
+    not come up, and then nothing is left open. It has one life: a closed one is not started again. `clock`, `random`
+    and `sleep` are for tests.
+    """
+
+    def __init__(
+        self,
+        settings: SystemSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.settings = settings = settings or SystemSettings()
+        self._clock = clock = clock or SystemClock()
+        self._random = random = random or Random()  # noqa: S311 - for delays
+        self._sleep = sleep
+        self._hub = EventHub(clock)
+        limits = settings.connection
+        self._pool = SessionPool(
+            limits.max_connections,
+            requests=settings.rate.requests,
+            timeouts=Timeouts(settings.rate.wait_seconds, limits.connect_seconds, limits.answer_seconds),
+            clock=clock,
+            random=random,
+        )
+        self.rest: BybitClient = client_from(settings.client, self._pool)
+        self.streams = SystemStreams(self.rest, settings, clock=clock, random=random, report=self._hub.report)
+        self._market: Market | None = None
+        if settings.has("market"):
+            self._market = Market(
+                self.rest,
+                websocket_url=settings.websocket.url,
+                cache=settings.cache.of_market,
+                timing=settings.websocket.timing,
+                clock=clock,
+                random=random,
+            )
+        self._state = "new"
+        self._began = clock.monotonic()
+        self._open: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._level_before: int | None = None
+        # Of the health loop
+        self._hurry = asyncio.Event()
+        self._reconcile_at = 0.0
+        self._reconciling: asyncio.Task[None] | None = None
+        self._last: SystemStatus | None = None
+        self._health: Health | None = None
+        self._rest_error: str | None = None
+        # Of the settings
+        self._reloading = asyncio.Lock()
+        self._digest: bytes | None = None
+        self._restart_needed: list[str] = []
+        self._settings_error: str | None = None
+
+    def __repr__(self) -> str:
+        return f"BybitSystem({self._state}, {self.settings!r})"
+
+    @property
+    def market(self) -> Market:
+        """REST and stream data per symbol. Raises ConfigError where it is off."""
+        if self._market is None:
+            raise ConfigError("features.market", "is off", "switch it on")
+        return self._market
+
+    # Events
+
+    def on(self, event: str, callback: Callback[Any]) -> Callable[[], None]:
+        """Call this, a function or coroutine function, for each such event; the result ends that. See `EVENTS`.
+
+        May be called before the start; a coroutine function needs a running loop. What a callback raises is told by
+        error_occurred, and stops nothing. Raises FeederError for no such event, ConfigError for one of a feature that
+        is off.
+        """
+        self._check_feature(event)
+        return self._hub.on(event, callback)
+
+    def events(self, event: str) -> Events[Any]:
+        """An async iterator over such events from now on; raises as `on`, and OverrunError to whoever is too slow."""
+        self._check_feature(event)
+        return self._hub.events(event)
+
+    # Its life
+
+    async def __aenter__(self) -> "BybitSystem":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """REST, then the market, then the account, then order entry; returns when all are there."""
+        if self._state != "new":
+            raise FeederError(f"the system is {self._state}, and has one life; make another")
+        self._state = "starting"
+        self._began = self._clock.monotonic()
+        self._starting = asyncio.create_task(self._start(), name="start of the system")
+        try:
+            await self._starting
+        except BaseException as error:
+            closed_meanwhile = isinstance(error, asyncio.CancelledError) and not _is_cancelled()
+            await self.aclose()
+            if closed_meanwhile:
+                raise FeederError("the system was closed while it started") from None
+            raise
+        self._state = "running"
+
+    async def aclose(self) -> None:
+        """Close all of it: order entry, account, market, callbacks, and REST at last. A second time does nothing more.
+
+        Goes on to its end even when whoever waits for it is cancelled.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="end of the system")
+        cancelled: asyncio.CancelledError | None = None
+        while not self._closing.done():
+            try:
+                await asyncio.wait((self._closing,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        self._closing.result()
+
+    async def _start(self) -> None:
+        settings = self.settings
+        ready = settings.connection.ready_seconds
+        streams = self.streams
+        self._set_log_level(settings.logging.level)
+        self._open.append(("REST", self._pool.aclose))
+        self._open.append(("callbacks", self._hub.aclose))
+        self._forward()
+        await self._part("REST", self.rest.measure_clock())
+        self._open.append(("public streams", streams.aclose_public))
+        for category, stream in list(streams.each_public.items()):
+            await self._part(f"{category} stream", stream.start())
+        for category, stream in list(streams.each_public.items()):
+            await self._part(f"{category} stream", stream.ready(ready))
+        if self._market is not None:
+            self._open.append(("market", self._market.aclose))
+            await self._part("market", self._market.start())
+            await self._part("market", watch_all(self._market, settings))
+        if settings.has("private"):
+            self._open.append(("private stream", streams.private.aclose))
+            self._open.append(("account", streams.account.aclose))
+            await self._part("account", streams.account.start())
+            await self._part("private stream", streams.private.start())
+            await self._part("private stream", streams.private.ready(ready))
+            await self._part("account", streams.account.ready(ready))
+        if settings.has("order_entry"):
+            self._open.append(("order entry", streams.orders.aclose))
+            await self._part("order entry", streams.orders.start())
+            await self._part("order entry", streams.orders.ready(ready))
+        if settings.has("health"):
+            self._plan_reconciliation()
+            self._digest = await self._read_digest()
+            loop = asyncio.create_task(self._look_after(), name="health of the system")
+            self._open.append(("health loop", partial(self._end_health_loop, loop)))
+
+    async def _part(self, name: str, coming_up: Awaitable[Any]) -> None:
+        """An error says of which part it is."""
+        try:
+            await coming_up
+        except FeederError as error:
+            error.add_note(f"the system did not start: {name}")
+            raise
+
+    async def _close(self) -> None:
+        self._state = "closing"
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait((self._starting,))
+        while self._open:
+            name, aclose = self._open.pop()
+            await self._close_part(name, aclose)
+        await self._pool.aclose()  # where it was used and never started
+        self._set_log_level(None)
+        self._state = "closed"
+
+    async def _close_part(self, name: str, aclose: Callable[[], Awaitable[None]]) -> None:
+        """Whatever becomes of it, the others are closed as well."""
+        task = asyncio.ensure_future(aclose())
+        await asyncio.wait((task,), timeout=_CLOSE_SECONDS)
+        if not task.done():
+            _log.warning("%s not closed within %g s, and cancelled", name, _CLOSE_SECONDS)
+            task.cancel()
+            await asyncio.wait((task,), timeout=_CANCEL_SECONDS)
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s not closed as it should be: %s: %s", name, type(error).__name__, error)
+
+    def _forward(self) -> None:
+        """What the parts tell becomes the system's events."""
+        publish, report = self._hub.publish, self._hub.report
+        for name, errors in self.streams.channels_of_errors():
+            errors.on(partial(report, name))
+        if self._market is not None:
+            self._market.tickers.on(partial(publish, "ticker"))
+            self._market.trades.on(partial(publish, "trade"))
+            self._market.books.on(partial(publish, "book"))
+            self._market.errors.on(partial(report, "market"))
+        if self.settings.has("private"):
+            account = self.streams.account
+            account.order_changes.on(partial(publish, "order"))
+            account.fills.on(partial(publish, "fill"))
+            account.position_changes.on(partial(publish, "position"))
+            account.wallet_changes.on(partial(publish, "wallet"))
+
+    def _check_feature(self, event: str) -> None:
+        feature = _FEATURE_OF.get(event)
+        if feature is not None and not self.settings.has(feature):
+            raise ConfigError(f"features.{feature}", f"is off, so that there is never a {event}", "switch it on")
+
+    def _set_log_level(self, level: str | None) -> None:
+        """None: as it was before."""
+        if level is not None:
+            if self._level_before is None:
+                self._level_before = _library.level
+            _library.setLevel(level.upper())
+        elif self._level_before is not None:
+            _library.setLevel(self._level_before)
+            self._level_before = None
+
+    # How it is
+
+    def status(self) -> SystemStatus:
+        """All of it, as plain data: `msgspec.json.encode(system.status())`."""
+        streams, market = self.streams, self._market
+        healths = {category: stream.health() for category, stream in streams.each_public.items()}
+        has_private, has_orders = self.settings.has("private"), self.settings.has("order_entry")
+        if has_private:
+            healths["private"] = streams.private.health()
+        return SystemStatus(
+            state=self._state,
+            environment=self.settings.client.environment,
+            uptime_seconds=self._clock.monotonic() - self._began,
+            rest=self._rest_status(),
+            streams=healths,
+            order_entry=streams.orders.health() if has_orders else None,
+            account=streams.account.health() if has_private else None,
+            market=None if market is None else market.status(),
+            restart_needed=self._restart_needed,
+            settings_error=self._settings_error,
+            health=self._health,
+        )
+
+    async def check_health(self) -> Health:
+        """Look at everything now, and tell health_check of it; the loop does so every health.interval_seconds."""
+        try:
+            await self.rest.measure_clock()
+            self._rest_error = None
+        except RestError as error:
+            self._rest_error = str(error)
+        now = self.status()
+        found = findings(now, self._last, self.settings.health)
+        self._last = now
+        self._health = Health(self._clock.wall_ns() // MILLISECOND_NS, not found, found)
+        self._hub.publish("health_check", self._health)
+        return self._health
+
+    def _rest_status(self) -> RestStatus:
+        pool = self._pool
+        now = self._clock.monotonic()
+        used, limit = pool.address_usage()
+        rates = {"address": RateUsage(used, *limit), "public": RateUsage(pool.public.used(now), *pool.public.limit)}
+        for key, window in pool.windows:
+            # As BybitClient makes them: address, API key, group of endpoints, category.
+            _, _, group, category = cast("tuple[str, str, str, str | None]", key)
+            rates[f"{group} {category}" if category else group] = RateUsage(window.used(now), *window.limit)
+        counters = pool.counters
+        return RestStatus(
+            requests=counters.requests,
+            retries=counters.retries,
+            failures=counters.failures,
+            refused=counters.refused,
+            barred=counters.barred,
+            waits=counters.waits,
+            in_flight=self.rest.in_flight,
+            clock_offset_seconds=pool.venue_clock(self.rest.base_url).offset_seconds,
+            error=self._rest_error,
+            rates=rates,
+        )
+
+    async def _look_after(self) -> None:
+        """The health loop. A defect is told, and the loop goes on."""
+        while True:
+            await self._pause(self.settings.health.interval_seconds)
+            try:
+                if self.settings.has("reload"):
+                    await self._reload_if_changed()
+                self._reconcile_if_due()
+                await self.check_health()
+            except Exception as error:  # noqa: BLE001 - see above
+                self._hub.report("health loop", error)
+
+    async def _pause(self, seconds: float) -> None:
+        """Until the time is over, or the interval is another."""
+        self._hurry.clear()
+        waits = (asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._hurry.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _end_health_loop(self, loop: "asyncio.Task[None]") -> None:
+        tasks = [task for task in (loop, self._reconciling) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _plan_reconciliation(self) -> None:
+        self._reconcile_at = self._clock.monotonic() + (self.settings.health.reconcile_seconds or 0)
+
+    def _reconcile_if_due(self) -> None:
+        every = self.settings.health.reconcile_seconds
+        if every is None or not self.settings.has("private") or self._clock.monotonic() < self._reconcile_at:
+            return
+        self._plan_reconciliation()
+        if self._reconciling is None or self._reconciling.done():
+            # Beside the loop: it lasts as long as the venue does not answer.
+            self._reconciling = asyncio.create_task(self.streams.account.reconcile(), name="reconciliation")
+
+    # Settings
+
+    async def reload(self) -> Reloaded:
+        """Read the settings again and do what can be done at once; the rest keeps its old value and is named.
+
+        Raises ConfigError when they cannot be used, and then nothing has changed.
+        """
+        async with self._reloading:
+            origin = self.settings.origin
+            try:
+                if origin is None:
+                    raise ConfigError("settings", "were made in the program", "use SystemSettings.load(path)")
+                new = await asyncio.to_thread(origin.read)
+                then = applied(self.settings, new)
+                changed = changed_paths(self.settings, then)
+                await apply_topics(self.streams, self._market, self.settings, then)
+            except FeederError as error:
+                self._settings_error = str(error)
+                self._hub.report("settings", error)
+                raise
+            interval = self.settings.health.interval_seconds
+            self.settings = then
+            self._restart_needed, self._settings_error = changed_paths(then, new), None
+            self._pool.set_requests(then.rate.requests)
+            self._set_log_level(then.logging.level)
+            if self._market is not None:
+                self._market.configure(then.cache.of_market)
+            if then.health.interval_seconds != interval:
+                self._hurry.set()
+        if changed or self._restart_needed:
+            _log.info("settings read again: changed %s; restart needed for %s", changed, self._restart_needed)
+        return Reloaded(changed, self._restart_needed)
+
+    async def _reload_if_changed(self) -> None:
+        digest = await self._read_digest()
+        if digest in (None, self._digest):
+            return
+        self._digest = digest
+        with suppress(FeederError):  # it was told by error_occurred, and status() says so until the file is mended
+            await self.reload()
+
+    async def _read_digest(self) -> bytes | None:
+        """Of the file of the settings: not its text, in which a secret may stand. None: there is none to be read."""
+        path = None if self.settings.origin is None else self.settings.origin.path
+        return None if path is None else await asyncio.to_thread(_digest, path)
+
+
+def _digest(path: Path) -> bytes | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return None  # being replaced, or gone; what is in use stays
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,71 @@
+"""What a system is at a moment: plain data, ready for JSON, with no key and no secret in it."""
+
+import msgspec
+
+from ..streams.account import AccountHealth
+from ..streams.order_entry import EntryHealth
+from ..streams.topic_stream import StreamHealth
+from .market import MarketStatus
+
+
+class RateUsage(msgspec.Struct, frozen=True):
+    """Of `requests` in any `seconds`, so many are `used`; those that wait for their turn count as well."""
+
+    used: int
+    requests: int
+    seconds: float
+
+
+class RestStatus(msgspec.Struct, frozen=True):
+    """What REST has done since the start: SessionPool's counters, and the limits of address and endpoints by name.
+
+    `error` is what the last health check's question met with, None if it was answered. `clock_offset_seconds` is to be
+    added to this machine's clock to have the venue's.
+    """
+
+    requests: int
+    retries: int
+    failures: int
+    refused: int
+    barred: int
+    waits: int
+    in_flight: int
+    clock_offset_seconds: float
+    error: str | None
+    rates: dict[str, RateUsage]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that is not as it should be: `kind` for programs, `where` it is, `text` for people."""
+
+    kind: str
+    where: str
+    text: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """One look at the system, `time_ms` by this machine's clock; `healthy` when there are no findings."""
+
+    time_ms: int
+    healthy: bool
+    findings: list[Finding]
+
+
+class SystemStatus(msgspec.Struct, frozen=True):
+    """The whole. `state`: new, starting, running, closing or closed. What is off is None, or not in its dict.
+
+    `streams` by name: private, and the categories of the public ones in use. `restart_needed` names keys of the
+    settings that changed and wait for a restart, `settings_error` is why the last reading of them was refused.
+    """
+
+    state: str
+    environment: str
+    uptime_seconds: float
+    rest: RestStatus
+    streams: dict[str, StreamHealth]
+    order_entry: EntryHealth | None
+    account: AccountHealth | None
+    market: MarketStatus | None
+    restart_needed: list[str]
+    settings_error: str | None
+    health: Health | None

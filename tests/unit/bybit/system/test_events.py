@@ -1,0 +1,156 @@
+"""A system's events: who asks is told, and whoever fails or hangs stops nobody."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from feeder.bybit.system import events
+from feeder.bybit.system.events import EVENTS, ErrorOccurred, EventHub
+from feeder.clock import ManualClock
+from feeder.errors import FeederError, OverrunError
+
+
+@pytest.fixture
+def hub() -> EventHub:
+    return EventHub(ManualClock(wall_ns=5_000_000))
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_functions_and_coroutine_functions_are_told_in_order(hub: EventHub) -> None:
+    told: list[Any] = []
+
+    async def later(value: int) -> None:
+        told.append(("later", value))
+
+    hub.on("ticker", lambda value: told.append(("at once", value)))
+    hub.on("ticker", later)
+    for number in range(3):
+        hub.publish("ticker", number)
+    assert told == [("at once", 0), ("at once", 1), ("at once", 2)]
+    await turns()
+    assert told[3:] == [("later", 0), ("later", 1), ("later", 2)]
+    await hub.aclose()
+
+
+async def test_who_has_had_enough_is_told_no_more(hub: EventHub) -> None:
+    told: list[int] = []
+    end = hub.on("fill", told.append)
+    hub.publish("fill", 1)
+    end()
+    hub.publish("fill", 2)
+    assert told == [1]
+
+
+@pytest.mark.parametrize(("name", "hint"), [("tickers", "did you mean ticker? "), ("weather", "")])
+def test_an_event_that_there_is_not_is_refused_with_the_list(hub: EventHub, name: str, hint: str) -> None:
+    with pytest.raises(FeederError) as caught:
+        hub.on(name, print)
+    assert str(caught.value) == f"{name!r}: no such event; {hint}there are {', '.join(EVENTS)}"
+    with pytest.raises(FeederError, match="no such event"):
+        hub.events(name)
+
+
+async def test_a_callback_that_raises_is_told_of_and_stops_nobody(hub: EventHub) -> None:
+    errors: list[ErrorOccurred] = []
+    told: list[int] = []
+
+    def fails(value: int) -> None:
+        raise ValueError(f"no {value}")
+
+    async def fails_later(value: int) -> None:
+        raise KeyError(value)
+
+    hub.on("error_occurred", errors.append)
+    hub.on("book", fails)
+    hub.on("book", fails_later)
+    hub.on("book", told.append)
+    hub.publish("book", 1)
+    hub.publish("book", 2)
+    await turns()
+    assert told == [1, 2]
+    assert [str(error) for error in errors] == [
+        "callback of book: ValueError: no 1",
+        "callback of book: ValueError: no 2",
+        "callback of book: KeyError: 1",
+        "callback of book: KeyError: 2",
+    ]
+    assert errors[0].time_ms == 5
+    await hub.aclose()
+
+
+async def test_a_callback_of_errors_that_raises_makes_no_further_error(
+    hub: EventHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = 0
+
+    def fails(_: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise ValueError("again")
+
+    async def fails_later(occurred: object) -> None:
+        fails(occurred)
+
+    hub.on("error_occurred", fails)
+    hub.on("error_occurred", fails_later)
+    hub.report("market", FeederError("first"))
+    await turns()
+    assert calls == 2
+    assert caplog.text.count("a callback of error_occurred raised ValueError: again") == 2
+    await hub.aclose()
+
+
+def test_an_error_that_nobody_asks_for_is_logged(hub: EventHub, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "feeder.bybit.system"):
+        hub.report("market", FeederError("gone"))
+    assert "market: FeederError: gone" in caplog.text
+
+
+async def test_at_the_end_coroutines_get_what_waits_for_them(hub: EventHub) -> None:
+    told: list[int] = []
+
+    async def slowly(value: int) -> None:
+        await turns(3)
+        told.append(value)
+
+    hub.on("order", slowly)
+    for number in range(4):
+        hub.publish("order", number)
+    await hub.aclose()
+    assert told == [0, 1, 2, 3]
+
+
+async def test_a_callback_that_hangs_is_cancelled_at_the_end(
+    hub: EventHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(events, "_CLOSE_SECONDS", 0.01)
+    cancelled = asyncio.Event()
+
+    async def hangs(_: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    hub.on("order", hangs)
+    hub.publish("order", 1)
+    await turns()
+    await hub.aclose()
+    assert cancelled.is_set()
+    assert "callbacks still ran after 0.01 s, and were cancelled" in caplog.text
+
+
+async def test_iterators_end_with_the_system_and_tell_what_was_lost(hub: EventHub) -> None:
+    iterator = hub.events("trade", capacity=2)
+    for number in range(3):
+        hub.publish("trade", number)
+    await hub.aclose()
+    with pytest.raises(OverrunError, match="1 events lost"):
+        await anext(iterator)
+    assert [each async for each in iterator] == [1, 2]
