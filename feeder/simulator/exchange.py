@@ -185,12 +185,6 @@ class Exchange:
         """Write other times into all that a category sends."""
         self.faults.old_times[category] = old
 
-    def send_raw(self, category: str, text: str) -> None:
-        """Send any text to all connections of a category."""
-        for client in list(self.clients):
-            if client.session.category == category:
-                client.send(text.encode())
-
     def subscribed(self, category: str, symbol: str) -> list[str]:
         """The symbol's book topics that somebody is subscribed to."""
         channels = self._channels

@@ -160,7 +160,7 @@ class Injector:
                 return websocket.names(fault.category)
             case Surge():
                 exchange.source.surge(fault.times, now + fault.seconds)
-                return websocket.names(None)
+                return [name for category in CATEGORIES for name in websocket.names(category)]
             case OldData():
                 old = OldTimes(now + fault.seconds, age_ms=round(fault.age * 1000))
                 exchange.age_times(fault.category, old)

@@ -178,8 +178,8 @@ class Simulator:
         self.exchange.faults.refuse(category, topic, times)
 
     def send_raw(self, category: str, text: str) -> None:
-        """Send any text to all connections of a category."""
-        self.exchange.send_raw(category, text)
+        """Send any text to all connections of a category, which is also `private` or `trade`."""
+        self._websocket.send_raw(category, text)
 
     async def _run(self) -> None:
         """Publish what is due, sleep until the next is."""

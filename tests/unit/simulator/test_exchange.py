@@ -148,12 +148,6 @@ def test_a_refusal_happens_as_often_as_scripted(exchange: Exchange) -> None:
     assert successes == [False, False, True]
 
 
-def test_raw_text_reaches_all_connections_of_a_category(exchange: Exchange) -> None:
-    one, two, spot = SpyClient(exchange), SpyClient(exchange), SpyClient(exchange, "spot")
-    exchange.send_raw("linear", '{"topic":')
-    assert (one.received, two.received, spot.received) == ([b'{"topic":'], [b'{"topic":'], [])
-
-
 def test_faults_of_a_symbol_nobody_subscribed_to_do_nothing(exchange: Exchange) -> None:
     exchange.plan("linear", "BTCUSDT", Mishap.SKIP)
     exchange.repeat_update("linear", "NOPE")
