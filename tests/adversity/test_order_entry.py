@@ -461,6 +461,12 @@ async def test_http_403_does_not_bar_the_socket():
         assert len(venue.asked) == 1
 
 
+async def test_orders_over_the_socket_take_nothing_of_what_http_may_send():
+    async with trade_venue() as venue, desk(venue, requests=5, timeouts=Timeouts(turn=0.2)) as entry:
+        await asyncio.gather(*(place(entry) for _ in range(9)))
+        assert len(venue.asked) == 9
+
+
 async def test_a_line_that_went_dead_is_left_within_seconds_and_its_orders_are_unknown():
     timing = Timing(silence=0.05, probe_deadline=0.1)
     async with trade_venue(silent) as venue, desk(venue, timing=timing) as entry:
@@ -485,6 +491,19 @@ async def test_closing_waits_for_the_answer_to_what_was_sent():
         error = await failure(entry)
         assert isinstance(error, ConnectError)
         assert "closed" in str(error)
+
+
+async def test_an_order_that_comes_while_order_entry_closes_is_not_sent():
+    async with trade_venue(silent) as venue, desk(venue) as entry:
+        first = asyncio.create_task(failure(entry, "first"))
+        await until(lambda: bool(venue.asked), 5, "the order")
+        closing = asyncio.create_task(entry.aclose())
+        await until(lambda: entry.health().state == "closed", 5, "its beginning")
+        assert isinstance(await failure(entry, "second"), ConnectError)
+        await venue.sockets[0].say(refused(venue.asked[0], 110007))
+        await closing
+        assert isinstance(await first, BalanceError)
+        assert names(venue) == ["first"]
 
 
 async def test_closing_ends_those_who_wait_and_says_what_is_unknown():

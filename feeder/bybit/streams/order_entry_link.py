@@ -206,7 +206,6 @@ class OrderEntryLink:
         self._by = self._wake_at = None
         self._enter(EntryState.DOWN if self.refused is None else EntryState.REFUSED)
         pending, self._pending = self._pending, {}
-        self._overdue.clear()
         for request in pending.values():
             problem = f"{self._address}: {request.operation.name}: the connection was lost before the answer{UNSURE}"
             self._end_unknown(
