@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import NamedTuple
 
 from feeder.simulator.executions import Execution
 from feeder.simulator.liquidity import Liquidity
@@ -44,6 +45,13 @@ _MAKER = {
 def fee_rates(category: str) -> tuple[Decimal, Decimal]:
     """Taker and maker. An option's is of its premium here, of its underlying at the venue."""
     return _TAKER[category], _MAKER[category]
+
+
+class Bindings(NamedTuple):
+    """What orders bind, by coin: spot orders what they pay with, those of contracts their margin."""
+
+    locked: dict[str, Decimal]
+    margin: dict[str, Decimal]
 
 
 class Account:
@@ -161,13 +169,24 @@ class Account:
             needed -= self.bound(order, order.price)[1] if order.is_open else ZERO
         return self.available(coin) >= needed
 
+    def bindings(self) -> Bindings:
+        """What open orders bind, by coin."""
+        locked: dict[str, Decimal] = {}
+        margin: dict[str, Decimal] = {}
+        for order in self._all_open():
+            coin, amount = self.bound(order, order.price)
+            if amount:
+                sums = locked if order.listing.category == "spot" else margin
+                sums[coin] = sums.get(coin, ZERO) + amount
+        return Bindings(locked, margin)
+
     def spot_locked(self, coin: str) -> Decimal:
         """Bound by open spot orders."""
-        return self._bound(coin, spot=True)
+        return self.bindings().locked.get(coin, ZERO)
 
     def order_margin(self, coin: str) -> Decimal:
         """Bound by open orders of contracts."""
-        return self._bound(coin, spot=False)
+        return self.bindings().margin.get(coin, ZERO)
 
     def position_margin(self, coin: str) -> tuple[Decimal, Decimal]:
         """Initial and maintenance margin of the positions that settle in a coin."""
@@ -193,22 +212,15 @@ class Account:
             ZERO,
         )
 
-    def available(self, coin: str) -> Decimal:
-        """What a new order may bind."""
-        margin = self.order_margin(coin) + self.position_margin(coin)[0]
-        return self.cash.get(coin, ZERO) + min(self.unrealised(coin), ZERO) - self.spot_locked(coin) - margin
+    def available(self, coin: str, bound: Bindings | None = None) -> Decimal:
+        """What a new order may bind; `bound` is what is bound now, if it is known."""
+        bound = self.bindings() if bound is None else bound
+        taken = bound.locked.get(coin, ZERO) + bound.margin.get(coin, ZERO) + self.position_margin(coin)[0]
+        return self.cash.get(coin, ZERO) + min(self.unrealised(coin), ZERO) - taken
 
     def pay(self, coin: str, amount: Decimal) -> None:
         """Put an amount to a balance, or below 0 take it off."""
         self.cash[coin] = self.cash.get(coin, ZERO) + amount
-
-    def _bound(self, coin: str, *, spot: bool) -> Decimal:
-        total = ZERO
-        for order in self._all_open():
-            if (order.listing.category == "spot") == spot:
-                taken, amount = self.bound(order, order.price)
-                total += amount if taken == coin else ZERO
-        return total
 
     def _all_open(self) -> Iterator[Order]:
         return (order for orders in self._open.values() for order in orders.values())

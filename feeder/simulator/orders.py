@@ -195,7 +195,8 @@ class Order:
         if not (spot or option):  # where the lists leave a text empty, the stream names the default
             row["tpslMode"] = row["tpslMode"] or "UNKNOWN"
             row["tpLimitPrice"], row["slLimitPrice"] = row["tpLimitPrice"] or "0", row["slLimitPrice"] or "0"
-            row["price"], row["lastPriceOnCreated"] = plain(self.price), plain(Decimal(row["lastPriceOnCreated"] or 0))
+            row["price"] = plain(self.price)
+            row["lastPriceOnCreated"] = plain(Decimal(self.price_on_created)) if self.price_on_created else ""
         closed = {} if spot else {"closedPnl": plain(self.closed_profit)}
         return row | closed | {"category": self.listing.category, "feeCurrency": self.fee_coin if spot else ""}
 

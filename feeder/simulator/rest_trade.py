@@ -114,6 +114,7 @@ class TradeEndpoints:
             raise read.required("symbol, baseCoin or settleCoin")
         only_normal = "Order" if category == "spot" else ""
         order_filter = read.choice(given, "orderFilter", _ORDER_FILTERS, only_normal)
+        stop = read.choice(given, "stopOrderType", ("Stop",)) if order_filter == "StopOrder" else ""
 
         def wanted(order: Order) -> bool:
             named = _coins(order) | {"symbol": order.listing.symbol}
@@ -121,13 +122,14 @@ class TradeEndpoints:
                 order.listing.category == category
                 and (not chosen or named[chosen] == given[chosen])
                 and (not order_filter or order.is_of(order_filter))
+                and stop in ("", order.stop)
             )
 
         orders = self._ledger.cancel_all(self._account(call), wanted)
         return Answer({"list": [_named(order) for order in orders], "success": "1"})
 
     def _protect(self, call: Caller) -> Answer:
-        """Only checked: there is no private connection here whose end would cancel the orders."""
+        """Only checked: the end of a private connection cancels nothing here."""
         self._account(call)
         read.choice(call.parameters, "product", _PRODUCTS, "OPTIONS")
         if read.whole(call.parameters, "timeWindow", None, 3, 300) is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from feeder.simulator.account import Account
+from feeder.simulator.account import Account, Bindings
 from feeder.simulator.decimals import plain
 from feeder.simulator.orders import EXACT, ZERO
 from feeder.simulator.quotes import Quotes
@@ -23,8 +23,9 @@ def wallet_row(account: Account, quotes: Quotes, named: Sequence[str] = ()) -> d
     held = [coin for coin, cash in account.cash.items() if cash]
     sums = dict.fromkeys(("wallet", "equity", "unrealised", "initial", "maintenance", "available"), ZERO)
     rows = {}
+    bound = account.bindings()
     for coin in dict.fromkeys((*held, *named)):
-        rows[coin], worth = _coin(account, quotes, coin)
+        rows[coin], worth = _coin(account, quotes, coin, bound)
         sums = {name: total + worth[name] for name, total in sums.items()}
     margin = sums["wallet"] + sums["unrealised"]
     initial_rate, maintenance_rate = (
@@ -61,12 +62,12 @@ def private_wallet_row(account: Account, quotes: Quotes) -> dict[str, Any]:
     return row
 
 
-def _coin(account: Account, quotes: Quotes, coin: str) -> tuple[dict[str, Any], dict[str, Decimal]]:
+def _coin(account: Account, quotes: Quotes, coin: str, bound: Bindings) -> tuple[dict[str, Any], dict[str, Decimal]]:
     """A coin's row, and what it adds to the account's sums."""
     cash, unrealised = account.cash.get(coin, ZERO), account.unrealised(coin)
-    locked, order_margin = account.spot_locked(coin), account.order_margin(coin)
+    locked, order_margin = bound.locked.get(coin, ZERO), bound.margin.get(coin, ZERO)
     position_margin, maintenance = account.position_margin(coin)
-    equity, free = cash + unrealised, account.available(coin)
+    equity, free = cash + unrealised, account.available(coin, bound)
     price = quotes.usd(coin) or ZERO
     row = {
         "coin": coin,

@@ -1,5 +1,6 @@
 """The matching engine on a market put there by hand: how much is filled, at what price, and what is told of it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from feeder.simulator import account
 from feeder.simulator.account import Account
 from feeder.simulator.decimals import plain
 from feeder.simulator.exchange import Exchange
+from feeder.simulator.keys import DEFAULT_KEY
 from feeder.simulator.ledger import Ledger
 from feeder.simulator.orders import (
     CANCELLED,
@@ -24,7 +26,11 @@ from feeder.simulator.orders import (
 )
 from feeder.simulator.positions import Position
 from feeder.simulator.quotes import Quotes
+from feeder.simulator.rest_caller import Caller
+from feeder.simulator.rest_position import PositionEndpoints
 from feeder.simulator.rest_reply import Refused
+from feeder.simulator.rest_trade import TradeEndpoints
+from feeder.simulator.seeded import SeededSource
 from feeder.simulator.source import Source
 from feeder.simulator.told import Told
 from feeder.simulator.universe import universe
@@ -32,6 +38,20 @@ from tests.unit.simulator.hand_market import HandMarket
 
 BIDS = [("78000", "1"), ("77990", "2"), ("77980", "3")]
 ASKS = [("78010", "1"), ("78020", "2"), ("78030", "3")]
+
+ORDER_FIELDS = """
+avgPrice blockTradeId cancelType category closeOnTrigger closedPnl createType createdTime cumExecFee cumExecQty
+cumExecValue feeCurrency isLeverage lastPriceOnCreated leavesQty leavesValue marketUnit orderId orderIv
+orderLinkId orderStatus orderType placeType positionIdx price qty reduceOnly rejectReason side slLimitPrice
+slTriggerBy smpGroup smpOrderId smpType stopLoss stopOrderType symbol takeProfit timeInForce tpLimitPrice
+tpTriggerBy tpslMode triggerBy triggerDirection triggerPrice updatedTime
+"""
+POSITION_FIELDS = """
+adlRankIndicator autoAddMargin bustPrice category createdTime cumRealisedPnl curRealisedPnl entryPrice
+isReduceOnly leverage leverageSysUpdatedTime liqPrice markPrice mmrSysUpdatedTime positionBalance positionIM
+positionIdx positionMM positionStatus positionValue riskId riskLimitValue seq sessionAvgPrice side size stopLoss
+symbol takeProfit tpslMode tradeMode trailingStop unrealisedPnl updatedTime
+"""
 
 
 class Floor:
@@ -237,6 +257,15 @@ def test_an_order_cannot_be_amended_to_what_is_filled_or_less(floor: Floor) -> N
     assert floor.account.order_margin("USDT") == 78020 / Decimal(10) + 78020 * Decimal("0.00055")
 
 
+def test_an_order_that_is_amended_is_paid_for_once(floor: Floor) -> None:
+    order = floor.place(qty="100", price="70000")
+    floor.amend(order, qty="110")
+    assert floor.account.available("USDT") == 1_000_000 - 110 * 70_000 * (Decimal("0.1") + Decimal("0.00055"))
+    with pytest.raises(Refused) as caught:
+        floor.amend(order, qty="150")
+    assert (caught.value.code, order.qty) == (110007, 110)
+
+
 def test_a_cancellation_may_come_too_late(floor: Floor) -> None:
     order = floor.place(qty="1", price="77000")
     floor.told.clear()
@@ -429,6 +458,93 @@ def test_what_was_closed_is_told_with_the_fees_of_both_ways(floor: Floor) -> Non
     assert floor.told[-4].rows[0]["closedPnl"] == row["closedPnl"]
     assert floor.position.size == -1
     assert floor.position.current == -Decimal(77990) * Decimal("0.00055"), "of what it holds now"
+
+
+def test_closed_profits_are_listed_newest_first_by_symbol_and_time(floor: Floor) -> None:
+    endpoint = PositionEndpoints(floor.ledger, floor.quotes).endpoints()["GET", "/v5/position/closed-pnl"]
+
+    def listed(**given: str) -> list[str]:
+        answer = endpoint(Caller(replace(DEFAULT_KEY, account="1"), {"category": "linear"} | given))
+        return [row["orderId"] for row in answer.result["list"]]
+
+    floor.place(qty="3")
+    orders = []
+    for _ in range(3):
+        floor.clock.advance(10)
+        orders.append(floor.place("Sell", qty="1").order_id)
+    assert listed() == orders[::-1]
+    assert listed(limit="1") == orders[2:]
+    assert listed(symbol="ETHUSDT") == []
+    assert listed(endTime=str(floor.ledger.now_ms() - 15_000)) == orders[:1]
+
+
+def test_of_the_conditional_orders_the_users_own_can_be_cancelled_alone(floor: Floor) -> None:
+    floor.place(qty="1", takeProfit="80000")
+    own = floor.place(qty="1", triggerPrice="79000", triggerDirection=1)
+    endpoint = TradeEndpoints(floor.ledger).endpoints()["POST", "/v5/order/cancel-all"]
+    given = {"category": "linear", "symbol": "BTCUSDT", "orderFilter": "StopOrder"}
+    caller = Caller(replace(DEFAULT_KEY, account="1"), given | {"stopOrderType": "Stop"})
+    assert [row["orderId"] for row in endpoint(caller).result["list"]] == [own.order_id]
+    assert [order.stop for order in floor.waiting()] == ["TakeProfit"]
+    endpoint(Caller(caller.api_key, given))
+    assert floor.waiting() == []
+
+
+def test_only_so_many_conditional_orders_wait(floor: Floor) -> None:
+    for _ in range(10):
+        floor.place(qty="1", triggerPrice="79000", triggerDirection=1)
+    with pytest.raises(Refused) as caught:
+        floor.place(qty="1", triggerPrice="79000", triggerDirection=1)
+    assert caught.value.code == 110009
+    floor.place(qty="1", price="70000")
+
+
+def test_a_stop_on_the_wrong_side_is_refused(floor: Floor) -> None:
+    for given in (
+        {"price": "77000", "takeProfit": "76000"},
+        {"price": "77000", "stopLoss": "77500"},
+        {"takeProfit": "77000"},
+        {"side": "Sell", "stopLoss": "77000"},
+    ):
+        with pytest.raises(Refused) as caught:
+            floor.place(**given)
+        assert caught.value.code == 10001
+    floor.place(qty="1")
+    for given in ({"takeProfit": "77000"}, {"stopLoss": "79000"}, {"trailingStop": "10", "activePrice": "77000"}):
+        with pytest.raises(Refused):
+            floor.stops(**given)
+    assert floor.waiting() == []
+
+
+def test_private_rows_have_the_fields_that_the_venue_sends(floor: Floor) -> None:
+    """Source: recorded messages of a linear account, 2024."""
+    floor.place(qty="1")
+    rows = {told.topic: told.rows[0] for told in floor.told}
+    since = {"cumFeeDetail", "ocoTriggerBy", "slippageTolerance", "slippageToleranceType"}
+    assert rows["order"].keys() - since == set(ORDER_FIELDS.split())
+    assert rows["position"].keys() == set(POSITION_FIELDS.split())
+    assert (rows["order"]["tpslMode"], rows["order"]["price"]) == ("UNKNOWN", "81905.2")
+    assert rows["execution"].keys() >= {"category", "execPnl", "isLeverage", "closedSize", "seq", "feeCurrency"}
+
+
+@pytest.mark.parametrize("side", ["Buy", "Sell"])
+def test_the_seeded_market_comes_to_an_order_that_rests_though_nobody_is_subscribed(side: str) -> None:
+    clock = ManualClock()
+    source = SeededSource(universe(["linear"], 3), 1, 100, clock)
+    ledger = Ledger(Quotes(Exchange(source, 1, clock), 1), 1, clock)
+    account = ledger.account("1")
+    given = {"category": "linear", "symbol": "BTCUSDT", "side": side, "orderType": "Limit", "qty": "0.3"}
+    order = ledger.place(account, given | {"price": "78699.9" if side == "Buy" else "78700", "timeInForce": "PostOnly"})
+    source.follow("linear", "BTCUSDT", clock.monotonic())
+    for _ in range(20_000):
+        clock.advance(0.05)
+        for _ in source.due(clock.monotonic()):
+            pass
+        ledger.advance()
+        if not order.is_open:
+            break
+    assert (order.status, order.average) == (FILLED, order.price)
+    assert all(each.maker for each in account.executions)
 
 
 def test_what_is_forgotten_is_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
