@@ -145,10 +145,10 @@ class HistoryPages:
         )
         # By the venue's own time, in the reply: a bar is over when the next one has begun.
         until = min(end, max(old.until, number_of(interval, reply.time_ms - _SETTLE_MS)))
-        fresh = sorted(reply.result.entries, key=_start_ms)
-        wanted = [(number_of(interval, candle.start_ms), candle) for candle in fresh]
-        finished = [candle for number, candle in wanted if old.until <= number < until]
-        running = [candle for number, candle in wanted if until <= number < end]
+        # By number: no row twice, and none that was not asked for.
+        rows = {number_of(interval, candle.start_ms): candle for candle in reply.result.entries}
+        finished = [rows[number] for number in sorted(rows) if old.until <= number < until]
+        running = [rows[number] for number in sorted(rows) if until <= number < end]
         # A new object: whoever iterates over the old one goes on with it.
         stored = _Stored(until, old.candles + finished)
         self._stored[key] = stored

@@ -9,6 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from feeder.clock import Clock
+from feeder.errors import PoolError
 
 Value = TypeVar("Value")
 
@@ -84,7 +85,8 @@ class TtlCache(Generic[Value]):
     async def get(self, key: Hashable, fetch: Callable[[], Awaitable[Value]]) -> Kept[Value]:
         """What is kept, or what `fetch` brings; raises what that raises, to everybody who waits for it.
 
-        Who gives up waiting ends nothing: the others get their answer, and so does the cache.
+        Who gives up waiting ends nothing: the others get their answer, and so does the cache. Raises PoolError when it
+        is closed meanwhile.
         """
         now = self._clock.monotonic()
         kept = self._kept.get(key)
@@ -103,7 +105,13 @@ class TtlCache(Generic[Value]):
             flight.add_done_callback(_look)
         else:
             self._counts.joined += 1
-        return Kept(await asyncio.shield(flight), 0.0)
+        try:
+            return Kept(await asyncio.shield(flight), 0.0)
+        except asyncio.CancelledError:
+            asker = asyncio.current_task()
+            if flight.cancelled() and asker is not None and not asker.cancelling():
+                raise PoolError(f"closed while {key} was asked for") from None
+            raise
 
     def invalidate(self, matches: Callable[[Hashable], bool] | None = None) -> int:
         """Forget what `matches`, or all; what is under way will not be kept either. How many were kept."""

@@ -80,7 +80,10 @@ class MarketFeeds:
             await asyncio.gather(self._refreshing, return_exceptions=True)
         await asyncio.gather(self._pool.aclose(), *(stream.aclose() for stream in self._tickers.values()))
         self._tickers.clear()
+        watched = list(self.watched.values())
         self.watched.clear()
+        for each in watched:
+            each.tell()
         self._changed.clear()
         if self._flush is not None:
             self._flush.cancel()
@@ -111,8 +114,10 @@ class MarketFeeds:
 
     async def unwatch(self, key: InstrumentKey) -> bool:
         """See Market.unwatch."""
-        if self.watched.pop(key, None) is None:
+        watched = self.watched.pop(key, None)
+        if watched is None:
             return False
+        watched.tell()
         self._pool.unsubscribe([key])
         await self._want_ticker(key, False)
         category = key[0]

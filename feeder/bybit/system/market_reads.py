@@ -38,6 +38,13 @@ class MarketReads:
         self._books: TtlCache[OrderBook] = TtlCache(settings.book_seconds, entries, clock)
         self._trades: TtlCache[list[PublicTrade]] = TtlCache(settings.trades_seconds, entries, clock)
         self._fee_rates: TtlCache[FeeRate] = TtlCache(settings.fee_rate_seconds, entries, clock)
+        self._caches: dict[str, TtlCache[Any]] = {
+            "instruments": self._instruments,
+            "tickers": self._tickers,
+            "books": self._books,
+            "trades": self._trades,
+            "fee_rates": self._fee_rates,
+        }
         self.history = HistoryPages(client, settings.history_pages, clock)
 
     async def instrument(self, category: Any, symbol: str) -> Kept[InstrumentDetails]:
@@ -103,17 +110,20 @@ class MarketReads:
                 return page.entries[0]
             return _the_one(page.entries, category, symbol)
 
-        return await self._fee_rates.get((category, coin or symbol), fetch)
+        return await self._fee_rates.get((category, symbol), fetch)
 
     def counts(self) -> dict[str, CacheCounts]:
         """Of each cache, by its kind."""
-        counts = {kind: cache.counts for kind, (cache, _) in self._caches(CacheSettings()).items()}
-        return counts | {"history": self.history.counts}
+        return {kind: cache.counts for kind, cache in self._caches.items()} | {"history": self.history.counts}
 
     def configure(self, settings: CacheSettings) -> None:
         """Other times to live and sizes, from now on."""
-        for cache, seconds in self._caches(settings).values():
-            cache.resize(seconds, settings.entries)
+        entries = settings.entries
+        self._instruments.resize(settings.instrument_seconds, entries)
+        self._tickers.resize(settings.ticker_seconds, entries)
+        self._books.resize(settings.book_seconds, entries)
+        self._trades.resize(settings.trades_seconds, entries)
+        self._fee_rates.resize(settings.fee_rate_seconds, entries)
         self.history.resize(settings.history_pages)
 
     def invalidate(self, category: str | None = None, symbol: str | None = None) -> int:
@@ -123,23 +133,12 @@ class MarketReads:
             assert isinstance(key, tuple)
             return category in (None, key[0]) and symbol in (None, key[1])
 
-        kept = sum(cache.invalidate(matches) for cache, _ in self._caches(CacheSettings()).values())
+        kept = sum(cache.invalidate(matches) for cache in self._caches.values())
         return kept + self.history.invalidate(category, symbol)
 
     async def aclose(self) -> None:
         """End what is under way."""
-        caches = [cache for cache, _ in self._caches(CacheSettings()).values()]
-        await asyncio.gather(self.history.aclose(), *(cache.aclose() for cache in caches))
-
-    def _caches(self, settings: CacheSettings) -> dict[str, tuple[TtlCache[Any], float]]:
-        """Each kind's cache, with its time to live by these settings."""
-        return {
-            "instruments": (self._instruments, settings.instrument_seconds),
-            "tickers": (self._tickers, settings.ticker_seconds),
-            "books": (self._books, settings.book_seconds),
-            "trades": (self._trades, settings.trades_seconds),
-            "fee_rates": (self._fee_rates, settings.fee_rate_seconds),
-        }
+        await asyncio.gather(self.history.aclose(), *(cache.aclose() for cache in self._caches.values()))
 
 
 def _the_one(entries: list[Entry], category: str, symbol: str) -> Entry:

@@ -11,7 +11,7 @@ from feeder.market.update import BookUpdate, TradeUpdate
 from ..streams.messages import TickerUpdate
 from .books import LiveBook
 from .market_trades import RecentTrades, Trade, of_stream
-from .quality import DEPTH_1, ON_CHANGE, BookFacts, Feed, Quality, QualityRecord
+from .quality import DEPTH_1, BookFacts, Feed, Quality, QualityRecord, Rhythm
 
 Ask = Callable[[InstrumentKey, StatusReason, int], None]
 """Asks for a fresh snapshot of a book of this generation; may be called while an update is being applied."""
@@ -39,6 +39,8 @@ class WatchedSymbol:
         self.record = QualityRecord(window_seconds)
         self._clock = clock
         self._since = now
+        self._book_rhythm = Rhythm()
+        self._ticker_rhythm = Rhythm()
         self._news = asyncio.Event()
 
     @property
@@ -62,7 +64,11 @@ class WatchedSymbol:
 
     def on_book(self, update: BookUpdate) -> bool:
         """Take the book's next update; whether that changed anything."""
-        return self.book.on_update(update, self._clock.monotonic())
+        now = self._clock.monotonic()
+        changed = self.book.on_update(update, now)
+        if self.book.updated_at == now:
+            self._book_rhythm.on_data(now)
+        return changed
 
     def sample_spread(self) -> None:
         """Remember the spread, if it is time for that."""
@@ -85,13 +91,16 @@ class WatchedSymbol:
 
     def on_ticker(self, ticker: TickerUpdate) -> None:
         """The ticker is as this now."""
-        self.ticker, self.ticker_at, self.ticker_is_current = ticker, self._clock.monotonic(), True
+        now = self._clock.monotonic()
+        self.ticker, self.ticker_at, self.ticker_is_current = ticker, now, True
+        self._ticker_rhythm.on_data(now)
 
     def on_ticker_lost(self, why: str) -> None:
         """The ticker's stream is down."""
         if self.ticker_is_current:
             self.record.on_interruption(self._clock.monotonic(), f"of the ticker: {why}")
         self.ticker_is_current = False
+        self._ticker_rhythm.pause()
 
     def quality(self) -> Quality:
         """How far all this can be trusted now."""
@@ -105,9 +114,10 @@ class WatchedSymbol:
             since_seconds=now - book.since,
             spread_ticks=book.spread_ticks(),
         )
-        feeds = [self._feed("book", book.updated_at, DEPTH_1 if book.depth == 1 else ON_CHANGE, now)]
+        limits = DEPTH_1 if book.depth == 1 else self._book_rhythm.limits
+        feeds = [self._feed("book", book.updated_at, limits, now)]
         if self.wants_ticker:
-            feeds.append(self._feed("ticker", self.ticker_at, ON_CHANGE, now))
+            feeds.append(self._feed("ticker", self.ticker_at, self._ticker_rhythm.limits, now))
         return self.record.judge(now, *self.key, feeds, facts)
 
     def age(self, at: float) -> float:
@@ -120,6 +130,7 @@ class WatchedSymbol:
     def _on_lost(self, reason: StatusReason) -> None:
         """The book was LIVE."""
         now = self._clock.monotonic()
+        self._book_rhythm.pause()
         if reason is StatusReason.CROSSED:
             self.record.on_crossed(now)
         elif reason is not StatusReason.DELISTED:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from feeder.clock import MILLISECOND_NS
-from feeder.errors import InstrumentError, StreamError
+from feeder.errors import InstrumentError, ParameterError, StreamError
 from feeder.market.status import BookStatus
 
 from ..rest.results.account import FeeRate
@@ -18,7 +18,7 @@ from .history import History
 from .market_cache import Kept
 from .market_reads import MarketReads
 from .market_symbol import WatchedSymbol
-from .market_trades import Trade, of_rest
+from .market_trades import RECENT, Trade, of_rest
 from .quality import Quality, unwatched
 
 Value = TypeVar("Value")
@@ -113,6 +113,8 @@ class SymbolView:
 
         Update ids of the two sources count differently and must not be compared.
         """
+        if levels is not None and levels < 1:
+            raise ParameterError("book", "levels", f"{levels}: must be 1 or more")
         watched = self._watched()
         if watched is not None and watched.book.live:
             book = watched.book
@@ -138,6 +140,8 @@ class SymbolView:
         The stream's, if it has told so many without a break; else with what REST knows of (of spot the last 60), each
         trade once. The age is that of the youngest answer.
         """
+        if not 1 <= count <= RECENT:
+            raise ParameterError("trades", "count", f"{count}: must be 1 to {RECENT}")
         watched = self._watched()
         if watched is not None and watched.trades.whole >= count:
             assert watched.trades.updated_at is not None

@@ -5,9 +5,10 @@
 A product, so that one part at 0 (a book that is not LIVE, no data at all) is a score of 0 whatever the others say.
 
 age      The worst of the watched feeds: 1 until `fresh` seconds since its last message, then straight down to 0 at
-         `dead`. Both are of what the topic promises: depth 1 is repeated every 3 s, other books and tickers come only
-         when something changes (quiet books were seen silent for up to 36 s). Late data is not this part's matter: the
-         connection is replaced for that, which is an interruption.
+         `dead`. A book of depth 1 is repeated every 3 s: 5 and 15. Other books and tickers come when something changes,
+         so that they are held to their own rhythm: 10 and 60 times the usual time between two seconds with data, that
+         of 1 s at least and 60 s at most; before the rhythm is known 40 (quiet books were seen silent for 36) and 120.
+         Late data is not this part's matter: its connection is replaced, which is an interruption.
 gaps     0 while the book is not LIVE. Else halved by each interruption (missed update, lost connection, trades lost)
          of the last `window_seconds`, which counts in full at first and less and less to its end: 0.5 ^ sum(1 - age /
          window).
@@ -31,10 +32,12 @@ WINDOW_SECONDS = 300.0
 DEPTH_1 = (5.0, 15.0)
 """Fresh and dead, seconds: repeated every 3 s by the venue."""
 
-ON_CHANGE = (10.0, 60.0)
-"""Fresh and dead, seconds, of what comes only when something changes."""
+_UNKNOWN_RHYTHM = (40.0, 120.0)
+_BEATS = 8  # seconds with data before a rhythm is known, and those of which the usual is the mean, about
+_LONGEST_BEAT = 60.0
+_FRESH, _DEAD = 10.0, 60.0  # beats
 
-_SPREAD_SAMPLES = 600  # over the window
+_SPREAD_SAMPLES = 200  # over the window
 _FEWEST_SAMPLES = 20
 _TO_SIGMA = 1.4826  # of a normal distribution's median absolute deviation
 _ODD, _ABSURD = 3.0, 10.0  # z
@@ -76,6 +79,36 @@ class Feed(NamedTuple):
     has_data: bool
     fresh_seconds: float
     dead_seconds: float
+
+
+class Rhythm:
+    """How often a feed comes that comes only when something changes, in whole seconds: a burst is one beat."""
+
+    def __init__(self) -> None:
+        self._beat_at: float | None = None
+        self._beats = 0
+        self._usual = 1.0  # seconds between two
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Fresh and dead, seconds."""
+        if self._beats < _BEATS:
+            return _UNKNOWN_RHYTHM
+        usual = min(max(self._usual, 1.0), _LONGEST_BEAT)
+        return _FRESH * usual, _DEAD * usual
+
+    def on_data(self, now: float) -> None:
+        """A message came."""
+        if self._beat_at is None:
+            self._beat_at = now
+        elif (gap := now - self._beat_at) >= 1.0:
+            self._beat_at = now
+            self._beats += 1
+            self._usual += (gap - self._usual) / min(self._beats, _BEATS)
+
+    def pause(self) -> None:
+        """The feed is interrupted: the silence that begins is not its own."""
+        self._beat_at = None
 
 
 @dataclass(frozen=True, slots=True)
