@@ -15,7 +15,6 @@ from feeder.simulator.rest_gate import RestGate
 from feeder.simulator.rest_limits import Limit
 from feeder.simulator.script import (
     AnyFault,
-    Auth,
     BookFault,
     Bursty,
     Crossed,
@@ -27,16 +26,13 @@ from feeder.simulator.script import (
     HalfOpen,
     Malformed,
     OldData,
-    OrderEntry,
     OutOfOrder,
-    Private,
     Raw,
     Refuse,
     Rest,
     Restart,
     RestLimit,
     RestSkew,
-    Revoke,
     Slow,
     Snapshot,
     StuckTimes,
@@ -44,6 +40,7 @@ from feeder.simulator.script import (
     TickChange,
     Turnover,
 )
+from feeder.simulator.script_sockets import Auth, OrderEntry, Private, Revoke
 from feeder.simulator.universe import new_listing
 from feeder.simulator.venue import CATEGORIES
 from feeder.simulator.websocket import WebSocketServer

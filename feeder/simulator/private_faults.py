@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 from feeder.clock import Clock
 from feeder.simulator.refusals import refused
 from feeder.simulator.rest_reply import Refused
-from feeder.simulator.script import Auth, OrderEntry, Private
+from feeder.simulator.script_sockets import Auth, OrderEntry, Private
 
 How = Literal["lost", "duplicated", "swapped"]
 Timed = TypeVar("Timed", Auth, OrderEntry)

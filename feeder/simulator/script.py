@@ -1,7 +1,7 @@
 """The faults there are, each with its keys, and the scripts that stage them.
 
-A script is a YAML list. `at` counts seconds from the first subscription, so that it does not matter how long anybody
-takes to start; an entry without `at` is in force before anybody connects (none that needs somebody it happens to):
+A script is a YAML list. `at` counts seconds from the first subscription or order, so that it does not matter how long
+anybody takes to start; an entry without `at` is in force before anybody connects (none that needs somebody it happens to):
 
     - {fault: rest, how: 429, times: 3}
     - {at: 5, fault: gap, category: linear, symbol: BTCUSDT}
@@ -20,35 +20,18 @@ import yaml
 
 from feeder.errors import FeederError
 from feeder.simulator.decimals import digits_of, to_units
-
-Category = Literal["spot", "linear", "inverse", "option"]
-Socket = Literal["spot", "linear", "inverse", "option", "private", "trade"]
-Signed = Literal["private", "trade"]
-PrivateTopic = Literal["order", "execution", "execution.fast", "position", "wallet", "greeks"]
-OrderOp = Literal[
-    "order.create",
-    "order.amend",
-    "order.cancel",
-    "order.create-batch",
-    "order.amend-batch",
-    "order.cancel-batch",
-]
-Moment = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
-Span = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-RetCode = Annotated[int, msgspec.Meta(ge=-1, le=99_999_999)]
-Symbol = Annotated[str, msgspec.Meta(pattern="^[A-Z0-9][A-Z0-9-]{0,31}$")]
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
-    """One thing that goes wrong. `at`: seconds after the first subscription, None for at once."""
-
-    at: Moment | None = None
-
-    @property
-    def name(self) -> str:
-        """As in a script."""
-        return str(self.__struct_config__.tag)
+from feeder.simulator.script_fault import (
+    Category,
+    Count,
+    Fault,
+    Moment,
+    RetCode,
+    Socket,
+    Span,
+    Symbol,
+    check_refusal,
+)
+from feeder.simulator.script_sockets import Auth, OrderEntry, Private, Revoke
 
 
 class BookFault(Fault, frozen=True, kw_only=True):
@@ -244,7 +227,7 @@ class Rest(Fault, frozen=True, kw_only=True, tag="rest"):
             raise ValueError("its `ret_msg` goes with a `ret_code`")
         if (self.how == "late") != (self.delay is not None):
             raise ValueError("`how: late` and `delay` go together")
-        _check_refusal(self.ret_code, self.times, self.seconds)
+        check_refusal(self.ret_code, self.times, self.seconds)
         _check_path(self.path)
 
 
@@ -265,69 +248,6 @@ class RestSkew(Fault, frozen=True, kw_only=True, tag="rest_skew"):
 
     by: Annotated[float, msgspec.Meta(ge=-10_000_000, le=10_000_000)]
     seconds: Span | None = None
-
-
-class Auth(Fault, frozen=True, kw_only=True, tag="auth"):
-    """The next `times` log-ins on a WebSocket, or all for `seconds`, are refused; of both kinds, or one `category`.
-
-    `ret_code` with `ret_msg`, or the venue's own text, which is all that the private streams tell.
-    """
-
-    ret_code: RetCode
-    ret_msg: str | None = None
-    category: Signed | None = None
-    times: Count | None = None
-    seconds: Span | None = None
-
-    def __post_init__(self) -> None:
-        _check_refusal(self.ret_code, self.times, self.seconds)
-
-
-class Revoke(Fault, frozen=True, kw_only=True, tag="revoke"):
-    """A key, or all, are revoked for ever: their connections are cut, and whoever uses them is refused by `ret_code`.
-
-    10003: it is deleted; 33004: it has expired.
-    """
-
-    key: str | None = None
-    ret_code: Literal[10003, 33004] = 10003
-
-
-class OrderEntry(Fault, frozen=True, kw_only=True, tag="order_entry"):
-    """The next `times` requests of the order-entry WebSocket, or all for `seconds`, go wrong; with `op`, only such.
-
-    `how`: it is carried out, and then the connection cut instead of an answer (`lost`), or the answer held back for
-    `delay` seconds (`late`); or it is not carried out and the connection cut (`unsent`), or never answered (`ignored`).
-    Instead of `how`, `ret_code`: it is refused with this code, and `ret_msg` or the venue's own text.
-    """
-
-    how: Literal["lost", "late", "unsent", "ignored"] | None = None
-    ret_code: RetCode | None = None
-    ret_msg: str | None = None
-    delay: Span | None = None
-    op: OrderOp | None = None
-    times: Count | None = None
-    seconds: Span | None = None
-
-    def __post_init__(self) -> None:
-        if (self.how is None) == (self.ret_code is None):
-            raise ValueError("it needs one of `how` and `ret_code`")
-        if self.ret_msg is not None and self.ret_code is None:
-            raise ValueError("its `ret_msg` goes with a `ret_code`")
-        if (self.how == "late") != (self.delay is not None):
-            raise ValueError("`how: late` and `delay` go together")
-        _check_refusal(self.ret_code, self.times, self.seconds)
-
-
-class Private(Fault, frozen=True, kw_only=True, tag="private"):
-    """The next `times` messages of a private topic are `lost`, `duplicated`, or change places with the next one.
-
-    They do so for every connection of the account it is about. `order` is also `order.linear`, and so on.
-    """
-
-    topic: PrivateTopic
-    how: Literal["lost", "duplicated", "swapped"]
-    times: Count = 1
 
 
 AnyFault = (
@@ -428,13 +348,6 @@ class Script:
 
 def _is_due(fault: AnyFault, elapsed: float | None) -> bool:
     return fault.at is None or (elapsed is not None and fault.at <= elapsed)
-
-
-def _check_refusal(ret_code: int | None, times: int | None, seconds: float | None) -> None:
-    if ret_code == 0:
-        raise ValueError("its `ret_code` 0 is no refusal")
-    if (times is None) == (seconds is None):
-        raise ValueError("it needs one of `times` and `seconds`")
 
 
 def _check_path(path: str) -> None:

@@ -9,7 +9,8 @@ from feeder.simulator.keys import DEFAULT_KEY, ApiKey
 from feeder.simulator.private_faults import SocketFaults
 from feeder.simulator.private_streams import PrivateStreams
 from feeder.simulator.rest_auth import Authenticator
-from feeder.simulator.script import Auth, Private, parse_fault
+from feeder.simulator.script import parse_fault
+from feeder.simulator.script_sockets import Auth, Private
 from tests.unit.simulator.private_clients import SignedClient, Teller
 
 OTHER = ApiKey("other-key", "other-secret", account="2")

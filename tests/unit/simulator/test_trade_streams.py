@@ -12,7 +12,8 @@ from feeder.simulator.private_streams import PrivateStreams
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.rest_gate import RestGate
 from feeder.simulator.rest_reply import Answer, Refused
-from feeder.simulator.script import Auth, OrderEntry, parse_fault
+from feeder.simulator.script import parse_fault
+from feeder.simulator.script_sockets import Auth, OrderEntry
 from feeder.simulator.trade_session import PATHS
 from feeder.simulator.trade_streams import ADDRESS_REQUESTS, TradeStreams
 from tests.unit.simulator.private_clients import SignedClient, Teller
