@@ -1,7 +1,8 @@
 """The faults there are, each with its keys, and the scripts that stage them.
 
 A script is a YAML list. `at` counts seconds from the first subscription or order, so that it does not matter how long
-anybody takes to start; an entry without `at` is in force before anybody connects (none that needs somebody it happens to):
+anybody takes to start; an entry without `at` is in force before anybody connects (none that needs somebody it happens
+to):
 
     - {fault: rest, how: 429, times: 3}
     - {at: 5, fault: gap, category: linear, symbol: BTCUSDT}
