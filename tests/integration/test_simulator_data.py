@@ -168,7 +168,7 @@ async def test_the_touch_is_the_same_in_ticker_book_and_fill(rest: Rest) -> None
         rpi = await rest.market("rpi_orderbook", **given, limit=5)
         assert rpi["a"][0] == [*book["a"][0], "0"]
         assert len(rpi["b"]) == 5
-        order = given | {"side": "Buy", "orderType": "Market", "qty": "10" if category == "inverse" else "0.01"}
+        order = given | {"side": "Buy", "orderType": "Market", "qty": "10" if category == "inverse" else "0.001"}
         placed = await rest.post("/v5/order/create", order | {"marketUnit": "baseCoin"})
         (row,) = await rest.rows("/v5/order/realtime", **given, orderId=placed["orderId"])
         assert (row["orderStatus"], Decimal(row["avgPrice"])) == ("Filled", Decimal(book["a"][0][0]))
@@ -326,24 +326,28 @@ async def test_an_orders_life_is_told_by_every_listing(rest: Rest) -> None:
 
 
 async def test_a_fill_is_seen_in_execution_position_and_wallet(rest: Rest) -> None:
-    await rest.post("/v5/order/create", MARKET | {"qty": "0.5", "orderLinkId": "fill-1"})
+    await rest.post("/v5/position/set-leverage", LINEAR | {"buyLeverage": "1", "sellLeverage": "1"})
+    await rest.post("/v5/order/create", MARKET | {"qty": "0.01", "orderLinkId": "fill-1"})
     (execution,) = await rest.rows("/v5/execution/list", **LINEAR)
-    assert (execution["execPrice"], execution["execQty"], execution["execFee"]) == ("78700", "0.5", "21.6425")
+    assert (execution["execPrice"], execution["execQty"], execution["execFee"]) == ("78700", "0.01", "0.43285")
     assert (execution["isMaker"], execution["orderLinkId"], execution["execType"]) == (False, "fill-1", "Trade")
     (position,) = await rest.rows("/v5/position/list", category="linear", settleCoin="USDT")
-    assert (position["side"], position["size"], position["avgPrice"]) == ("Buy", "0.5", "78700")
-    assert (position["positionValue"], position["positionIM"], position["leverage"]) == ("39350", "3935", "10")
+    assert (position["side"], position["size"], position["avgPrice"]) == ("Buy", "0.01", "78700")
+    assert (position["positionValue"], position["positionIM"], position["leverage"]) == ("787", "787", "1")
     (wallet,) = await rest.rows("/v5/account/wallet-balance", accountType="UNIFIED", coin="USDT,DOGE")
     usdt, doge = wallet["coin"]
     assert (usdt["walletBalance"], usdt["totalPositionIM"], usdt["cumRealisedPnl"]) == (
-        "99978.3575",
-        "3935",
-        "-21.6425",
+        "99999.56715",
+        "787",
+        "-0.43285",
     )
     assert (doge["coin"], doge["walletBalance"]) == ("DOGE", "0")
-    assert Decimal(wallet["totalInitialMargin"]) == 3935
+    assert Decimal(wallet["totalInitialMargin"]) == 787
     margin = Decimal(wallet["totalMarginBalance"])
-    assert (wallet["accountIMRate"], wallet["accountMMRate"]) == (f"{3935 / margin:.4f}", f"{39350 / margin / 200:.4f}")
+    assert (wallet["accountIMRate"], wallet["accountMMRate"]) == (
+        f"{787 / margin:.4f}",
+        f"{787 / margin / 200:.4f}",
+    )
     assert Decimal(wallet["accountIMRate"]) > 0
     assert Decimal(wallet["totalEquity"]) == Decimal(wallet["totalWalletBalance"])
     (empty,) = await rest.rows("/v5/position/list", category="linear", symbol="ETHUSDT")
