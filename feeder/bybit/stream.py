@@ -178,6 +178,7 @@ class Stream(Generic[LinkT]):
             # A handshake cut short closes within three turns: its end is read, the transport closes, then its socket.
             for _ in range(3):
                 await asyncio.sleep(0)
+        transport = self._transport or transport  # a handshake may have ended in the turn in which it was cancelled
         if transport is not None and not transport.is_disconnected:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()

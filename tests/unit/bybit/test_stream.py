@@ -1,5 +1,6 @@
 """What the listener makes of frames; real sockets are in tests/integration."""
 
+import asyncio
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,6 +9,8 @@ import pytest
 from picows import WSMsgType
 
 from feeder.bybit import stream
+from feeder.bybit.counters import Counters
+from feeder.bybit.pacing import TokenBucket
 from feeder.clock import ManualClock
 
 
@@ -61,3 +64,48 @@ def test_a_read_that_ends_with_no_message_ends_all_the_same(last: Frame):
     reads.read(Frame(False), last)
     reads.read(Frame(False), Frame(True))
     assert reads.stamps == [1, 3, 3]
+
+
+class Transport:
+    """A connection that counts as open until it is told to end."""
+
+    def __init__(self) -> None:
+        self.is_disconnected = False
+
+    def send_close(self, _code: object) -> None:
+        pass
+
+    def disconnect(self, graceful: bool = True) -> None:
+        self.is_disconnected = True
+
+    async def wait_disconnected(self) -> None:
+        assert self.is_disconnected
+
+
+async def test_a_handshake_that_ends_in_the_turn_in_which_it_is_cancelled_leaves_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transport, begun = Transport(), asyncio.Event()
+
+    async def connect(listener: Any, *_: object, **__: object) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            listener().on_ws_connected(transport)
+
+    monkeypatch.setattr(stream, "ws_connect", connect)
+    clock = ManualClock()
+    link = SimpleNamespace(name="x", on_connected=list, on_payload=None, next_timer=lambda: None)
+    subject: stream.Stream[Any] = stream.Stream(
+        "ws://host",
+        cast(Any, link),
+        clock=clock,
+        counters=Counters(),
+        attempts=TokenBucket(1.0, 1.0, clock.monotonic()),
+        ssl_context=None,
+    )
+    subject.start()
+    await begun.wait()
+    await subject.aclose()
+    assert transport.is_disconnected
