@@ -52,7 +52,7 @@ def _time() -> bytes:
     return _answer(f'{{"retCode":0,"retMsg":"OK","result":{result},"retExtInfo":{{}},"time":{now // 1_000_000}}}')
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """Requests one after the other: a GET is for the time or the wallet, a POST is an order."""
 
     _wallet = _answer(_WALLET, _limits(50))
@@ -84,7 +84,7 @@ class _Connection(asyncio.Protocol):
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0)
+    server = await loop.create_server(Connection, "127.0.0.1", 0)
     reply(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     await loop.run_in_executor(None, sys.stdin.read)
 
