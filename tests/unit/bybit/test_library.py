@@ -6,17 +6,17 @@ import sys
 import pytest
 
 import feeder.bybit
-from feeder.bybit import rest, streams
+from feeder.bybit import rest, streams, system
 from feeder.errors import RestError, StreamError
 
 
 def test_every_name_is_there_and_in_the_list_of_names() -> None:
     for name in feeder.bybit.__all__:
         exported = getattr(feeder.bybit, name)
-        assert all(getattr(package, name, exported) is exported for package in (rest, streams))
+        assert all(getattr(package, name, exported) is exported for package in (rest, streams, system))
         assert name in dir(feeder.bybit)
         assert vars(feeder.bybit)[name] is exported, "it is looked up once"
-    assert {*rest.__all__, *streams.__all__} < set(feeder.bybit.__all__)
+    assert {*rest.__all__, *streams.__all__, *system.__all__} < set(feeder.bybit.__all__)
 
 
 def test_every_error_of_a_request_or_a_stream_is_exported() -> None:
