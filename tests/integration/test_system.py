@@ -1,0 +1,531 @@
+"""A whole system on real sockets against the simulated venue: its life, failures to start, reloads and health."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from feeder.bybit.streams.account_state import PositionKey
+from feeder.bybit.system.events import ErrorOccurred
+from feeder.bybit.system.settings import SystemSettings
+from feeder.bybit.system.system import BybitSystem
+from feeder.bybit.system.system_status import Health, SystemStatus
+from feeder.errors import ConfigError, ConnectError, FeederError, RestError, StreamAuthError, StreamError
+from feeder.simulator.keys import DEFAULT_KEY
+from feeder.simulator.script import parse_fault
+from feeder.simulator.server import Simulator, SimulatorConfig
+from tests.helpers.secrets import secret_file
+
+SECONDS = 10.0
+BTC = "watch: [{category: linear, symbols: [BTCUSDT]}]\n"
+POSITION = PositionKey("linear", "BTCUSDT", 0)
+FAST = "websocket: {reconnect_first_seconds: 0.01, reconnect_cap_seconds: 0.05}\n"
+
+
+class Scene:
+    """A simulated venue, a file of settings for it, and what a system told."""
+
+    def __init__(self, sim: Simulator, file: Path) -> None:
+        self.sim = sim
+        self.file = file
+        self.environ = {"BYBIT_BASE_URL": sim.rest_url, "BYBIT_WEBSOCKET__URL": sim.websocket_url}
+        self.with_key = {
+            "BYBIT_API_KEY": DEFAULT_KEY.key,
+            "BYBIT_API_SECRET": DEFAULT_KEY.secret,
+            "BYBIT_ACCOUNT__CATEGORIES": "[linear, spot]",
+        }
+        self.seen: list[tuple[str, Any]] = []
+        self.news = asyncio.Event()
+        self.naps: list[float] = []  # of the health loop
+        self._rounds = asyncio.Semaphore(0)
+
+    def settings(self, content: str = "", *, key: bool = True, **environ: str) -> SystemSettings:
+        secret_file(self.file, content)
+        return SystemSettings.load(self.file, self.environ | (self.with_key if key else {}) | environ)
+
+    def system(self, content: str = "", *, key: bool = True, **environ: str) -> BybitSystem:
+        system = BybitSystem(self.settings(content, key=key, **environ), sleep=self._sleep)
+        for event in ("error_occurred", "health_check"):
+            system.on(event, self.note(event))
+        return system
+
+    async def _sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.news.set()
+        await self._rounds.acquire()
+
+    def wake(self) -> None:
+        """Let the health loop go round once."""
+        self._rounds.release()
+
+    def note(self, event: str) -> Callable[[Any], None]:
+        def take(value: Any) -> None:
+            self.seen.append((event, value))
+            self.news.set()
+
+        return take
+
+    def of(self, event: str) -> list[Any]:
+        return [value for each, value in self.seen if each == event]
+
+    def fault(self, **entry: Any) -> None:
+        self.sim.inject(parse_fault(entry))
+
+    async def until(self, wanted: Callable[[], Any]) -> None:
+        """Wait until it holds: looked at whenever something is told, and every 20 ms for what nobody tells."""
+        async with asyncio.timeout(SECONDS):
+            while not wanted():
+                self.news.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.news.wait(), 0.02)
+
+    async def nothing_is_left(self) -> None:
+        """No task but the test's and the simulator's, no connection at the venue."""
+        await self.until(lambda: not self.sim._websocket._connections)
+        own = {task.get_name() for task in asyncio.all_tasks()}
+        left = {name for name in own if name.startswith(("bybit", "health", "callback", "reconcil", "start", "end"))}
+        assert not left
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with Simulator(SimulatorConfig(categories=("linear", "spot"), symbols=6)) as sim:
+        yield Scene(sim, tmp_path / "bybit.yaml")
+
+
+@asynccontextmanager
+async def running(system: BybitSystem) -> AsyncIterator[BybitSystem]:
+    async with asyncio.timeout(4 * SECONDS), system:
+        yield system
+
+
+def noted(error: BaseException) -> str:
+    return "; ".join(getattr(error, "__notes__", []))
+
+
+# Its life
+
+
+async def test_a_system_trades_tells_of_everything_and_leaves_nothing(scene: Scene) -> None:
+    system = scene.system(BTC)
+    events = ("ticker", "trade", "book", "order", "fill", "position", "wallet")
+    for event in events:
+        system.on(event, scene.note(event))
+    async with running(system):
+        assert system.status().state == "running"
+        await system.streams.orders.place_order("linear", "BTCUSDT", "Buy", "Market", "0.01")
+        await scene.until(lambda: all(scene.of(event) for event in events))
+        assert scene.of("fill")[0].symbol == "BTCUSDT"
+        assert scene.of("position")[-1].size == system.streams.account.positions[POSITION].size
+        health = await system.check_health()
+        assert (health.healthy, scene.of("health_check")) == (True, [health])
+        text = msgspec.json.encode(system.status()).decode()
+        assert DEFAULT_KEY.key not in text
+        assert DEFAULT_KEY.secret not in text
+        status = msgspec.json.decode(text, type=SystemStatus)
+        assert status.streams["private"].state == "live"
+        assert status.order_entry is not None
+        assert status.order_entry.state == "ready"
+        assert status.account is not None
+        assert status.account.reconciled
+        assert status.rest.rates["/v5/order/create"].requests == 10
+    assert system.status().state == "closed"
+    assert not scene.of("error_occurred")
+    await scene.nothing_is_left()
+    await system.aclose()
+    with pytest.raises(FeederError, match="the system is closed, and has one life; make another"):
+        await system.start()
+    with pytest.raises(RestError, match="closed"):
+        await system.rest.server_time()
+
+
+async def test_without_a_key_it_is_the_market_and_nothing_else(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+    system.on("book", scene.note("book"))
+    for event in ("order", "fill", "position", "wallet"):
+        with pytest.raises(ConfigError, match=rf"features\.private: is off, so that there is never a {event}"):
+            system.on(event, print)
+    with pytest.raises(ConfigError, match=r"features\.order_entry: is off, and the order entry with it"):
+        _ = system.streams.orders
+    async with running(system):
+        await scene.until(lambda: scene.of("book"))
+        assert system.status().account is None
+    await scene.nothing_is_left()
+
+
+async def test_with_all_switched_off_it_is_rest(scene: Scene) -> None:
+    system = scene.system("features: {market: false, private: false, order_entry: false, health: false}\n")
+    async with running(system):
+        assert (await system.rest.wallet_balance()).result.entries
+        with pytest.raises(ConfigError, match=r"features\.market: is off; switch it on"):
+            _ = system.market
+        assert scene.naps == []
+    await scene.nothing_is_left()
+
+
+async def test_a_public_stream_is_made_when_it_is_asked_for_and_closed_with_the_rest(scene: Scene) -> None:
+    system = scene.system("websocket: {public_topics: {linear: [kline.1.BTCUSDT]}}\n", key=False)
+    async with running(system):
+        linear = await system.streams.public("linear")
+        assert linear is await system.streams.public("linear")
+        assert linear.topics == ["kline.1.BTCUSDT"]
+        spot = await system.streams.public("spot")
+        spot.tickers.on(scene.note("spot ticker"))
+        spot.subscribe("tickers.BTCUSDT")
+        await scene.until(lambda: scene.of("spot ticker"))
+        assert system.status().streams.keys() == {"linear", "spot"}
+    await scene.nothing_is_left()
+    with pytest.raises(FeederError, match="the system is closed"):
+        await system.streams.public("linear")
+
+
+async def test_it_ends_in_order_whatever_its_parts_do(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    system = scene.system(BTC)
+    closed: list[str] = []
+
+    def watched(name: str, part: Any, error: Exception | None = None) -> None:
+        aclose = part.aclose
+
+        async def noting() -> None:
+            closed.append(name)
+            await aclose()
+            if error is not None:
+                raise error
+
+        monkeypatch.setattr(part, "aclose", noting)
+
+    watched("order entry", system.streams.orders, ValueError("of no importance"))
+    watched("account", system.streams.account)
+    watched("private stream", system.streams.private)
+    watched("market", system.market)
+    async with running(system):
+        await system.streams.public("linear")
+    assert closed == ["order entry", "account", "private stream", "market"]
+    assert "order entry not closed as it should be: ValueError: of no importance" in caplog.text
+    await scene.nothing_is_left()
+
+
+async def test_a_callback_that_hangs_does_not_keep_it_from_ending(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("feeder.bybit.system.events._CLOSE_SECONDS", 0.01)
+    system = scene.system(BTC, key=False)
+
+    async def hangs(_: object) -> None:
+        await asyncio.Event().wait()
+
+    system.on("book", hangs)
+    system.on("book", scene.note("book"))
+    async with running(system):
+        await scene.until(lambda: scene.of("book"))
+    assert "callbacks still ran" in caplog.text
+    await scene.nothing_is_left()
+
+
+async def test_a_callback_that_raises_is_told_of_and_the_books_go_on(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+
+    def fails(_: object) -> None:
+        raise ValueError("mine")
+
+    system.on("book", fails)
+    system.on("book", scene.note("book"))
+    async with running(system):
+        await scene.until(lambda: len(scene.of("book")) >= 3)
+    assert {str(each) for each in scene.of("error_occurred")} == {"callback of book: ValueError: mine"}
+
+
+# Starts that fail
+
+
+async def test_a_key_that_is_refused_fails_the_start_and_says_where(scene: Scene) -> None:
+    system = scene.system(BTC, BYBIT_API_KEY="stranger", BYBIT_API_SECRET=DEFAULT_KEY.secret)
+    with pytest.raises(StreamAuthError) as caught:
+        await system.start()
+    assert noted(caught.value) == "the system did not start: private stream"
+    assert system.status().state == "closed"
+    await scene.nothing_is_left()
+
+
+async def test_a_venue_that_is_not_there_fails_the_start(scene: Scene) -> None:
+    system = scene.system(BYBIT_BASE_URL="http://127.0.0.1:9", BYBIT_WEBSOCKET__URL="ws://127.0.0.1:9")
+    with pytest.raises(ConnectError) as caught:
+        await system.start()
+    assert noted(caught.value) == "the system did not start: REST"
+    await scene.nothing_is_left()
+
+
+async def test_a_stream_that_does_not_come_up_fails_the_start_within_its_time(scene: Scene) -> None:
+    system = scene.system("connection: {ready_seconds: 0.2}\n", BYBIT_WEBSOCKET__URL="ws://127.0.0.1:9")
+    with pytest.raises(StreamError, match=r"private: not ready within 0\.2 s"):
+        await system.start()
+    await scene.nothing_is_left()
+
+
+async def test_a_symbol_that_there_is_not_is_named_by_its_place(scene: Scene) -> None:
+    system = scene.system("watch: [{category: linear, symbols: [BTCUSDT, NOSUCHUSDT]}]\n")
+    with pytest.raises(ConfigError, match=r"watch\[0\]\.symbols\[1\]: .*NOSUCHUSDT"):
+        await system.start()
+    await scene.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("websocket: {private_topics: [weather]}", r"websocket\.private_topics: weather: no topic of the private"),
+        ("websocket: {public_topics: {spot: [x.BTCUSDT]}}", r"websocket\.public_topics\.spot: x\.BTCUSDT: no topic"),
+    ],
+)
+async def test_a_topic_that_there_is_not_is_found_before_anything_is_opened(
+    scene: Scene, content: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        scene.system(content)
+
+
+async def test_another_host_than_the_venues_needs_its_websocket_as_well(scene: Scene) -> None:
+    del scene.environ["BYBIT_WEBSOCKET__URL"]
+    with pytest.raises(ConfigError, match=r"websocket\.url: missing beside base_url http://127"):
+        scene.system()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5, 10, 20, 40, 80, 120, 160, 200])
+async def test_a_start_that_is_cancelled_leaves_nothing_wherever_it_was(scene: Scene, turns: int) -> None:
+    system = scene.system(BTC)
+    start = asyncio.create_task(system.start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    start.cancel()
+    done, _ = await asyncio.wait((start,), timeout=SECONDS)
+    assert done
+    assert start.cancelled() or system.status().state == "running"
+    await system.aclose()
+    assert system.status().state == "closed"
+    await scene.nothing_is_left()
+
+
+async def test_who_closes_it_while_it_starts_ends_the_start(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = scene.system(BTC)
+    reached = asyncio.Event()
+
+    async def hangs(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(system.streams.orders, "ready", hangs)
+    start = asyncio.create_task(system.start())
+    await asyncio.wait_for(reached.wait(), SECONDS)
+    await system.aclose()
+    with pytest.raises(FeederError, match="the system was closed while it started"):
+        await start
+    await scene.nothing_is_left()
+
+
+async def test_an_end_goes_on_when_whoever_waits_for_it_is_cancelled(scene: Scene) -> None:
+    system = scene.system(BTC)
+    await system.start()
+    end = asyncio.create_task(system.aclose())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        end.cancel()
+    await asyncio.wait((end,), timeout=SECONDS)
+    assert end.cancelled()
+    assert system.status().state == "closed"
+    await scene.nothing_is_left()
+
+
+# Trouble
+
+
+async def test_a_key_revoked_in_mid_stream_is_told_and_the_market_goes_on(scene: Scene) -> None:
+    system = scene.system(BTC + FAST)
+    system.on("ticker", scene.note("ticker"))
+    async with running(system):
+        scene.fault(fault="revoke")
+        await scene.until(
+            lambda: {"private stream", "order entry"} <= {each.source for each in scene.of("error_occurred")}
+        )
+        assert any(isinstance(each.error, StreamAuthError) for each in scene.of("error_occurred"))
+        before = len(scene.of("ticker"))
+        await scene.until(lambda: len(scene.of("ticker")) > before)
+        health = await system.check_health()
+        kinds = {(finding.kind, finding.where) for finding in health.findings}
+        assert {("stream_down", "private"), ("stream_down", "order entry")} <= kinds
+        assert ("account_not_reconciled", "account") in kinds
+    await scene.nothing_is_left()
+
+
+async def test_connections_that_are_cut_are_findings_until_they_are_back(scene: Scene) -> None:
+    system = scene.system(BTC + FAST)
+    system.on("fill", scene.note("fill"))
+    async with running(system):
+        await scene.until(lambda: system.market.quality("linear", "BTCUSDT").score)
+        assert (await system.check_health()).healthy
+        await scene.sim.drop_connections()
+        await scene.until(lambda: system.status().streams["private"].state != "live")
+        health: Health = await system.check_health()
+        assert ("stream_down", "private") in {(finding.kind, finding.where) for finding in health.findings}
+        await system.rest.place_order("linear", "BTCUSDT", "Buy", "Market", "0.01")
+        account = system.streams.account
+        await scene.until(lambda: scene.of("fill") and account.is_reconciled)
+        await scene.until(lambda: system.market.quality("linear", "BTCUSDT").score)
+        await scene.until(lambda: system.streams.orders.health().state == "ready")
+        bought = sum(fill.exec_qty for fill in scene.of("fill"))
+        assert bought == account.positions[POSITION].size
+        left = (await system.check_health()).findings
+        assert {finding.kind for finding in left} <= {"quality"}, "an interruption is remembered for a while"
+
+
+async def test_a_venue_that_stops_answering_is_a_finding(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+    async with running(system):
+        scene.fault(fault="rest", how=503, path="/v5/market/time", seconds=60)
+        health = await system.check_health()
+        assert {finding.kind for finding in health.findings} >= {"rest_down", "rest_errors"}
+
+
+# The health loop
+
+
+async def test_the_loop_looks_as_often_as_it_is_told_and_goes_on_after_a_defect(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scene.system("health: {interval_seconds: 7, reconcile_seconds: null}\n", key=False)
+    async with running(system):
+        await scene.until(lambda: scene.naps == [7])
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 1 and scene.naps == [7, 7])
+        with monkeypatch.context() as broken:
+            broken.setattr(system, "status", lambda: 1 / 0)
+            scene.wake()
+            await scene.until(lambda: len(scene.naps) == 3)
+        (occurred,) = scene.of("error_occurred")
+        assert (occurred.source, type(occurred.error)) == ("health loop", ZeroDivisionError)
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 2)
+
+
+async def test_the_account_is_reconciled_as_often_as_it_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = scene.system("health: {reconcile_seconds: 60}\n")
+    async with running(system):
+        health = system.streams.account.health
+        assert health().reconciliations == 1
+        scene.wake()
+        await scene.until(lambda: len(scene.naps) == 2)
+        assert health().reconciliations == 1
+        monkeypatch.setattr(system, "_reconcile_at", 0.0)
+        scene.wake()
+        await scene.until(lambda: health().reconciliations == 2)
+
+
+# Reloads
+
+
+async def test_what_is_safe_takes_effect_and_the_rest_is_named(scene: Scene) -> None:
+    system = scene.system(BTC + "logging: {level: warning}\n")
+    library = logging.getLogger("feeder.bybit")
+    before = library.level
+    async with running(system):
+        assert library.level == logging.WARNING
+        secret_file(
+            scene.file,
+            "watch: [{category: linear, symbols: [ETHUSDT], depth: 1}, {category: spot, symbols: [BTCUSDT]}]\n"
+            "rate: {requests: 50, wait_seconds: 3}\nlogging: {level: error}\ncache: {entries: 7}\nrecv_window: 6000\n"
+            "websocket: {private_topics: [greeks], public_topics: {linear: [kline.5.BTCUSDT]}}\n"
+            "health: {interval_seconds: 3}\n",
+        )
+        reloaded = await system.reload()
+        assert reloaded.changed == [
+            "rate.requests",
+            "websocket.private_topics",
+            "websocket.public_topics",
+            "watch",
+            "cache.entries",
+            "logging.level",
+            "health.interval_seconds",
+        ]
+        assert reloaded.needs_restart == ["recv_window", "rate.wait_seconds"]
+        assert system.status().restart_needed == reloaded.needs_restart
+        assert sorted(system.market.watched) == [("linear", "ETHUSDT"), ("spot", "BTCUSDT")]
+        assert system.status().rest.rates["address"].requests == 50
+        assert library.level == logging.ERROR
+        assert "greeks" in system.streams.private.topics
+        assert (await system.streams.public("linear")).topics == ["kline.5.BTCUSDT"]
+        await scene.until(lambda: scene.naps[-1] == 3)
+        secret_file(scene.file, "")
+        back = await system.reload()
+        assert back.needs_restart == []
+        assert system.market.watched == []
+        assert "greeks" not in system.streams.private.topics
+        assert (await system.streams.public("linear")).topics == []
+        assert (await system.reload()).changed == []
+    assert library.level == before
+    await scene.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("rate: {requests: many}\n", "rate.requests: is read as text"),
+        ("rate: {requests: 9\n", "is not YAML"),
+        ("rate: {requests: 9}\nwatch: [{category: linear, symbols: [ETHUSDT, NOSUCHUSDT]}]\n", "symbols[1]: "),
+        ("rate: {requests: 9}\nwebsocket: {private_topics: [greeks, weather]}\n", "websocket.private_topics: weather"),
+        (
+            "watch: [{category: linear, symbols: [ETHUSDT, BTCUSDT]}]\n"
+            "websocket: {private_topics: [greeks], public_topics: {linear: [tickers.BTCUSDT, x.y]}}\n",
+            "websocket.public_topics.linear: x.y",
+        ),
+    ],
+)
+async def test_settings_that_cannot_be_used_change_nothing_and_say_so(scene: Scene, content: str, told: str) -> None:
+    system = scene.system(BTC)
+    async with running(system):
+        secret_file(scene.file, content)
+        with pytest.raises(ConfigError) as caught:
+            await system.reload()
+        assert told in str(caught.value)
+        (occurred,) = scene.of("error_occurred")
+        assert isinstance(occurred, ErrorOccurred)
+        assert (occurred.source, occurred.error) == ("settings", caught.value)
+        assert system.market.watched == [("linear", "BTCUSDT")]
+        assert "greeks" not in system.streams.private.topics
+        assert system.status().rest.rates["address"].requests == 600
+        health = await system.check_health()
+        assert [finding.kind for finding in health.findings if finding.where == "settings"] == ["settings_refused"]
+        secret_file(scene.file, BTC)
+        await system.reload()
+        assert system.status().settings_error is None
+
+
+async def test_the_loop_notices_that_the_file_has_changed(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+    async with running(system):
+        scene.wake()
+        await scene.until(lambda: len(scene.naps) == 2)
+        assert system.status().rest.rates["address"].requests == 600
+        scene.file.write_text(BTC + "rate: {requests: 60}\n")
+        scene.wake()
+        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
+        scene.file.write_text("rate: [\n")
+        for _ in range(3):
+            scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 5)
+        assert len(scene.of("error_occurred")) == 1, "said once, not at each look"
+        scene.file.unlink()
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 6)
+        assert len(scene.of("error_occurred")) == 1, "a file that is being replaced is no change"
+
+
+async def test_settings_made_in_the_program_cannot_be_read_again(scene: Scene) -> None:
+    settings = msgspec.structs.replace(scene.settings(key=False), origin=None)
+    async with running(BybitSystem(settings)) as system:
+        with pytest.raises(ConfigError, match="settings: were made in the program; use SystemSettings"):
+            await system.reload()
