@@ -285,8 +285,9 @@ class OrderEntryLink:
                 f" retCode {answer.code} {self._authenticator.without_key(answer.message or '')}"
             )
             return None
-        outcome = understood(request.operation, request.given, answer, payload, self._address, self._authenticator.key)
-        self._end(request, outcome, answer.rate, now, late=late)
+        rate, key = answer.rate, self._authenticator.key
+        outcome = understood(request.operation, request.given, answer, payload, rate, self._address, key)
+        self._end(request, outcome, rate, now, late=late)
         return self._after(answer.code, now)
 
     # Within

@@ -102,9 +102,18 @@ def request_text(identity: str, operation: Operation, given: Mapping[str, Any], 
 
 
 def understood(
-    operation: Operation, given: Mapping[str, Any], answer: Answer, raw: bytes, address: str, key: str
+    operation: Operation,
+    given: Mapping[str, Any],
+    answer: Answer,
+    raw: bytes,
+    rate: RateStatus | None,
+    address: str,
+    key: str,
 ) -> Reply[Any] | RestError:
-    """What the answer to a request means: the reply that REST would give, or the error. `key` is left out of it."""
+    """What the answer to a request means: the reply that REST would give, with `rate` in it, or the error.
+
+    `key` is left out of errors: the venue quotes it.
+    """
     if answer.code is None:
         return unlike(operation, address, "an answer without a retCode")
     if answer.op and answer.op != operation.name:
@@ -118,7 +127,7 @@ def understood(
         return unlike(operation, address, f"the answer is not as documented: {error}")
     if operation.endpoint is PLACE_ORDER and result.order_link_id not in (None, given["orderLinkId"]):
         return unlike(operation, address, f"the answer is about another order, {result.order_link_id[:40]!r}")
-    return Reply(result, raw, answer.time_ms, message, answer.extra, answer.rate)
+    return Reply(result, raw, answer.time_ms, message, answer.extra, rate)
 
 
 def unlike(operation: Operation, address: str, problem: str) -> ReplyError:
