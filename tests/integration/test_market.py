@@ -1,0 +1,387 @@
+"""The market against the simulated venue: what it knows is exact, and its quality says when it is not."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+
+from feeder.bybit.pacing import Timing
+from feeder.bybit.rest.client import BybitClient
+from feeder.bybit.rest.pool import SessionPool
+from feeder.bybit.streams.messages import TickerUpdate
+from feeder.bybit.system.books import BookEvent
+from feeder.bybit.system.market import Market
+from feeder.bybit.system.market_trades import Trade
+from feeder.bybit.system.market_view import SymbolView
+from feeder.errors import InstrumentError, PoolError, RestError, StreamError, VenueError
+from feeder.market.status import BookStatus, StatusReason
+from feeder.simulator.keys import DEFAULT_KEY
+from feeder.simulator.script import parse_fault
+from feeder.simulator.server import Simulator, SimulatorConfig
+
+BTC = ("linear", "BTCUSDT")
+ETH = ("linear", "ETHUSDT")
+SECONDS = 10.0
+WINDOW = 0.5  # of the quality: so long a test may have to wait
+QUICK = Timing(reconnect_first=0.2, reconnect_cap=0.2, resync_first=0.01, refused_first=0.05)
+MINUTE = 60_000
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    config = SimulatorConfig(categories=("linear", "spot", "option"), symbols=8, updates_per_second=800.0)
+    async with Simulator(config) as sim:
+        yield sim
+
+
+@pytest.fixture
+async def market(sim: Simulator) -> AsyncIterator[Market]:
+    async with (
+        SessionPool(requests=100_000) as pool,
+        Market(
+            BybitClient(DEFAULT_KEY.key, DEFAULT_KEY.secret, pool=pool, base_url=sim.rest_url),
+            websocket_url=sim.websocket_url,
+            window_seconds=WINDOW,
+            timing=QUICK,
+            random=Random(1),
+        ) as market,
+    ):
+        yield market
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - of many things, and none of them tells
+            await asyncio.sleep(0.005)
+
+
+async def watch(market: Market, key: tuple[str, str], **wanted: Any) -> SymbolView:
+    view = await market.watch(*key, **wanted)
+    await view.ready(SECONDS)
+    return view
+
+
+def fault(sim: Simulator, kind: str, key: tuple[str, str], **more: Any) -> None:
+    sim.inject(parse_fault({"fault": kind, "category": key[0], "symbol": key[1], **more}))
+
+
+def score(market: Market, key: tuple[str, str] = BTC) -> float:
+    return market.quality(*key).score
+
+
+async def test_a_watched_book_is_the_venues_own_at_the_same_update(sim: Simulator, market: Market) -> None:
+    view = await watch(market, BTC)
+    book = view.live_book
+    assert book is not None
+    ids = {book.update_id}
+    for _ in range(20):
+        await until(lambda: book.update_id not in ids)
+        ids.add(book.update_id)
+        state = sim.exchange.source.book(*BTC, 50)
+        assert state is not None
+        at = state.book.at(book.update_id)
+        assert at is not None
+        bids, asks = state.sides(at[0])
+        ours = [[(level.price, level.size) for level in side] for side in book.levels()]
+        assert ours == [[(Decimal(price), Decimal(size)) for price, size in side] for side in (bids, asks)]
+    told = await view.book(3)
+    assert (told.source, len(told.value.bids), told.value.symbol) == ("stream", 3, "BTCUSDT")
+    assert 0 <= told.age_seconds < SECONDS
+
+
+@pytest.mark.parametrize(("category", "depth"), [("linear", 1), ("spot", 50), ("option", 25)])
+async def test_every_category_has_books_tickers_and_prices(
+    sim: Simulator, market: Market, category: str, depth: int
+) -> None:
+    symbol = sim.exchange.source.listings(category)[0].symbol
+    events: list[BookEvent] = []
+    tickers: list[TickerUpdate] = []
+    market.books.on(events.append)
+    market.tickers.on(tickers.append)
+    view = await watch(market, (category, symbol), depth=depth)
+    prices = await view.last_prices()
+    assert prices.last is not None
+    assert prices.bid is not None
+    assert prices.ask is not None
+    assert prices.bid.value < prices.ask.value
+    assert (prices.bid.source, (await view.ticker()).source) == ("stream", "stream")
+    assert score(market, (category, symbol)) == 100.0
+    assert {(event.category, event.symbol) for event in events} == {(category, symbol)}
+    assert {(event.category, event.symbol) for event in tickers} == {(category, symbol)}
+    assert (await view.instrument()).value.symbol == symbol
+    assert (await view.fee_rate()).value.taker_fee_rate is not None
+
+
+async def test_what_is_not_watched_comes_by_rest_and_its_quality_is_0(market: Market) -> None:
+    view = market.symbol(*BTC)
+    ticker, book, trades = await view.ticker(), await view.book(5), await view.trades(10)
+    assert {each.source for each in (ticker, book, trades)} == {"rest"}
+    assert (len(book.value.bids), len(trades.value)) == (5, 10)
+    assert score(market) == 0.0
+    again = await view.ticker()
+    assert again.value is ticker.value
+    assert market.status().caches["tickers"].hits == 1
+    with pytest.raises(StreamError, match="linear BTCUSDT is not watched; call watch"):
+        await view.ready()
+
+
+async def test_many_who_ask_at_once_make_one_request(market: Market) -> None:
+    view = market.symbol(*BTC)
+    tickers = await asyncio.gather(*(view.ticker() for _ in range(50)))
+    assert len({id(each.value) for each in tickers}) == 1
+    counts = market.status().caches["tickers"]
+    assert (counts.misses, counts.joined) == (1, 49)
+
+
+async def test_a_gap_costs_quality_and_is_forgotten(sim: Simulator, market: Market) -> None:
+    lost: list[BookEvent] = []
+    market.books.on(lambda event: None if event.status is BookStatus.LIVE else lost.append(event))
+    await watch(market, BTC)
+    sim.skip_update(*BTC)
+    await until(lambda: bool(lost))
+    assert (lost[-1].status, lost[-1].reason, lost[-1].bid) == (BookStatus.STALE, StatusReason.GAP, None)
+    await until(lambda: 0 < score(market) < 100)
+    gaps = market.quality(*BTC).part("gaps")
+    assert gaps.sentence == f"1 interruption in the last {WINDOW} s, the last of the book: GAP"
+    assert gaps.number == 1.0
+    await until(lambda: score(market) == 100.0)
+
+
+async def test_a_crossed_book_is_not_shown_costs_quality_and_is_forgotten(sim: Simulator, market: Market) -> None:
+    worst: list[float] = []
+    crossed: list[BookEvent] = []
+
+    def look(event: BookEvent) -> None:
+        assert event.bid is None or event.ask is None or event.bid.price < event.ask.price
+        if event.reason is StatusReason.CROSSED:
+            crossed.append(event)
+            worst.append(market.quality(*BTC).part("crossed").value)
+
+    errors: list[Exception] = []
+    market.errors.on(errors.append)
+    market.books.on(look)
+    await watch(market, BTC)
+    fault(sim, "crossed", BTC)
+    await until(lambda: bool(crossed))
+    assert worst[0] == 0.0
+    await until(lambda: 0 < score(market) < 100)
+    quality = market.quality(*BTC)
+    assert quality.part("crossed").sentence == f"crossed 1 time in the last {WINDOW} s"
+    assert quality.part("gaps").value == 1.0
+    await until(lambda: score(market) == 100.0)
+    assert errors == []
+
+
+async def test_while_the_venue_is_away_rest_answers_and_the_stream_takes_over_again(
+    sim: Simulator, market: Market
+) -> None:
+    view = await watch(market, BTC)
+    await sim.drop_connections()
+    await until(lambda: score(market) == 0.0)
+    assert "DISCONNECTED" in market.quality(*BTC).part("gaps").sentence
+    sources = ((await view.book(1)).source, (await view.ticker()).source)
+    assert sources == ("rest", "rest")
+    await view.ready(SECONDS)
+    assert ((await view.book(1)).source, (await view.ticker()).source) == ("stream", "stream")
+    assert market.quality(*BTC).part("gaps").number == 2.0  # of the book, and of the ticker
+    await until(lambda: score(market) == 100.0)
+
+
+async def test_trades_of_both_sources_are_one_list_each_once(market: Market) -> None:
+    told: list[Trade] = []
+    market.trades.on(told.append)
+    view = await watch(market, BTC)
+    await until(lambda: len(told) >= 3)
+    merged = await view.trades(200)
+    assert merged.source == "rest"
+    ids = [trade.trade_id for trade in merged.value]
+    assert len(ids) == len(set(ids)) == 200
+    assert [trade.time_ms for trade in merged.value] == sorted(trade.time_ms for trade in merged.value)
+    assert set(told) <= set((await view.trades(1000)).value)
+    assert (await view.trades(2)).source == "stream"
+
+
+async def test_a_hole_in_the_streams_trades_is_filled_by_rest(sim: Simulator, market: Market) -> None:
+    told: list[Trade] = []
+    market.trades.on(told.append)
+    view = await watch(market, BTC)
+    await until(lambda: len(told) >= 3)
+    assert (await view.trades(3)).source == "stream"
+    await sim.drop_connections()
+    await until(lambda: score(market) == 0.0)
+    assert (await view.trades(3)).source == "rest"
+
+
+async def test_one_symbols_trouble_is_its_own(sim: Simulator, market: Market) -> None:
+    errors: list[Exception] = []
+    market.errors.on(errors.append)
+    await watch(market, ETH)
+    view = await watch(market, BTC)
+    scores: list[float] = []
+    market.books.on(lambda event: scores.append(score(market, ETH)))
+    fault(sim, "malformed", BTC)
+    await until(lambda: score(market) < 100)
+    fault(sim, "delist", BTC)
+    book = view.live_book
+    assert book is not None
+    # The venue ends a delisted symbol's topics when they are asked for anew.
+    sim.skip_update(*BTC)
+    await sim.drop_connections()
+    await until(lambda: book.status is BookStatus.DELISTED)
+    assert [str(error) for error in errors if isinstance(error, InstrumentError)] == [
+        "linear BTCUSDT is delisted, nothing more will come; unwatch it"
+    ]
+    with pytest.raises(InstrumentError, match="BTCUSDT is delisted"):
+        await view.ready()
+    await until(lambda: score(market, ETH) == 100.0)
+    assert score(market) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("category", "symbol", "depth", "problem"),
+    [
+        ("linear", "NOSUCHUSDT", 50, "NOSUCHUSDT"),
+        ("option", "BTC-1JAN20-1-C", 25, "BTC-1JAN20-1-C"),
+        ("linear", "BTCUSDT", 49, "linear BTCUSDT: no depth 49; use one of 1, 50, 200, 1000"),
+        ("perpetual", "BTCUSDT", 50, "no category 'perpetual'; use one of spot, linear"),
+    ],
+)
+async def test_what_cannot_be_watched_is_named(
+    market: Market, category: str, symbol: str, depth: int, problem: str
+) -> None:
+    with pytest.raises(VenueError, match=problem):
+        await market.watch(category, symbol, depth=depth)
+    assert market.watched == []
+
+
+async def test_reads_of_an_unknown_symbol_name_it(market: Market) -> None:
+    view = market.symbol("linear", "NOSUCHUSDT")
+    for read in (view.ticker, view.book, view.trades, view.instrument, view.fee_rate):
+        with pytest.raises(InstrumentError, match="linear NOSUCHUSDT: the venue lists no such instrument"):
+            await read()
+
+
+async def test_another_depth_is_refused_and_the_watched_one_goes_on(market: Market) -> None:
+    await watch(market, BTC)
+    with pytest.raises(VenueError, match="wanted at depth 50 already"):
+        await market.watch(*BTC, depth=200)
+    assert market.watched == [BTC]
+    assert score(market) == 100.0
+
+
+async def test_what_is_wanted_of_a_symbol_can_change(market: Market) -> None:
+    view = await watch(market, BTC, ticker=False, trades=False)
+    assert (await view.ticker()).source == "rest"
+    assert market.status().tickers == {}
+    await watch(market, BTC)
+    assert (await view.ticker()).source == "stream"
+
+
+async def test_an_unwatched_symbol_is_silent_and_may_be_watched_again(market: Market) -> None:
+    view = await watch(market, BTC)
+    waiting = asyncio.create_task(market.symbol(*BTC).ready(SECONDS))
+    await waiting
+    assert await market.unwatch(*BTC)
+    assert not await market.unwatch(*BTC)
+    events: list[object] = []
+    for channel in (market.books, market.trades, market.tickers):
+        channel.on(events.append)
+    await asyncio.sleep(0.1)
+    assert (events, market.watched, market.status().tickers) == ([], [], {})
+    assert view.live_book is None
+    await watch(market, BTC)
+    assert score(market) == 100.0
+
+
+async def test_unwatching_ends_the_wait_for_its_data(sim: Simulator, market: Market) -> None:
+    sim.refuse("linear", "orderbook.50.BTCUSDT", times=1000)
+    view = await market.watch(*BTC)
+    waiting = asyncio.create_task(view.ready(SECONDS))
+    await asyncio.sleep(0)
+    await market.unwatch(*BTC)
+    with pytest.raises(StreamError, match="is not watched"):
+        await waiting
+
+
+async def test_a_refused_topic_is_told_and_the_score_says_why(sim: Simulator, market: Market) -> None:
+    errors: list[Exception] = []
+    market.errors.on(errors.append)
+    sim.refuse("linear", "orderbook.50.BTCUSDT", times=1)
+    view = await market.watch(*BTC)
+    await until(lambda: bool(errors))
+    assert "linear BTCUSDT: the venue refuses its book" in str(errors[0])
+    quality = market.quality(*BTC)
+    assert (quality.score, quality.part("gaps").value) == (0.0, 0.0)
+    assert "REFUSED" in quality.part("gaps").sentence
+    await view.ready(SECONDS)
+
+
+async def test_not_ready_in_time_says_what_is_lacking(sim: Simulator, market: Market) -> None:
+    sim.refuse("linear", "orderbook.50.BTCUSDT", times=1000)
+    view = await market.watch(*BTC)
+    with pytest.raises(StreamError, match=r"linear BTCUSDT: no data within 0\.05 s: the book is SYNCING"):
+        await view.ready(0.05)
+
+
+async def test_a_failed_watch_leaves_nothing_and_may_be_tried_again(sim: Simulator, market: Market) -> None:
+    sim.inject(parse_fault({"fault": "rest", "how": 404, "path": "/v5/market/instruments-info", "times": 1}))
+    with pytest.raises(RestError, match="404"):
+        await market.watch(*BTC)
+    assert market.watched == []
+    await watch(market, BTC)
+
+
+async def test_bars_are_read_once_and_count_for_quality(market: Market) -> None:
+    await watch(market, BTC)
+    now = time.time_ns() // 1_000_000
+    start, end = now - 2500 * MINUTE, now - 2 * MINUTE
+    first = await market.candles(*BTC, "1", start, end)
+    assert len(first.candles) == 2498
+    assert all(later.start_ms - each.start_ms == MINUTE for each, later in itertools.pairwise(first.candles))
+    misses = market.status().caches["history"].misses
+    assert [candle async for candle in market.history(*BTC, "1", start, end)] == first.candles
+    assert market.status().caches["history"].misses == misses
+    assert market.quality(*BTC).part("candles").sentence == "0 of 2498 bars missing"
+    assert market.invalidate(*BTC) >= 3
+
+
+async def test_before_the_launch_there_are_no_bars_and_none_are_missing(market: Market) -> None:
+    launch = 1_585_526_400_000
+    candles = await market.candles(*BTC, "5", launch - 10_000_000 * MINUTE, launch + 50 * MINUTE)
+    assert [candle.start_ms for candle in candles.candles] == list(range(launch, launch + 50 * MINUTE, 5 * MINUTE))
+    assert candles.missing == []
+    assert market.status().caches["history"].misses <= 3
+
+
+async def test_watching_needs_an_open_market(sim: Simulator) -> None:
+    async with SessionPool() as pool:
+        client = BybitClient(pool=pool, base_url=sim.rest_url)
+        market = Market(client, websocket_url=sim.websocket_url)
+        with pytest.raises(StreamError, match="the market is not open"):
+            await market.watch(*BTC)
+        await market.aclose()
+
+
+async def test_closing_ends_iterators_and_questions(sim: Simulator) -> None:
+    async with SessionPool() as pool:
+        client = BybitClient(pool=pool, base_url=sim.rest_url)
+        market = Market(client, websocket_url=sim.websocket_url)
+        await market.start()
+        await watch(market, BTC)
+        sim.inject(parse_fault({"fault": "rest", "how": "hang", "path": "/v5/market/instruments-info", "seconds": 60}))
+        question = asyncio.create_task(market.symbol(*BTC).instrument())
+        events = market.books.events()
+        await anext(events)
+        await market.aclose()
+        await market.aclose()
+        with pytest.raises(PoolError, match="closed while"):
+            await question
+        assert all([isinstance(event, BookEvent) async for event in events])  # and it ends
+        assert market.watched == []
+        ours = ("market", "fetch", "close", "instrument", "venue's clock", "wss", "ws:")
+        assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(ours)] == []
