@@ -176,7 +176,7 @@ class Engine:
         if position.size and (position.size > 0) == order.buy:
             opened = sum((execution.qty - execution.closed for execution in executions), ZERO)
             changed += self._protect(account, order, opened, now_ms)
-        return changed
+        return list({each.order_id: each for each in changed}.values())
 
     def _protect(self, account: Account, order: Order, opened: Decimal, now_ms: int) -> list[Order]:
         position = account.position(order.listing, order.position_idx, self._numbers, now_ms)
@@ -185,10 +185,7 @@ class Engine:
         changed: list[Order] = []
         for wanted in stops.wanted_by(order) if opened else []:
             if not partial:
-                known = account.stop(position, wanted.kind)
-                if known is not None:
-                    changed += self.end(account, known, DEACTIVATED, "CancelByTpSlTsClear", now_ms)
-                made.append(stops.of_position(position, wanted, self._numbers, now_ms))
+                changed += stops.take(account, position, stops.of_position(position, wanted, self._numbers, now_ms))
                 continue
             known = stops.of_parent(account, order, wanted.kind)
             if known is not None:  # of an earlier fill of the same order

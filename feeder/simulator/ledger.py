@@ -98,8 +98,9 @@ class Ledger:
         quote = quote_of(self._quotes, given)
         _open_order(account, given)
         self._meet(account, quote)
+        self._notices.send()
         order = _open_order(account, given)  # the market may have been faster
-        wanted = amended(given, order)
+        wanted = amended(given, order, quote)
         if wanted.status != UNTRIGGERED:
             _reduce(account, wanted)
         if wanted.left <= 0:
@@ -170,13 +171,7 @@ class Ledger:
             *([stops.trailing_stop(position, request.trail, self._numbers, now_ms)] if request.trail else []),
         ]
         for order in made:
-            known = account.stop(position, order.stop)
-            if known is None or order.stop in stops.PARTIAL:
-                account.add(order)
-                changed.append(order)
-            elif known.trigger != order.trigger:  # one of a whole position is changed, not joined by another
-                known.trigger, known.updated_ms = order.trigger, now_ms
-                changed.append(known)
+            changed += stops.take(account, position, order)
         if request.qty is not None:
             stops.bind(made)
         if not changed:

@@ -92,13 +92,15 @@ def new_order(given: Parameters, quote: Quote, number: int, order_id: str, now_m
     return order
 
 
-def amended(given: Parameters, order: Order) -> Order:
+def amended(given: Parameters, order: Order, quote: Quote) -> Order:
     """The order as a request to amend it would have it. Refused if it asks for nothing new."""
     category = order.listing.category
     trigger = order.trigger
-    if trigger is not None and read.text(given, "triggerPrice"):
+    if trigger is not None and order.status == UNTRIGGERED and not trigger.trail and read.text(given, "triggerPrice"):
         price = _number(given, "triggerPrice", verdicts.PRICE, category)
-        trigger = replace(trigger, price=price, by=read.choice(given, "triggerBy", TRIGGERS, trigger.by))
+        rises = price > quote.last if category == "spot" else trigger.rises
+        by = read.choice(given, "triggerBy", TRIGGERS, trigger.by)
+        trigger = replace(trigger, price=price, by=by, rises=rises)
     wanted = replace(
         order,
         qty=_number(given, "qty", verdicts.QTY, category) if read.text(given, "qty") else order.qty,
@@ -120,7 +122,10 @@ def check(order: Order, quote: Quote) -> None:
             raise verdicts.PRICE.refused(category)
         if order.price % rules.tick:
             raise verdicts.PRICE_TICK.refused(category)
+    _check_attached(order, quote)
     qty = order.qty
+    if not qty and order.reduces and order.status == UNTRIGGERED:
+        return  # it will close what there is then
     if order.by_value:
         qty = (qty / price / rules.step).to_integral_value(ROUND_FLOOR) * rules.step
     if qty > (rules.max_market_qty if market else rules.max_qty):  # first: it may be too much to be divided
@@ -131,7 +136,6 @@ def check(order: Order, quote: Quote) -> None:
         raise (verdicts.VALUE if order.by_value else verdicts.QTY_ZERO).refused(category)
     if not order.reduce_only and worth(order.listing, qty, price) < rules.min_value:
         raise verdicts.VALUE.refused(category)
-    _check_attached(order, quote)
     if order.status == UNTRIGGERED:  # its price is for the market as it is once it is triggered
         return
     highest, lowest = quote.limits()
@@ -200,6 +204,8 @@ def _check_attached(order: Order, quote: Quote) -> None:
     if order.listing.category not in ("linear", "inverse"):
         return
     base = order.price if order.kind == "Limit" else quote.last
+    if order.kind == "Market" and order.status == UNTRIGGERED and order.trigger is not None:
+        base = order.trigger.price
     for name, above in (("takeProfit", order.buy), ("stopLoss", not order.buy)):
         price = Decimal(order.texts.get(name) or 0)
         if price and (price > base) != above:

@@ -104,7 +104,7 @@ class Order:
     @property
     def leaves(self) -> Decimal:
         """What is not filled and still may be."""
-        return self.left if self.is_open else ZERO
+        return self.left if self.is_open or self.status == TRIGGERED else ZERO
 
     @property
     def average(self) -> Decimal:

@@ -106,6 +106,21 @@ def bind(orders: list[Order]) -> None:
         first.pair, second.pair, second.shares = second.order_id, first.order_id, True
 
 
+def take(account: Account, position: Position, order: Order) -> list[Order]:
+    """A protecting order is the account's from now on; what changed by it.
+
+    A whole position has one of each kind: another one changes it. Of partial ones there can be many.
+    """
+    known = account.stop(position, order.stop) if order.stop in WHOLE else None
+    if known is None:
+        account.add(order)
+        return [order]
+    if known.trigger == order.trigger:
+        return []
+    known.trigger, known.updated_ms = order.trigger, order.created_ms
+    return [known]
+
+
 def fitted(account: Account, position: Position) -> tuple[list[Order], list[tuple[Order, str]]]:
     """After a position has changed: orders whose quantity was fitted to it, and those to be cancelled, with the type.
 

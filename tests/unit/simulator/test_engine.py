@@ -2,42 +2,30 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, cast
 
 import pytest
 
 from feeder.clock import ManualClock
 from feeder.simulator import account
-from feeder.simulator.account import Account
-from feeder.simulator.decimals import plain
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.keys import DEFAULT_KEY
 from feeder.simulator.ledger import Ledger
 from feeder.simulator.orders import (
     CANCELLED,
-    DEACTIVATED,
     FILLED,
     NEW,
     PARTLY_CANCELLED,
     PARTLY_FILLED,
     REJECTED,
-    UNTRIGGERED,
-    Order,
 )
-from feeder.simulator.positions import Position
 from feeder.simulator.quotes import Quotes
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.rest_position import PositionEndpoints
 from feeder.simulator.rest_reply import Refused
-from feeder.simulator.rest_trade import TradeEndpoints
 from feeder.simulator.seeded import SeededSource
-from feeder.simulator.source import Source
 from feeder.simulator.told import Told
 from feeder.simulator.universe import universe
-from tests.unit.simulator.hand_market import HandMarket
-
-BIDS = [("78000", "1"), ("77990", "2"), ("77980", "3")]
-ASKS = [("78010", "1"), ("78020", "2"), ("78030", "3")]
+from tests.unit.simulator.floor import ASKS, BIDS, Floor
 
 ORDER_FIELDS = """
 avgPrice blockTradeId cancelType category closeOnTrigger closedPnl createType createdTime cumExecFee cumExecQty
@@ -52,82 +40,6 @@ isReduceOnly leverage leverageSysUpdatedTime liqPrice markPrice mmrSysUpdatedTim
 positionIdx positionMM positionStatus positionValue riskId riskLimitValue seq sessionAvgPrice side size stopLoss
 symbol takeProfit tpslMode tradeMode trailingStop unrealisedPnl updatedTime
 """
-
-
-class Floor:
-    """One account, a book of three levels a side, and all that was told of the account."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.market = HandMarket(universe(["linear", "spot", "inverse", "option"], 12), self.clock)
-        self.quotes = Quotes(Exchange(cast(Source, self.market), 1, self.clock), 1)
-        self.ledger = Ledger(self.quotes, 1, self.clock)
-        self.account: Account = self.ledger.account("1")
-        self.account.pay("USDT", Decimal(900_000))
-        self.told: list[Told] = []
-        self.ledger.listen("1", self.told.append)
-        for category in "linear", "spot":
-            self.market.put(BIDS, ASKS, category)
-            self.market.trade("78005", category)
-
-    def place(self, side: str = "Buy", qty: str = "1", price: str | None = None, **given: Any) -> Order:
-        kind = {"orderType": "Market"} if price is None else {"orderType": "Limit", "price": price}
-        wanted = {"category": "linear", "symbol": "BTCUSDT", "side": side, "qty": qty} | kind | given
-        return self.ledger.place(self.account, wanted)
-
-    def amend(self, order: Order, **given: Any) -> Order:
-        return self.ledger.amend(self.account, _naming(order) | given)
-
-    def cancel(self, order: Order) -> Order:
-        return self.ledger.cancel(self.account, _naming(order))
-
-    def stops(self, **given: Any) -> None:
-        usual = {"category": "linear", "symbol": "BTCUSDT", "positionIdx": 0, "tpslMode": "Full"}
-        self.ledger.set_stops(self.account, usual | given)
-
-    def put(self, bids: list[tuple[str, str]], asks: list[tuple[str, str]], category: str = "linear") -> None:
-        """The market moves."""
-        self.market.put(bids, asks, category)
-        self.ledger.advance()
-
-    def trade(self, price: str, category: str = "linear") -> None:
-        """The last price moves."""
-        self.market.trade(price, category)
-        self.ledger.advance()
-
-    @property
-    def position(self) -> Position:
-        return self.account.positions["linear", "BTCUSDT", 0]
-
-    def fills(self, order: Order) -> list[tuple[str, str, bool]]:
-        return [
-            (plain(each.price), plain(each.qty), each.maker) for each in self.account.executions if each.order is order
-        ]
-
-    def waiting(self) -> list[Order]:
-        return [order for order in self.account.open_orders() if order.status == UNTRIGGERED]
-
-    def heard(self) -> list[str]:
-        """What was told since, topics with what tells most of each."""
-        heard = []
-        for told in self.told:
-            rows = told.rows
-            match told.topic:
-                case "order":
-                    heard.append("order " + ",".join(row["orderStatus"] for row in rows))
-                case "execution":
-                    heard.append("execution " + ",".join(row["execQty"] for row in rows))
-                case "position":
-                    heard.append(f"position {rows[0]['side'] or 'none'} {rows[0]['size']}")
-                case topic:
-                    heard.append(topic)
-        self.told.clear()
-        return heard
-
-
-def _naming(order: Order) -> dict[str, Any]:
-    listing = order.listing
-    return {"category": listing.category, "symbol": listing.symbol, "orderId": order.order_id}
 
 
 @pytest.fixture
@@ -308,143 +220,6 @@ def test_a_reduce_only_order_never_opens_a_position(floor: Floor) -> None:
     assert floor.position.size == 0
 
 
-def test_a_conditional_order_is_triggered_and_then_an_order_as_any_other(floor: Floor) -> None:
-    order = floor.place(qty="1", price="78600", triggerPrice="78500", triggerDirection=1)
-    assert (order.status, order.stop, order.create_type) == (UNTRIGGERED, "Stop", "CreateByStopOrder")
-    assert floor.heard() == ["order Untriggered", "position none 0"]
-    floor.trade("78499")
-    assert order.status == UNTRIGGERED
-    floor.market.put([("78490", "1")], [("78510", "0.4"), ("78700", "1")])
-    floor.trade("78500")
-    assert floor.heard() == ["order Triggered", "order PartiallyFilled", "execution 0.4", "position Buy 0.4", "wallet"]
-    market = floor.place("Sell", qty="0.4", triggerPrice="78400", triggerDirection=2)
-    assert market.row()["price"] == "0"
-    floor.trade("78300")
-    assert (market.status, floor.position.size) == (FILLED, 0)
-
-
-def test_the_price_that_triggers_is_the_one_that_was_named(floor: Floor) -> None:
-    quote = floor.quotes.find("linear", "BTCUSDT")
-    assert quote is not None
-    index = quote.index(quote.last)
-    gap = (index - quote.last).copy_abs()
-    assert gap > 1
-    side = 1 if index < quote.last else 2
-    between = (index + quote.last) / 2
-    text = f"{between:.1f}"
-    # The index price is not there yet, the last price has passed.
-    order = floor.place(qty="0.1", triggerPrice=text, triggerDirection=side, triggerBy="IndexPrice")
-    with pytest.raises(Refused) as caught:
-        floor.place(qty="0.1", triggerPrice=text, triggerDirection=side)
-    assert caught.value.code == (110092 if side == 1 else 110093)
-    floor.trade(f"{quote.last + (2 * gap if side == 1 else -2 * gap):.1f}")
-    assert order.status == FILLED
-
-
-def test_a_triggered_order_that_cannot_be_paid_or_has_nothing_to_reduce_is_cancelled(floor: Floor) -> None:
-    large = floor.place(qty="200", price="78000", triggerPrice="77000", triggerDirection=2)
-    closing = floor.place("Sell", qty="1", triggerPrice="77000", triggerDirection=2, closeOnTrigger=True)
-    floor.trade("76000")
-    assert (large.status, large.cancel_type) == (CANCELLED, "CancelByCannotAffordOrderCost")
-    assert (closing.status, closing.cancel_type) == (CANCELLED, "CancelByReduceOnly")
-    assert floor.position.size == 0
-
-
-def test_a_spot_stop_order_binds_its_coins_when_it_is_triggered_and_a_tpsl_order_at_once(floor: Floor) -> None:
-    conditional = {"category": "spot", "triggerPrice": "77000"}
-    stop = floor.place("Sell", qty="1", orderFilter="StopOrder", **conditional)
-    assert floor.account.spot_locked("BTC") == 0
-    tpsl = floor.place("Sell", qty="2", orderFilter="tpslOrder", **conditional)
-    assert (tpsl.stop, floor.account.spot_locked("BTC")) == ("tpslOrder", 2)
-    floor.trade("76999", "spot")
-    assert (stop.status, tpsl.status) == (FILLED, FILLED)
-
-
-def test_an_attached_take_profit_and_stop_loss_follow_the_whole_position(floor: Floor) -> None:
-    floor.place(qty="1", takeProfit="80000", stopLoss="77000")
-    profit, loss = floor.waiting()
-    assert (profit.stop, profit.create_type, profit.qty, profit.side) == ("TakeProfit", "CreateByTakeProfit", 1, "Sell")
-    assert (loss.stop, loss.create_type) == ("StopLoss", "CreateByStopLoss")
-    assert (profit.reduce_only, profit.close_on_trigger) == (True, True)
-    assert floor.heard() == ["order Filled", "execution 1", "position Buy 1", "wallet", "order Untriggered,Untriggered"]
-    floor.place(qty="1")
-    assert (profit.qty, loss.qty) == (2, 2)
-    assert floor.heard()[-1] == "order Untriggered,Untriggered"
-    floor.put([("76900", "5")], [("76910", "1")])
-    floor.trade("77000")
-    assert (loss.status, floor.position.size) == (FILLED, 0)
-    assert (profit.status, profit.cancel_type) == (DEACTIVATED, "CancelByTpSlTsClear")
-    assert floor.account.executions[-1].row()["stopOrderType"] == "StopLoss"
-
-
-def test_the_position_tells_the_stops_that_it_has(floor: Floor) -> None:
-    floor.place(qty="1")
-    floor.told.clear()
-    floor.stops(takeProfit="80000", stopLoss="77000", trailingStop="500")
-    row = floor.told[-1].rows[0]
-    assert (row["takeProfit"], row["stopLoss"], row["trailingStop"]) == ("80000.00", "77000.00", "500.00")
-    with pytest.raises(Refused) as caught:
-        floor.stops(takeProfit="80000")
-    assert caught.value.code == 34040
-    floor.stops(takeProfit="81000", stopLoss="0")
-    assert [order.stop for order in floor.waiting()] == ["TakeProfit", "TrailingStop"]
-    assert floor.told[-1].rows[0]["stopLoss"] == "0"
-    floor.cancel(floor.waiting()[0])
-    assert [order.stop for order in floor.waiting()] == ["TrailingStop"]
-    floor.place("Sell", qty="1")
-    assert floor.waiting() == []
-
-
-def test_a_trailing_stop_follows_the_best_price_from_its_active_price_on(floor: Floor) -> None:
-    floor.place("Sell", qty="1")
-    floor.stops(trailingStop="100", activePrice="77500")
-    (order,) = floor.waiting()
-    assert order.row()["triggerPrice"] == "77500"
-    for price, trigger in (("77600", "77500"), ("77450", "77550"), ("77500", "77550"), ("77300", "77400")):
-        floor.trade(price)
-        assert (order.status, order.row()["triggerPrice"]) == (UNTRIGGERED, trigger)
-    floor.trade("77400")
-    assert (order.status, order.create_type, floor.position.size) == (FILLED, "CreateByTrailingStop", 0)
-
-
-def test_partial_stops_are_orders_of_their_own_and_go_in_pairs(floor: Floor) -> None:
-    floor.place(qty="3")
-    usual = {"tpslMode": "Partial", "tpSize": "1", "slSize": "1", "takeProfit": "80000", "stopLoss": "77000"}
-    floor.stops(**usual)
-    floor.stops(**usual | {"takeProfit": "81000", "tpOrderType": "Limit", "tpLimitPrice": "81500", "stopLoss": "76000"})
-    first, second, third, fourth = floor.waiting()
-    assert [each.stop for each in floor.waiting()] == ["PartialTakeProfit", "PartialStopLoss"] * 2
-    floor.put([("80100", "9")], [("80200", "1")])
-    floor.trade("80000")
-    assert (first.status, second.status, floor.position.size) == (FILLED, DEACTIVATED, 2)
-    floor.trade("81000")
-    assert (third.status, third.kind, fourth.status) == (NEW, "Limit", DEACTIVATED)
-    assert third.row()["createType"] == "CreateByPartialTakeProfit"
-    for wrong in ({"slSize": "2"}, {"tpSize": "5", "slSize": "5"}, {"tpSize": ""}):
-        with pytest.raises(Refused):
-            floor.stops(**usual | {"takeProfit": "82000", "stopLoss": "75000"} | wrong)
-
-
-def test_partial_stops_of_an_order_grow_with_its_fills(floor: Floor) -> None:
-    order = floor.place(qty="2", price="78010", takeProfit="80000", stopLoss="77000", tpslMode="Partial")
-    assert [each.qty for each in floor.waiting()] == [1, 1]
-    floor.put(BIDS, [("78005", "0.5")])
-    assert [each.qty for each in floor.waiting()] == [Decimal("1.5")] * 2
-    assert {each.parent for each in floor.waiting()} == {order.order_id}
-    floor.place("Sell", qty="1")
-    assert [each.qty for each in floor.waiting()] == [Decimal("0.5")] * 2, "never more than the position"
-
-
-def test_a_spot_order_with_stops_leaves_two_of_which_one_will_do(floor: Floor) -> None:
-    order = floor.place(qty="1", price="78010", category="spot", takeProfit="80000", stopLoss="77000")
-    profit, loss = floor.waiting()
-    assert (order.status, profit.stop, profit.qty) == (FILLED, "tpslOrder", Decimal("0.999"))
-    assert floor.account.spot_locked("BTC") == Decimal("0.999")
-    floor.trade("77000", "spot")
-    assert (loss.status, profit.status) == (FILLED, DEACTIVATED)
-    assert profit.cancel_type == "CancelByOCOTpCanceledBySlTriggered"
-
-
 def test_what_was_closed_is_told_with_the_fees_of_both_ways(floor: Floor) -> None:
     floor.place(qty="2")
     order = floor.place("Sell", qty="3")
@@ -476,44 +251,6 @@ def test_closed_profits_are_listed_newest_first_by_symbol_and_time(floor: Floor)
     assert listed(limit="1") == orders[2:]
     assert listed(symbol="ETHUSDT") == []
     assert listed(endTime=str(floor.ledger.now_ms() - 15_000)) == orders[:1]
-
-
-def test_of_the_conditional_orders_the_users_own_can_be_cancelled_alone(floor: Floor) -> None:
-    floor.place(qty="1", takeProfit="80000")
-    own = floor.place(qty="1", triggerPrice="79000", triggerDirection=1)
-    endpoint = TradeEndpoints(floor.ledger).endpoints()["POST", "/v5/order/cancel-all"]
-    given = {"category": "linear", "symbol": "BTCUSDT", "orderFilter": "StopOrder"}
-    caller = Caller(replace(DEFAULT_KEY, account="1"), given | {"stopOrderType": "Stop"})
-    assert [row["orderId"] for row in endpoint(caller).result["list"]] == [own.order_id]
-    assert [order.stop for order in floor.waiting()] == ["TakeProfit"]
-    endpoint(Caller(caller.api_key, given))
-    assert floor.waiting() == []
-
-
-def test_only_so_many_conditional_orders_wait(floor: Floor) -> None:
-    for _ in range(10):
-        floor.place(qty="1", triggerPrice="79000", triggerDirection=1)
-    with pytest.raises(Refused) as caught:
-        floor.place(qty="1", triggerPrice="79000", triggerDirection=1)
-    assert caught.value.code == 110009
-    floor.place(qty="1", price="70000")
-
-
-def test_a_stop_on_the_wrong_side_is_refused(floor: Floor) -> None:
-    for given in (
-        {"price": "77000", "takeProfit": "76000"},
-        {"price": "77000", "stopLoss": "77500"},
-        {"takeProfit": "77000"},
-        {"side": "Sell", "stopLoss": "77000"},
-    ):
-        with pytest.raises(Refused) as caught:
-            floor.place(**given)
-        assert caught.value.code == 10001
-    floor.place(qty="1")
-    for given in ({"takeProfit": "77000"}, {"stopLoss": "79000"}, {"trailingStop": "10", "activePrice": "77000"}):
-        with pytest.raises(Refused):
-            floor.stops(**given)
-    assert floor.waiting() == []
 
 
 def test_private_rows_have_the_fields_that_the_venue_sends(floor: Floor) -> None:
