@@ -1,0 +1,172 @@
+"""What the market makes of updates: told once per turn of the loop, one symbol's trouble kept from another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+
+from feeder.bybit.rest.client import BybitClient
+from feeder.bybit.streams.messages import TickerUpdate
+from feeder.bybit.system.books import BookEvent
+from feeder.bybit.system.market_feeds import MarketFeeds
+from feeder.bybit.system.market_symbol import WatchedSymbol
+from feeder.bybit.system.market_trades import Trade
+from feeder.clock import ManualClock
+from feeder.market.instrument import Instrument, InstrumentKey
+from feeder.market.status import BookStatus, StatusReason
+from feeder.market.update import BookUpdate, Side, TradeUpdate
+
+BTC = ("linear", "BTCUSDT")
+ETH = ("linear", "ETHUSDT")
+
+
+class Scene:
+    """Feeds that nothing is connected to: a test is their pool."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        client = BybitClient(base_url="http://127.0.0.1:9")  # nothing is asked of it
+        self.feeds = MarketFeeds(client, "ws://127.0.0.1:9", 300.0, clock=self.clock, random=Random(1), timing=None)
+        self.asked: list[tuple[InstrumentKey, StatusReason, int]] = []
+        self.events: list[BookEvent] = []
+        self.errors: list[Exception] = []
+        self.feeds.books.on(self.events.append)
+        self.feeds.errors.on(self.errors.append)
+        for key in (BTC, ETH):
+            instrument = Instrument(*key, 1, price_exponent=-1, quantity_exponent=-3, tick_size=1, quantity_step=1)
+            self.feeds.watched[key] = WatchedSymbol(
+                instrument, 50, True, lambda *asked: self.asked.append(asked), 300.0, self.clock
+            )
+            self.update(key, 10, snapshot=True)
+
+    def update(
+        self, key: InstrumentKey, update_id: int, *, snapshot: bool = False, bids: list[int] | None = None
+    ) -> None:
+        levels = ([1000, 5], [1002, 7]) if snapshot else (bids or [1000, update_id], [])
+        self.feeds.on_book(key, BookUpdate(snapshot, *levels, update_id, update_id, update_id, 0, 0, 0, 1))
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
+    await turn()
+    scene.events.clear()
+    yield scene
+    await scene.feeds.aclose()
+
+
+async def turn() -> None:
+    await asyncio.sleep(0)
+
+
+async def test_many_updates_of_a_turn_are_told_once_for_each_symbol(scene: Scene) -> None:
+    for update_id in range(11, 31):
+        scene.update(BTC, update_id)
+    scene.update(ETH, 11)
+    assert scene.events == []
+    await turn()
+    assert [(event.symbol, event.update_id) for event in scene.events] == [("BTCUSDT", 30), ("ETHUSDT", 11)]
+    await turn()
+    assert len(scene.events) == 2
+
+
+async def test_an_unwatched_symbols_updates_reach_nobody(scene: Scene) -> None:
+    scene.update(BTC, 11)
+    del scene.feeds.watched[BTC]
+    scene.update(BTC, 12)
+    scene.feeds.on_reset(BTC, 2, StatusReason.GAP)
+    scene.feeds.on_trades(BTC, [], 1)
+    scene.feeds.on_trades_lost(BTC, 1)
+    await turn()
+    assert scene.events == []
+
+
+async def test_a_defect_in_one_book_costs_that_book_alone(scene: Scene) -> None:
+    scene.update(ETH, 11)
+    scene.feeds.watched[BTC].book._book = None  # type: ignore[assignment]  # a defect
+    scene.update(BTC, 12)
+    await turn()
+    assert len(scene.errors) == 1
+    assert scene.asked == [(BTC, StatusReason.MALFORMED, 1)]
+    states = {event.symbol: (event.status, event.reason) for event in scene.events}
+    assert states == {
+        "BTCUSDT": (BookStatus.STALE, StatusReason.MALFORMED),
+        "ETHUSDT": (BookStatus.LIVE, StatusReason.SNAPSHOT),
+    }
+
+
+async def test_a_callback_that_raises_is_told_of_and_stops_nothing(scene: Scene) -> None:
+    def bad(_event: object) -> None:
+        raise RuntimeError("mine")
+
+    scene.feeds.books.on(bad)
+    scene.update(BTC, 11)
+    await turn()
+    scene.update(BTC, 12)
+    await turn()
+    assert [str(error) for error in scene.errors] == ["mine", "mine"]
+    assert [event.update_id for event in scene.events] == [11, 12]
+
+
+async def test_trades_lost_are_an_interruption(scene: Scene) -> None:
+    trades: list[Trade] = []
+    scene.feeds.trades.on(trades.append)
+    scene.feeds.on_trades(BTC, [TradeUpdate(1000, 5, Side.BUY, "one", 1, 0, 0, 0)], 1)
+    scene.feeds.on_trades_lost(BTC, 3)
+    assert [trade.trade_id for trade in trades] == ["one"]
+    watched = scene.feeds.watched[BTC]
+    assert watched.quality().part("gaps").sentence == (
+        "1 interruption in the last 300 s, the last of the trades: 3 lost"
+    )
+    assert watched.trades.whole == 0
+
+
+async def test_age_falls_with_silence_and_comes_back_with_data(scene: Scene) -> None:
+    watched = scene.feeds.watched[BTC]
+    ticker = TickerUpdate(symbol="BTCUSDT", category="linear")
+    scene.feeds._on_ticker(ticker)
+    assert watched.quality().score == 100.0
+    scene.clock.advance(80.0)  # between 40 and 120 s: its rhythm is not known yet
+    quality = watched.quality()
+    assert (quality.score, quality.part("age").number) == (50.0, 80.0)
+    scene.update(BTC, 11)
+    assert watched.quality().part("age").sentence == "ticker: last data 80.0 s ago; fresh up to 40 s"
+    scene.feeds._on_ticker(ticker)
+    assert watched.quality().score == 100.0
+
+
+async def test_a_ticker_that_never_came_costs_quality_in_time(scene: Scene) -> None:
+    scene.clock.advance(80.0)
+    scene.update(BTC, 11)
+    part = scene.feeds.watched[BTC].quality().part("age")
+    assert (part.value, part.sentence) == (0.5, "ticker: no data yet, watched for 80.0 s; fresh up to 40 s")
+
+
+async def test_a_wide_spread_costs_quality_until_it_is_usual_again(scene: Scene) -> None:
+    watched = scene.feeds.watched[BTC]
+    watched.wants_ticker = False
+    for update_id in range(11, 61):
+        scene.clock.advance(2.0)
+        scene.update(BTC, update_id)
+        await turn()
+    assert watched.quality().part("spread").sentence == "2 ticks, usually 2"
+    scene.update(BTC, 61, bids=[1000, 0, 993, 1])
+    assert watched.quality().part("spread") == watched.quality().parts[-1]
+    assert (watched.quality().part("spread").number, watched.quality().score) == (7.0, 42.9)
+    scene.update(BTC, 62, bids=[1000, 1])
+    assert watched.quality().score == 100.0
+
+
+async def test_without_anybody_to_tell_errors_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    feeds = MarketFeeds(
+        BybitClient(base_url="http://127.0.0.1:9"),
+        "ws://127.0.0.1:9",
+        300.0,
+        clock=scene.clock,
+        random=Random(1),
+        timing=None,
+    )
+    feeds.report(ValueError("odd"))
+    assert [record.message for record in caplog.records if record.name == "feeder.bybit.market"] == ["ValueError: odd"]
