@@ -1,7 +1,9 @@
 """The matching engine on a market put there by hand: how much is filled, at what price, and what is told of it."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,8 @@ from feeder.simulator.orders import (
     REJECTED,
 )
 from feeder.simulator.quotes import Quotes
+from feeder.simulator.recording import Recording
+from feeder.simulator.replay import ReplaySource
 from feeder.simulator.rest_caller import Caller
 from feeder.simulator.rest_position import PositionEndpoints
 from feeder.simulator.rest_reply import Refused
@@ -327,3 +331,33 @@ def test_a_symbol_that_is_closed_fills_nothing(floor: Floor) -> None:
     floor.put([("76000", "1")], [("76500", "5")])
     assert order.filled == 0
     assert floor.cancel(order).status == CANCELLED
+
+
+def test_a_recorded_market_comes_to_an_order_that_rests(tmp_path: Path) -> None:
+    def line(second: int, kind: str, u: int, bids: list[list[str]], asks: list[list[str]]) -> str:
+        data = {"s": "BTCUSDT", "b": bids, "a": asks, "u": u, "seq": u}
+        body = {"topic": "orderbook.50.BTCUSDT", "type": kind, "ts": u, "data": data}
+        return f"{second * 1_000_000_000} {json.dumps(body)}\n"
+
+    path = tmp_path / "book.jsonl"
+    path.write_text(
+        line(0, "snapshot", 1, [["100.1", "1"]], [["100.3", "3"]])
+        + line(1, "delta", 2, [], [["100.2", "0.5"]])
+        + line(2, "delta", 3, [["100.1", "4"]], [])
+        + line(3, "delta", 4, [], [["100.2", "0.2"]])
+    )
+    clock = ManualClock()
+    source = ReplaySource([Recording.load("linear", path)], 1.0, clock)
+    ledger = Ledger(Quotes(Exchange(source, 1, clock), 1), 1, clock)
+    source.follow("linear", "BTCUSDT", clock.monotonic())
+    filled = []
+    order = None
+    for _ in range(4):
+        for _ in source.due(clock.monotonic()):
+            pass
+        given = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "1"}
+        order = order or ledger.place(ledger.account("1"), given | {"price": "100.2"})
+        ledger.advance()
+        filled.append(order.filled)
+        clock.advance(1)
+    assert filled == [0, Decimal("0.5"), Decimal("0.5"), Decimal("0.7")]
