@@ -85,7 +85,7 @@ async def test_an_unwatched_symbols_updates_reach_nobody(scene: Scene) -> None:
 async def test_a_defect_in_one_book_costs_that_book_alone(scene: Scene) -> None:
     scene.update(ETH, 11)
     scene.feeds.watched[BTC].book._book = None  # type: ignore[assignment]  # a defect
-    scene.update(BTC, 12)
+    scene.update(BTC, 11)
     await turn()
     assert len(scene.errors) == 1
     assert scene.asked == [(BTC, StatusReason.MALFORMED, 1)]
