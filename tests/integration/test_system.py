@@ -383,6 +383,27 @@ async def test_connections_that_are_cut_are_findings_until_they_are_back(scene: 
         assert {finding.kind for finding in left} <= {"quality"}, "an interruption is remembered for a while"
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "order_entry", "how": "lost", "op": "order.create", "times": 1},
+        {"fault": "rest", "how": "lost", "path": "/v5/order/create", "times": 1},
+    ],
+    ids=["socket", "rest"],
+)
+async def test_an_order_whose_answer_is_lost_is_found_by_its_error(scene: Scene, fault: dict[str, Any]) -> None:
+    system = scene.system(FAST)
+    async with running(system):
+        scene.fault(**fault)
+        way = system.streams.orders if fault["fault"] == "order_entry" else system.rest
+        with pytest.raises(RestError) as caught:
+            await way.place_order("linear", "BTCUSDT", "Buy", "Limit", "0.01", price="1000")
+        assert caught.value.unknown_outcome
+        order = await system.streams.account.outcome(caught.value)
+        assert order is not None
+        assert (order.order_link_id, order.order_status) == (caught.value.order_link_id, "New")
+
+
 async def test_a_venue_that_stops_answering_is_a_finding(scene: Scene) -> None:
     system = scene.system(BTC, key=False)
     async with running(system):
@@ -522,6 +543,16 @@ async def test_the_loop_notices_that_the_file_has_changed(scene: Scene) -> None:
         scene.wake()
         await scene.until(lambda: len(scene.of("health_check")) == 6)
         assert len(scene.of("error_occurred")) == 1, "a file that is being replaced is no change"
+
+
+async def test_the_loop_notices_that_the_file_is_again_as_it_was_before_a_reload_by_hand(scene: Scene) -> None:
+    system = scene.system("rate: {requests: 60}\n", key=False)
+    async with running(system):
+        scene.file.write_text("rate: {requests: 70}\n")
+        assert (await system.reload()).changed == ["rate.requests"]
+        scene.file.write_text("rate: {requests: 60}\n")
+        scene.wake()
+        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
 
 
 async def test_settings_made_in_the_program_cannot_be_read_again(scene: Scene) -> None:

@@ -38,7 +38,7 @@ def name_of(request: RestError | str, category: Category | None, symbol: str | N
     """The order of a request that failed, or of an orderLinkId. Raises ParameterError where it cannot be asked for."""
     order_id, link_id = None, request
     if isinstance(request, RestError):
-        if request.order_link_ids:
+        if request.order_link_ids and request.order_link_id is None:  # of a single order it has both
             raise ParameterError("outcome", "request", "is a batch; ask for each of its order_link_ids")
         given = request.parameters
         category, symbol = category or given.get("category"), symbol or given.get("symbol")

@@ -389,6 +389,7 @@ class BybitSystem:
         """
         async with self._reloading:
             origin = self.settings.origin
+            self._digest = await self._read_digest()  # before it is read: what comes after that is another change
             try:
                 if origin is None:
                     raise ConfigError("settings", "were made in the program", "use SystemSettings.load(path)")
@@ -414,10 +415,8 @@ class BybitSystem:
         return Reloaded(changed, self._restart_needed)
 
     async def _reload_if_changed(self) -> None:
-        digest = await self._read_digest()
-        if digest in (None, self._digest):
+        if await self._read_digest() in (None, self._digest):
             return
-        self._digest = digest
         with suppress(FeederError):  # it was told by error_occurred, and status() says so until the file is mended
             await self.reload()
 
