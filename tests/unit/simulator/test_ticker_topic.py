@@ -1,11 +1,15 @@
 import itertools
+import os
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from feeder.clock import ManualClock
+from feeder.simulator.recording import Recording
+from feeder.simulator.replay import ReplaySource
 from tests.unit.simulator.summaries import CATEGORIES, SYMBOLS, Scene, expect_refusal, seeded
 
 ONLY_HERE = {"tickDirection", "singleOpenInterest", "singleOpenInterestValue"}
@@ -192,3 +196,45 @@ def test_the_same_seed_gives_the_same_tickers() -> None:
         scene.pass_time(5)
         streams.append([text for text in client.received if b'"topic"' in text])
     assert streams[0] == streams[1] != streams[2]
+
+
+def test_a_recordings_tickers_and_bars_follow_its_trades_at_any_speed() -> None:
+    folder = os.environ.get("FEEDER_RECORDINGS")
+    if not folder:
+        pytest.skip("FEEDER_RECORDINGS names no folder of recordings")
+    recording = Recording.load("linear", Path(folder) / "linear-8-symbols-30s.jsonl.gz")
+    symbols = list(recording.precisions)
+    for speed in (1.0, None):
+        clock = ManualClock()
+        scene = Scene(clock, ReplaySource([recording], speed, clock))
+        topics = [name.format(symbol) for symbol in symbols for name in ("tickers.{}", "kline.1.{}", "publicTrade.{}")]
+        client = scene.client("linear", *topics)
+        scene.pass_time(40, turn=0.05)
+        last: dict[str, str] = {}
+        traded: dict[str, str] = {}
+        closes: dict[str, str] = {}
+        pushes: Counter[str] = Counter()
+        times: list[int] = []
+        for message in client.take_data():
+            kind, symbol = message["topic"].split(".")[0], message["topic"].split(".")[-1]
+            pushes[kind] += 1
+            match kind:
+                case "tickers":
+                    times.append(message["ts"])
+                    last[symbol] = message["data"].get("lastPrice", last.get(symbol, ""))
+                case "kline":
+                    closes[symbol] = message["data"][-1]["close"]
+                case _:
+                    traded[symbol] = message["data"][-1]["p"]
+        told = scene.quotes
+        for symbol, price in traded.items():
+            quote = told.find("linear", symbol)
+            assert quote is not None
+            assert quote.last == Decimal(price)
+        same = [symbol for symbol in traded if Decimal(last[symbol]) == Decimal(traded[symbol])]
+        bars = [symbol for symbol in traded if Decimal(closes[symbol]) == Decimal(traded[symbol])]
+        # What was traded after the recording's last push would be told with the next one, which never comes.
+        assert len(same) >= len(traded) - 1
+        assert len(bars) >= len(traded) - 2
+        assert pushes["tickers"] > 800
+        assert max(times) - min(times) > 29_000, "its time is its own, whatever the speed"
