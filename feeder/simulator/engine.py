@@ -173,17 +173,16 @@ class Engine:
             if each.is_open:  # and was not cancelled with the one before it
                 status = DEACTIVATED if each.status == UNTRIGGERED else CANCELLED
                 changed += self.end(account, each, status, cancel_type, now_ms)
-        if position.size and (position.size > 0) == order.buy:
-            opened = sum((execution.qty - execution.closed for execution in executions), ZERO)
-            changed += self._protect(account, order, opened, now_ms)
+        opened = sum((execution.qty - execution.closed for execution in executions), ZERO)
+        if opened:
+            changed += self._protect(account, position, order, opened, now_ms)
         return list({each.order_id: each for each in changed}.values())
 
-    def _protect(self, account: Account, order: Order, opened: Decimal, now_ms: int) -> list[Order]:
-        position = account.position(order.listing, order.position_idx, self._numbers, now_ms)
+    def _protect(self, account: Account, position: Position, order: Order, opened: Decimal, now_ms: int) -> list[Order]:
         partial = stops.is_partial(order)
         made: list[Order] = []
         changed: list[Order] = []
-        for wanted in stops.wanted_by(order) if opened else []:
+        for wanted in stops.wanted_by(order):
             if not partial:
                 changed += stops.take(account, position, stops.of_position(position, wanted, self._numbers, now_ms))
                 continue
@@ -204,10 +203,8 @@ class Engine:
     def _part(self, account: Account, order: Order, cancel_type: str, now_ms: int) -> list[Order]:
         """End the order that goes with this one."""
         pair = account.orders.get(order.pair)
-        order.pair = ""
         if pair is None or pair.status != UNTRIGGERED:
             return []
-        pair.pair = ""
         return self.end(account, pair, DEACTIVATED, cancel_type, now_ms)
 
     def _trigger(self, account: Account, quote: Quote, now_ms: int) -> None:
@@ -232,7 +229,6 @@ class Engine:
         listing = order.listing
         order.status, order.updated_ms = TRIGGERED, now_ms
         self._notices.orders(account, [order], now_ms)
-        order.shares = False
         self._notices.orders(account, self._part(account, order, _parting(order), now_ms), now_ms)
         order.status = NEW
         if order.kind == "Market" and listing.category != "spot":

@@ -9,6 +9,7 @@ import pytest
 
 from feeder.clock import ManualClock
 from feeder.simulator import account
+from feeder.simulator.account import Account
 from feeder.simulator.exchange import Exchange
 from feeder.simulator.keys import DEFAULT_KEY
 from feeder.simulator.ledger import Ledger
@@ -20,6 +21,7 @@ from feeder.simulator.orders import (
     PARTLY_FILLED,
     REJECTED,
 )
+from feeder.simulator.position_rows import position_row
 from feeder.simulator.quotes import Quotes
 from feeder.simulator.recording import Recording
 from feeder.simulator.replay import ReplaySource
@@ -190,10 +192,12 @@ def test_a_cancellation_may_come_too_late(floor: Floor) -> None:
     assert floor.heard() == ["order Filled", "execution 1", "position Buy 1", "wallet", "order Filled"]
     assert (order.cancel_type, order.reject_reason) == ("CancelByUser", "EC_OrigClOrdIDDoesNotExist")
     other = floor.place(qty="1", price="76000")
+    floor.told.clear()
     floor.market.put([("75000", "1")], [("75500", "5")])
     with pytest.raises(Refused) as caught:
         floor.amend(other, price="75900")
     assert caught.value.code == 110008
+    assert floor.heard() == ["order Filled", "execution 1", "position Buy 2", "wallet"], "though it was refused"
 
 
 def test_a_position_row_comes_with_every_order_of_a_contract(floor: Floor) -> None:
@@ -265,6 +269,7 @@ def test_private_rows_have_the_fields_that_the_venue_sends(floor: Floor) -> None
     assert rows["order"].keys() - since == set(ORDER_FIELDS.split())
     assert rows["position"].keys() == set(POSITION_FIELDS.split())
     assert (rows["order"]["tpslMode"], rows["order"]["price"]) == ("UNKNOWN", "81905.2")
+    assert not {"free", "spotBorrow", "spotHedgingQty"} & rows["wallet"]["coin"][0].keys()
     assert rows["execution"].keys() >= {"category", "execPnl", "isLeverage", "closedSize", "seq", "feeCurrency"}
 
 
@@ -323,6 +328,35 @@ def test_a_listener_that_stops_hears_no_more_and_the_others_do(floor: Floor) -> 
     stop()
     floor.place(qty="0.1")
     assert len(floor.told) == 2 * len(heard)
+
+
+def test_a_market_that_stands_still_is_met_once(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[Account] = []
+    monkeypatch.setattr(floor.ledger._engine, "meet", lambda account, quote, now_ms: met.append(account))
+    floor.ledger.advance()
+    assert met == [], "nothing rests"
+    floor.place(qty="1", price="70000")
+    for _ in range(3):
+        floor.ledger.advance()
+    assert met == [floor.account]
+    floor.trade("78006")
+    assert len(met) == 2
+
+
+def test_a_position_tells_since_when_it_has_been_open(floor: Floor) -> None:
+    def opened() -> int:
+        return int(position_row(floor.account, floor.position, floor.quotes)["openTime"])
+
+    floor.place(qty="1")
+    first = opened()
+    assert first == floor.ledger.now_ms()
+    floor.clock.advance(1)
+    floor.place(qty="1")
+    assert opened() == first
+    floor.place("Sell", qty="3")
+    assert opened() == first + 1000, "turned around"
+    floor.place(qty="1")
+    assert opened() == 0
 
 
 def test_a_symbol_that_is_closed_fills_nothing(floor: Floor) -> None:

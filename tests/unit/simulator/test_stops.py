@@ -216,6 +216,31 @@ def test_an_amended_spot_trigger_is_reached_from_where_the_market_is(floor: Floo
     assert order.status == FILLED
 
 
+def test_a_market_order_that_waits_binds_coins_at_its_trigger_price(floor: Floor) -> None:
+    given = {"category": "spot", "orderFilter": "tpslOrder", "triggerPrice": "80000", "marketUnit": "baseCoin"}
+    floor.place(qty="2", **given)
+    assert floor.account.spot_locked("USDT") == 160_000
+
+
+def test_the_stops_of_a_conditional_order_are_for_where_it_is_triggered(floor: Floor) -> None:
+    conditional = {"triggerPrice": "79000", "triggerDirection": 1}
+    with pytest.raises(Refused):
+        floor.place(qty="1", takeProfit="78500", **conditional)
+    floor.place(qty="1", takeProfit="79500", stopLoss="78500", **conditional)
+
+
+def test_a_trailing_stop_that_is_set_again_stays_where_it_has_come_to(floor: Floor) -> None:
+    floor.place(qty="1")
+    floor.stops(trailingStop="500")
+    floor.trade("78300")
+    with pytest.raises(Refused) as caught:
+        floor.stops(trailingStop="500")
+    (order,) = floor.waiting()
+    assert (caught.value.code, order.row()["triggerPrice"]) == (34040, "77800")
+    floor.stops(trailingStop="400")
+    assert order.row()["triggerPrice"] == "77900"
+
+
 def test_a_trailing_stop_is_not_moved_by_an_amendment(floor: Floor) -> None:
     floor.place(qty="1")
     floor.stops(trailingStop="100")
