@@ -233,11 +233,12 @@ def test_a_trailing_stop_that_is_set_again_stays_where_it_has_come_to(floor: Flo
     floor.place(qty="1")
     floor.stops(trailingStop="500")
     floor.trade("78300")
+    floor.trade("78100")
     with pytest.raises(Refused) as caught:
         floor.stops(trailingStop="500")
     (order,) = floor.waiting()
     assert (caught.value.code, order.row()["triggerPrice"]) == (34040, "77800")
-    floor.stops(trailingStop="400")
+    floor.stops(trailingStop="200")
     assert order.row()["triggerPrice"] == "77900"
 
 
