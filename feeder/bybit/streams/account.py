@@ -214,7 +214,7 @@ class Account:
         self._ends.clear()
         reconciling = self._reconciling
         self._connected = False
-        self._doubt("closed")
+        self._doubt("closed", logging.DEBUG)
         if reconciling is not None:
             await asyncio.gather(reconciling, return_exceptions=True)
         await self._unknown.aclose()
@@ -237,7 +237,7 @@ class Account:
         Not needed after a reconnect, which does it; it is for whoever doubts. Raises StreamError when it is closed.
         """
         if self._connected:
-            self._begin("by hand")
+            self._begin("by hand", logging.DEBUG)
         await self._until_settled()
 
     async def outcome(
@@ -312,7 +312,7 @@ class Account:
         if self._closed:
             raise StreamError("the account is closed; make another")
 
-    def _doubt(self, reason: str) -> None:
+    def _doubt(self, reason: str, level: int = logging.WARNING) -> None:
         """What is known is not known to be true any more."""
         if self._reconciling is not None:
             self._reconciling.cancel()
@@ -321,11 +321,11 @@ class Account:
         was_settled = self._settled.is_set()
         self._settled.clear()
         if was_settled:
-            _log.warning("account not known to be true any more: %s", reason)
+            _log.log(level, "account not known to be true any more: %s", reason)
             self.reconciled.publish(Reconciled(done=False, reason=reason))
 
-    def _begin(self, reason: str) -> None:
-        self._doubt(reason)
+    def _begin(self, reason: str, level: int = logging.WARNING) -> None:
+        self._doubt(reason, level)
         self._asked = self._state.moment
         self._reconciling = asyncio.create_task(self._reconcile(reason), name="reconcile")
 

@@ -347,8 +347,8 @@ class BybitSystem:
             try:
                 if self.settings.has("reload"):
                     await self._reload_if_changed()
-                self._reconcile_if_due()
                 await self.check_health()
+                self._reconcile_if_due()  # after the look: meanwhile the account is in doubt
             except Exception as error:  # noqa: BLE001 - see above
                 self._hub.report("health loop", error)
 
