@@ -27,15 +27,21 @@ async def run(names: list[str]) -> int:
         # Nothing of the account that whoever runs this may have.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BYBIT_")}
         environment |= {"BYBIT_API_KEY": DEFAULT_KEY.key, "BYBIT_API_SECRET": DEFAULT_KEY.secret}
+        whole = {"BYBIT_BASE_URL": simulator.rest_url, "BYBIT_WEBSOCKET__URL": simulator.websocket_url}
         for path in sorted(EXAMPLES.glob("*.py")):
             if names and path.stem not in names:
                 continue
             print(f"--- {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}", flush=True)
+            of_rest = path.stem.startswith("rest_")  # those take an address; the others take all from the environment
             process = await asyncio.create_subprocess_exec(
-                sys.executable, str(path), f"--rest-url={simulator.rest_url}", env=environment
+                *(sys.executable, str(path), *([f"--rest-url={simulator.rest_url}"] if of_rest else [])),
+                env=environment if of_rest else environment | whole,
             )
+            code: int | str
             try:
                 code = await asyncio.wait_for(process.wait(), SECONDS)
+            except TimeoutError:
+                code = f"nothing within {SECONDS:g} s"
             finally:
                 if process.returncode is None:
                     process.kill()

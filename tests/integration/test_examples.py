@@ -46,6 +46,57 @@ PRINTED = {
         r"a closed pool: PoolError, not again",
     ),
     "rest_many_clients": (r"10000 clients in [\d.]+ ms", r"the same client: True hits: 1", r"\n20 requests\n"),
+    "system_data": (
+        r"instrument BTCUSDT Trading tick 0\.10\nticker [\d.]+ by rest\n",
+        r"(book +[\d.]+ [\d.]+ \| [\d.]+ [\d.]+   by rest\n){3}",
+        r"ticker [\d.]+ by stream\n",
+        r"(book +[\d.]+ [\d.]+ \| [\d.]+ [\d.]+   by stream\n){3}",
+        r"(trade (Buy|Sell) [\d.]+ at [\d.]+\n){3}",
+    ),
+    "system_streaming": (
+        r"BTCUSDT [\d.]+ [\d.]+ spread [\d.]+",
+        r"kline BTCUSDT 1( [\d.]+){4} (True|False)",
+        r"topics left \['allLiquidation\.BTCUSDT'\]",
+        r"\d+ books",
+    ),
+    "system_trading": (
+        r"placed 0\.01 at [\d.]+ New",
+        r"no answer came: TransportError",
+        r"and yet it is there: New",
+        r"fill Buy 0\.01 at [\d.]+ fee [\d.]+",
+        r"position Buy 0\.01 at [\d.]+",
+        r"open orders 0 positions 0",
+    ),
+    "system_monitoring": (
+        r"healthy\n",
+        r"quality of BTCUSDT [\d.]+ of 100\n   age [\d.]+ ",
+        r"running for [\d.]+ s, \d+ requests\n   address \d+ of 600 in 5 s",
+        r"tickers: \d+ messages, latency p99 [\d.]+ ms",
+        r"\d+ bytes of JSON",
+    ),
+    "system_configuration": (
+        r"SystemSettings\(Settings\(testnet, with a key\), market, health, reload\) RateSettings\(requests=300",
+        r"refused: rate\.request: no such key; did you mean rate\.requests\?",
+        r"changed \['rate\.requests', 'watch'\]\nneeds a restart \['connection\.max_connections'\]",
+        r"noticed: watched \[\('linear', 'BTCUSDT'\)\]",
+    ),
+    "system_recovery": (
+        r"lost: closed by the venue",
+        r"reconciled: False - closed by the venue",
+        r"resumed: connection 2",
+        r"fill Buy 0\.01 at [\d.]+",
+        r"reconciled: True - after connection 2",
+        r"position BTCUSDT Buy 0\.01",
+        r"fills (\d+) of \1 different ids",
+        r"book BTCUSDT LIVE SNAPSHOT",
+    ),
+    "system_history": (
+        r"2879 finished bars|2880 finished bars",
+        r"missing \[\]",
+        r"running [\d.]+ [\d.]+",
+        r"1440 of them again, requests 0",
+        r"highest [\d.]+ at 20\d\d-",
+    ),
 }
 
 
@@ -67,12 +118,11 @@ async def run(path: Path, *arguments: str, **environment: str) -> tuple[int | No
 
 
 async def run_on(addresses: Addresses, name: str) -> tuple[int | None, str, str]:
-    return await run(
-        EXAMPLES / f"{name}.py",
-        f"--rest-url={addresses.rest}",
-        BYBIT_API_KEY=API_KEY,
-        BYBIT_API_SECRET=API_SECRET,
-    )
+    account = {"BYBIT_API_KEY": API_KEY, "BYBIT_API_SECRET": API_SECRET}
+    path = EXAMPLES / f"{name}.py"
+    if name.startswith("rest_"):
+        return await run(path, f"--rest-url={addresses.rest}", **account)
+    return await run(path, BYBIT_BASE_URL=addresses.rest, BYBIT_WEBSOCKET__URL=addresses.websocket, **account)
 
 
 def inject(addresses: Addresses, fault: dict[str, object]) -> None:
@@ -139,11 +189,20 @@ async def test_the_example_that_orders_asks_for_one_on_its_way_until_it_cannot_c
     assert sum(waited[2:]) * 1000 > 5000, "recv_window, after which the venue refuses it"
 
 
-async def test_the_example_that_orders_leaves_the_real_exchange_alone():
-    path = EXAMPLES / "rest_orders.py"
+@pytest.mark.parametrize("name", ["rest_orders", "system_trading"])
+async def test_the_examples_that_order_leave_the_real_exchange_alone(name):
+    path = EXAMPLES / f"{name}.py"
     code, output, errors = await run(
         path, BYBIT_API_KEY=API_KEY, BYBIT_API_SECRET=API_SECRET, BYBIT_ENVIRONMENT="mainnet"
     )
     assert code == 1
     assert "BYBIT_ENVIRONMENT=testnet" in errors
+    assert output == ""
+
+
+async def test_the_example_that_cuts_connections_leaves_the_venue_alone():
+    path = EXAMPLES / "system_recovery.py"
+    code, output, errors = await run(path, BYBIT_API_KEY=API_KEY, BYBIT_API_SECRET=API_SECRET)
+    assert code == 1
+    assert "start `feeder sim`" in errors
     assert output == ""
