@@ -17,14 +17,13 @@ from feeder.errors import ParameterError
 
 from ..rest.reply import Page, Reply
 from ..rest.results.market import Candle
-from .history_bars import Span, check_interval, moment_ms, number_of, start_of
+from .history_bars import LARGEST_MS, Span, check_interval, moment_ms, number_of, start_of
 from .market_cache import CacheCounts, TtlCache
 
 BARS_PER_PAGE = 1000  # the most that the venue gives at once
 _CATEGORIES = ("spot", "linear", "inverse")  # options have no bars
 _SETTLE_MS = 1000  # a bar that ended no longer ago may still get its last trades
 _AHEAD_MS = 60_000  # so far our idea of the venue's time may be behind
-_DAY_MS = 86_400_000
 
 
 _PageKey = tuple[str, str, str, int]
@@ -103,9 +102,9 @@ class HistoryPages:
         self._counts.misses += 1
         return (await self._flights.get(key, lambda: self._extend(key))).value
 
-    async def launch(self, category: str, symbol: str) -> int | None:
-        """The day on which the venue's first bar is, ms; None when it has none at all. Two requests, then kept."""
-        return (await self._launches.get((category, symbol), lambda: self._find_launch(category, symbol))).value
+    async def first_bar(self, category: str, symbol: str) -> int | None:
+        """When the venue's first bar of a minute begins, ms; None when it has no bars. Four requests, then kept."""
+        return (await self._launches.get((category, symbol), lambda: self._find_first(category, symbol))).value
 
     def resize(self, pages: int) -> None:
         """Keep so many from now on."""
@@ -156,17 +155,17 @@ class HistoryPages:
         self._evict()
         return _Extended(stored, running[-1] if running else None)
 
-    async def _find_launch(self, category: str, symbol: str) -> int | None:
-        """By its first month, which is in one page of 1000 of them, then by that month's first day."""
-        months = (
-            await self._source.klines(category, symbol, "M", start=None, end=None, limit=BARS_PER_PAGE)
-        ).result.entries
-        if not months:
-            return None
-        first = min(map(_start_ms, months))
-        last = first + 32 * _DAY_MS
-        days = (await self._source.klines(category, symbol, "D", start=first, end=last, limit=40)).result.entries
-        return min(map(_start_ms, days), default=first)
+    async def _find_first(self, category: str, symbol: str) -> int | None:
+        """By its first month, which is in one page of 1000 of them, in that its first day, its first hour, its first
+        minute."""
+        first = end = None
+        for interval in ("M", "D", "60", "1"):
+            reply = await self._source.klines(category, symbol, interval, start=first, end=end, limit=BARS_PER_PAGE)
+            if not reply.result.entries:
+                break
+            first = min(candle.start_ms for candle in reply.result.entries)
+            end = start_of(interval, number_of(interval, first) + 1) - 1
+        return first
 
     def _evict(self) -> None:
         while len(self._stored) > self._most:
@@ -206,7 +205,7 @@ class History:
         self.missing: list[Span] = []
         self.running: Candle | None = None
         self._pages = pages
-        self._first = number_of(interval, start_ms - 1) + 1 if start_ms else 0  # the first that begins there or later
+        self._first = number_of(interval, start_ms - 1) + 1  # the first that begins there or later
         self._end_ms = end_ms
         self._told = told
 
@@ -225,7 +224,7 @@ class History:
         end = self._pages.latest(interval) + 1
         if self._end_ms is not None:
             end = min(end, number_of(interval, self._end_ms - 1) + 1)
-        begun = False  # whether a bar was found, or is known to be earlier
+        begun = False  # whether there is an older bar than those that are looked at
         asked = missing = 0
         while number < end:
             index = number // BARS_PER_PAGE
@@ -235,39 +234,37 @@ class History:
             expected = number
             for candle in stored.candles:
                 found = number_of(interval, candle.start_ms)
-                if found < number:
-                    begun = True
-                elif found < finished:
-                    if found > expected:
-                        begun = begun or await self._is_listed(expected)
-                        missing += self._miss(expected, found) if begun else 0
-                    asked += found + 1 - expected if begun else 1
-                    begun, expected = True, found + 1
+                if found >= finished:
+                    break
+                if found >= number:
+                    if found > expected and not begun:
+                        expected = min(await self._expected(expected), found)
+                    missing += self._miss(expected, found)
+                    asked += found + 1 - expected
+                    expected = found + 1
                     yield candle
+                begun = True
             if not begun and expected < finished:
-                launch = await self._pages.launch(self.category, self.symbol)
-                if launch is None:
-                    break  # it has no bars at all
-                first = number_of(interval, launch)
-                if first >= finished:  # pages without any bar are not asked for
-                    number = first
+                expected = await self._expected(expected)
+                if expected >= finished:  # pages without any bar are not asked for
+                    number = expected
                     continue
-                begun = await self._is_listed(expected)
-            if begun and expected < finished:
-                missing += self._miss(expected, finished)
-                asked += finished - expected
+            asked += max(finished - expected, 0)
+            missing += self._miss(expected, finished)
             if running is not None and number_of(interval, running.start_ms) < end:
                 self.running = running
             number = until
         self._told(self, asked, missing)
 
-    async def _is_listed(self, number: int) -> bool:
-        """Whether the venue has bars of days before that of this one: then it should have this one, too."""
-        launch = await self._pages.launch(self.category, self.symbol)
-        return launch is not None and number > number_of(self.interval, launch + _DAY_MS - 1)
+    async def _expected(self, number: int) -> int:
+        """This bar, or the first that the venue has if that is later; past all bars when it has none."""
+        first_ms = await self._pages.first_bar(self.category, self.symbol)
+        return max(number, number_of(self.interval, LARGEST_MS if first_ms is None else first_ms))
 
     def _miss(self, first: int, end: int) -> int:
-        """Note a span of bars that are missing; one that goes on over the end of a page is one."""
+        """Note a span of bars that are missing, if it is one; over the end of a page it goes on."""
+        if first >= end:
+            return 0
         start_ms, end_ms = start_of(self.interval, first), start_of(self.interval, end)
         bars = end - first
         if self.missing and self.missing[-1].end_ms == start_ms:
@@ -275,7 +272,3 @@ class History:
             start_ms, bars = last.start_ms, bars + last.bars
         self.missing.append(Span(start_ms, end_ms, bars))
         return end - first
-
-
-def _start_ms(candle: Candle) -> int:
-    return candle.start_ms

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
@@ -189,13 +191,15 @@ async def test_before_the_first_bar_nothing_is_missing_and_little_is_asked(asker
     assert begins(candles) == list(range(LAUNCH, LAUNCH + 10 * MINUTE, MINUTE))
     assert candles.missing == []
     assert asker.told == [(10, 0)]
-    assert asker.requests() <= 5  # not a thousand empty pages: the first, its month, its day, and the page or two there
+    assert asker.requests() <= 7  # not a thousand empty pages: the first, four for the first bar, those with bars
 
 
 async def test_a_symbol_without_bars_ends_at_once(asker: Asker) -> None:
     asker.venue.launch = NOW + 60 * DAY
     assert await asker.list("1", datetime(2019, 1, 1, tzinfo=UTC)) == Candles([], [], None)
     assert asker.requests() == 2
+    assert await asker.list("5", datetime(2019, 1, 1, tzinfo=UTC)) == Candles([], [], None)
+    assert asker.requests() == 1  # that it has none is known
 
 
 async def test_the_future_is_not_asked_for(asker: Asker) -> None:
@@ -292,3 +296,45 @@ def test_what_cannot_be_asked_for_is_named(asker: Asker, given: tuple[Any, ...],
 def test_options_have_no_bars(asker: Asker) -> None:
     with pytest.raises(ParameterError, match="'option' has no bars"):
         asker.history("1", NOW, category="option")
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_any_question_has_the_answer_of_a_plain_walk_over_all_bars(seed: int) -> None:
+    random = Random(seed)
+    asker = Asker(pages=random.choice([1, 2, 50]))
+    venue = asker.venue
+    interval = random.choice(["1", "5", "60", "D", "W", "M"])
+    length = {"1": 1, "5": 5, "60": 60, "D": 1440, "W": 10080, "M": 43200}[interval] * MINUTE
+    bars = {"D": 4000, "W": 1500, "M": 300}.get(interval, 4000)
+    venue.launch = start_of("1", number_of("1", NOW - random.randrange(1, bars) * length))
+    first = number_of(interval, venue.launch)
+    present = list(range(first, number_of(interval, NOW) + 1))
+    for _ in range(random.randrange(4)):
+        begin, count = random.choice(present), random.choice([1, 3, 50, 1200])
+        # Not the first: of what no bar is known, nothing is missing.
+        venue.holes |= {start_of(interval, number) for number in range(max(begin, first + 1), begin + count)}
+    for _ in range(8):
+        start = NOW - random.randrange(0, bars + bars // 8) * length
+        end = random.choice([None, start + random.randrange(1, bars) * length])
+        venue.now += random.randrange(0, 3) * MINUTE
+        told = await asker.list(interval, start, end)
+        finished = number_of(interval, venue.now - 1000)
+        wanted = [
+            number
+            for number in range(first, finished)
+            if start <= start_of(interval, number) < (end or venue.now + length)
+        ]
+        there = [number for number in wanted if start_of(interval, number) not in venue.holes]
+        assert begins(told) == [start_of(interval, number) for number in there]
+        missing = [
+            number
+            for span in told.missing
+            for number in range(number_of(interval, span.start_ms), number_of(interval, span.end_ms))
+        ]
+        assert missing == [number for number in wanted if number not in set(there)]
+        assert asker.told[-1] == (len(wanted), len(missing))
+        assert all(one.end_ms < other.start_ms for one, other in pairwise(told.missing))
+        runs = end is None or start_of(interval, number_of(interval, venue.now)) < end
+        hidden = start_of(interval, number_of(interval, venue.now)) in venue.holes
+        begun = start <= start_of(interval, number_of(interval, venue.now))
+        assert (told.running is not None) == (runs and begun and not hidden), (start, end, told.running)
