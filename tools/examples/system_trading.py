@@ -67,7 +67,7 @@ async def trade(system: BybitSystem) -> None:
         await orders.place_order("linear", SYMBOL, "Buy", "Market", QTY)
         async for position in changes:
             print("position", position.side, position.size, "at", position.avg_price)
-            if position.size:
+            if position.size == QTY:
                 break
         await orders.place_order("linear", SYMBOL, "Sell", "Market", QTY, reduce_only=True)
         async for position in changes:
