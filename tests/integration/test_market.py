@@ -14,6 +14,7 @@ from feeder.bybit.pacing import Timing
 from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool
 from feeder.bybit.streams.messages import TickerUpdate
+from feeder.bybit.system import market_feeds
 from feeder.bybit.system.books import BookEvent
 from feeder.bybit.system.market import Market
 from feeder.bybit.system.market_trades import Trade
@@ -240,6 +241,41 @@ async def test_one_symbols_trouble_is_its_own(sim: Simulator, market: Market) ->
         await view.ready()
     await until(lambda: score(market, ETH) == 100.0)
     assert score(market) == 0.0
+
+
+async def test_a_finer_tick_is_followed(sim: Simulator, market: Market) -> None:
+    view = await watch(market, BTC)
+    book = view.live_book
+    assert book is not None
+    before = book.instrument.price_exponent
+    fault(sim, "tick_change", BTC, tick="0.001")
+    await until(lambda: book.instrument.price_exponent < before and book.live)
+    state = sim.exchange.source.book(*BTC, 50)
+    assert state is not None
+    held = state.book.at(book.update_id)
+    assert held is not None
+    assert [level.price for level in book.levels()[0]] == [Decimal(price) for price, _ in state.sides(held[0])[0]]
+
+
+async def test_a_delisting_that_no_message_tells_of_is_seen_by_rest(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_feeds, "REFRESH_SECONDS", 0.02)
+    errors: list[Exception] = []
+    async with SessionPool(requests=100_000) as pool:
+        client = BybitClient(pool=pool, base_url=sim.rest_url)
+        async with Market(client, websocket_url=sim.websocket_url, timing=QUICK) as other:
+            other.errors.on(errors.append)
+            await watch(other, ETH)
+            view = await watch(other, BTC)
+            sim.inject(parse_fault({"fault": "rest", "how": 404, "path": "/v5/market/instruments-info", "times": 1}))
+            await until(lambda: bool(errors))  # a question that fails is told, and asked again
+            assert "404" in str(errors[0])
+            fault(sim, "delist", BTC, status="Closed")
+            book = view.live_book
+            assert book is not None
+            await until(lambda: book.status is BookStatus.DELISTED)
+            assert score(other, ETH) > 0
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from feeder.clock import Clock
 from feeder.errors import ParameterError
 
@@ -81,10 +83,10 @@ class HistoryPages:
     @property
     def counts(self) -> CacheCounts:
         """As of now; a page that only wanted its newest bars is a miss."""
-        self._counts.entries = len(self._stored)
-        self._counts.joined = self._flights.counts.joined
-        self._counts.failures = self._flights.counts.failures
-        return self._counts
+        flights = self._flights.counts
+        return msgspec.structs.replace(
+            self._counts, entries=len(self._stored), joined=flights.joined, failures=flights.failures
+        )
 
     def latest(self, interval: str) -> int:
         """The number of the last bar that may have begun."""

@@ -79,8 +79,7 @@ class TtlCache(Generic[Value]):
     @property
     def counts(self) -> CacheCounts:
         """As of now."""
-        self._counts.entries = len(self._kept)
-        return self._counts
+        return msgspec.structs.replace(self._counts, entries=len(self._kept))
 
     async def get(self, key: Hashable, fetch: Callable[[], Awaitable[Value]]) -> Kept[Value]:
         """What is kept, or what `fetch` brings; raises what that raises, to everybody who waits for it.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from feeder.clock import Clock
-from feeder.errors import InstrumentError, RestError, StreamError, VenueError
+from feeder.errors import InstrumentError, StreamError, VenueError
 from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus
 from feeder.market.status import StatusReason
 from feeder.market.update import BookUpdate, TradeUpdate
@@ -285,7 +285,7 @@ class MarketFeeds:
                 wanted.setdefault(category, []).append(symbol)
             try:
                 await self._pool.refresh(wanted)
-            except (RestError, VenueError) as error:
+            except VenueError as error:
                 self.report(error)
 
     def _log(self, error: Exception) -> None:
