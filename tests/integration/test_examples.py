@@ -64,7 +64,8 @@ PRINTED = {
         r"no answer came: TransportError",
         r"and yet it is there: New",
         r"fill Buy 0\.0\d+ at [\d.]+ fee [\d.]+",
-        r"position Buy 0\.01 at [\d.]+",
+        r"bought 0\.01 at [\d.]+ Filled",
+        r"sold 0\.01 at [\d.]+ Filled",
         r"open orders 0 positions 0",
     ),
     "system_monitoring": (

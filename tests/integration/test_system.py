@@ -184,6 +184,30 @@ async def test_a_public_stream_is_made_when_it_is_asked_for_and_closed_with_the_
         await system.streams.public("linear")
 
 
+async def test_one_that_was_never_started_has_a_status_and_leaves_nothing(scene: Scene) -> None:
+    system = scene.system(BTC)
+
+    async def later(_: object) -> None: ...
+
+    system.on("fill", later)
+    assert system.status().state == "new"
+    await (await system.streams.public("linear")).ready()
+    await system.rest.server_time()
+    await system.aclose()
+    await scene.nothing_is_left()
+    with pytest.raises(FeederError, match="the system is closed"):
+        await system.start()
+
+
+def test_one_may_be_made_before_there_is_an_event_loop() -> None:
+    environ = {"BYBIT_API_KEY": DEFAULT_KEY.key, "BYBIT_API_SECRET": DEFAULT_KEY.secret}
+    system = BybitSystem(SystemSettings.load(environ=environ))
+    system.on("fill", print)
+    assert repr(system) == (
+        "BybitSystem(new, SystemSettings(Settings(mainnet, with a key), private, order_entry, market, health, reload))"
+    )
+
+
 async def test_it_ends_in_order_whatever_its_parts_do(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -523,6 +547,21 @@ async def test_settings_that_cannot_be_used_change_nothing_and_say_so(scene: Sce
         secret_file(scene.file, BTC)
         await system.reload()
         assert system.status().settings_error is None
+
+
+async def test_a_book_that_would_have_had_another_depth_keeps_its_own(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+    async with running(system):
+        secret_file(scene.file, "watch: [{category: linear, symbols: [BTCUSDT, NOSUCHUSDT], depth: 200}]\n")
+        with pytest.raises(ConfigError, match="NOSUCHUSDT"):
+            await system.reload()
+        view = system.market.symbol("linear", "BTCUSDT")
+        await view.ready()
+        assert view.live_book is not None
+        assert view.live_book.depth == 50
+        secret_file(scene.file, BTC.replace("}]", ", depth: 200}]"))
+        assert (await system.reload()).changed == ["watch"]
+        assert view.live_book.depth == 200
 
 
 async def test_the_loop_notices_that_the_file_has_changed(scene: Scene) -> None:

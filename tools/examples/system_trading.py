@@ -12,6 +12,7 @@ import os
 import sys
 import urllib.request
 from decimal import Decimal
+from typing import Any, Literal
 from uuid import uuid4
 
 from feeder.bybit import BybitSystem, ExecutionUpdate, OrderUpdate, RestError, SystemSettings
@@ -20,25 +21,21 @@ SYMBOL = "BTCUSDT"
 QTY = Decimal("0.01")
 
 
-async def place(system: BybitSystem, price: Decimal) -> OrderUpdate:
-    """An order that does not trade; it is at the venue when this returns, whether an answer came or not."""
+async def place(
+    system: BybitSystem, side: Literal["Buy", "Sell"], order_type: Literal["Limit", "Market"], **terms: Any
+) -> OrderUpdate:
+    """The order as it is at the venue, whether an answer came or not."""
     link_id = f"example-{uuid4().hex[:24]}"  # of our own, so that we know it even if we are stopped meanwhile
-    account = system.streams.account
     try:
-        await system.streams.orders.place_order(
-            "linear", SYMBOL, "Buy", "Limit", QTY, price=price, time_in_force="PostOnly", order_link_id=link_id
-        )
+        await system.streams.orders.place_order("linear", SYMBOL, side, order_type, QTY, order_link_id=link_id, **terms)
     except RestError as error:
         if not error.unknown_outcome:
             raise
         print("no answer came:", type(error).__name__)
-        # The library never sends it twice. REST is asked for it until it is there, or cannot come any more.
-        order = await account.outcome(error)
-        if order is None:
-            raise
-        return order
-    order = await account.outcome(link_id, "linear", SYMBOL)
-    assert order is not None
+    # The library sends nothing twice. REST is asked for the order until it is there, or cannot come any more.
+    order = await system.streams.account.outcome(link_id, "linear", SYMBOL)
+    if order is None:
+        raise LookupError(f"the venue does not know {link_id}, and never will")
     return order
 
 
@@ -53,26 +50,21 @@ async def trade(system: BybitSystem) -> None:
     best = (await view.book(levels=1)).value.bids[0].price
     price = best * Decimal("0.9") // tick * tick  # too low to trade, and on the grid
 
-    order = await place(system, price)
+    order = await place(system, "Buy", "Limit", price=price, time_in_force="PostOnly")
     print("placed", order.qty, "at", order.price, order.order_status)
     await orders.amend_order("linear", SYMBOL, order_id=order.order_id, price=price - tick)
     await orders.cancel_order("linear", SYMBOL, order_id=order.order_id)
 
     await lose_the_next_answer(system)
-    order = await place(system, price)
+    order = await place(system, "Buy", "Limit", price=price, time_in_force="PostOnly")
     print("and yet it is there:", order.order_status)
     await orders.cancel_order("linear", SYMBOL, order_id=order.order_id)
 
-    async with account.position_changes.events() as changes:
-        await orders.place_order("linear", SYMBOL, "Buy", "Market", QTY)
-        async for position in changes:
-            print("position", position.side, position.size, "at", position.avg_price)
-            if position.size == QTY:
-                break
-        await orders.place_order("linear", SYMBOL, "Sell", "Market", QTY, reduce_only=True)
-        async for position in changes:
-            if not position.size:
-                break
+    bought = await place(system, "Buy", "Market")
+    print("bought", bought.cum_exec_qty, "at", bought.avg_price, bought.order_status)
+    sold = await place(system, "Sell", "Market", reduce_only=True)
+    print("sold", sold.cum_exec_qty, "at", sold.avg_price, sold.order_status)
+    await account.reconcile()  # never needed; here so that all events are in before we end
     print("open orders", len(account.orders), "positions", len(account.positions))
 
 
@@ -95,7 +87,7 @@ async def main() -> None:
     settings = SystemSettings.load(environ={"BYBIT_ENVIRONMENT": "testnet", **os.environ, **quiet})
     if settings.client.api_key is None:
         sys.exit("this trades: export BYBIT_API_KEY and BYBIT_API_SECRET, of the testnet")
-    if settings.client.base_url is None and settings.client.environment == "mainnet":
+    if settings.client.environment == "mainnet":
         sys.exit("this places orders: set BYBIT_ENVIRONMENT=testnet, with a key of that")
     async with BybitSystem(settings) as system:
         system.on("fill", on_fill)

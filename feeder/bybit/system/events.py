@@ -1,6 +1,7 @@
 """What happens in a system, by name: the hook for code of one's own. One that fails is told of; nothing stops."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -55,8 +56,14 @@ class EventHub:
         self._channels["error_occurred"] = Channel("error_occurred", self._log_error_of_callback)
 
     def on(self, event: str, callback: Callback[Any]) -> Callable[[], None]:
-        """Call this for each such event from now on; the result ends that. Raises FeederError for no such event."""
-        return self._channel(event).on(callback)
+        """Call this for each such event from now on; the result ends that.
+
+        Raises FeederError for no such event, and for a coroutine function outside of a running event loop.
+        """
+        channel = self._channel(event)
+        if inspect.iscoroutinefunction(callback) and not _is_in_loop():
+            raise FeederError(f"{event}: a coroutine function needs a running event loop; call on() within one")
+        return channel.on(callback)
 
     def events(self, event: str, capacity: int = QUEUE_CAPACITY) -> Events[Any]:
         """An async iterator over such events from now on. Raises FeederError for no such event."""
@@ -95,3 +102,11 @@ class EventHub:
 
     def _log_error_of_callback(self, error: Exception) -> None:
         _log.warning("a callback of error_occurred raised %s: %s", type(error).__name__, error)
+
+
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -319,7 +319,10 @@ def _overlay(sections: dict[str, Any], environ: Mapping[str, str]) -> dict[str, 
     # A section that is given whole comes before its keys.
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):
         section, inner, key = name.removeprefix(_PREFIX).lower().partition("__")
-        if not name.startswith(_PREFIX) or name in VARIABLES or (not inner and section not in _SECTIONS):
+        if not name.startswith(_PREFIX) or name in VARIABLES:
+            continue
+        if not inner and section not in _SECTIONS:
+            _check_underscores(name, section)
             continue  # another program's
         if section not in _SECTIONS or (inner and section == "watch"):
             near = get_close_matches(section, [each for each in _SECTIONS if each != "watch"], n=1)
@@ -341,6 +344,14 @@ def _overlay(sections: dict[str, Any], environ: Mapping[str, str]) -> dict[str, 
         sections[section] = {**inside, key: value}
         variables[f"{section}.{key}"] = name
     return variables
+
+
+def _check_underscores(name: str, rest: str) -> None:
+    """Nobody who wrote BYBIT_RATE_REQUESTS wants it to be left out."""
+    for section, kind in _SECTIONS.items():
+        key = rest.removeprefix(f"{section}_")
+        if key != rest and section != "watch" and key in kind.__struct_fields__:
+            raise ConfigError(name, "no such variable", f"did you mean {_PREFIX}{section.upper()}__{key.upper()}?")
 
 
 _SECTIONS_REMEDY = f"the sections are {', '.join(name.upper() for name in _SECTIONS)}, as in BYBIT_RATE__REQUESTS"

@@ -93,7 +93,12 @@ class BybitSystem:
             )
         self._state = "new"
         self._began = clock.monotonic()
-        self._open: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        # What there is to close, the last first; these may be used before the start as well.
+        self._open: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("REST", self._pool.aclose),
+            ("callbacks", self._hub.aclose),
+            ("public streams", self.streams.aclose_public),
+        ]
         self._starting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._level_before: int | None = None
@@ -187,11 +192,8 @@ class BybitSystem:
         ready = settings.connection.ready_seconds
         streams = self.streams
         self._set_log_level(settings.logging.level)
-        self._open.append(("REST", self._pool.aclose))
-        self._open.append(("callbacks", self._hub.aclose))
         self._forward()
         await self._part("REST", self.rest.measure_clock())
-        self._open.append(("public streams", streams.aclose_public))
         for category, stream in list(streams.each_public.items()):
             await self._part(f"{category} stream", stream.start())
         for category, stream in list(streams.each_public.items()):
@@ -233,7 +235,6 @@ class BybitSystem:
         while self._open:
             name, aclose = self._open.pop()
             await self._close_part(name, aclose)
-        await self._pool.aclose()  # where it was used and never started
         self._set_log_level(None)
         self._state = "closed"
 
@@ -379,6 +380,11 @@ class BybitSystem:
         if self._reconciling is None or self._reconciling.done():
             # Beside the loop: it lasts as long as the venue does not answer.
             self._reconciling = asyncio.create_task(self.streams.account.reconcile(), name="reconciliation")
+            self._reconciling.add_done_callback(self._on_reconciled)
+
+    def _on_reconciled(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._hub.report("account", error)
 
     # Settings
 

@@ -56,6 +56,14 @@ def test_an_event_that_there_is_not_is_refused_with_the_list(hub: EventHub, name
         hub.events(name)
 
 
+def test_a_coroutine_function_without_an_event_loop_is_refused_in_words(hub: EventHub) -> None:
+    async def later(_: object) -> None: ...
+
+    with pytest.raises(FeederError, match=r"fill: a coroutine function needs a running event loop; call on\(\) within"):
+        hub.on("fill", later)
+    hub.on("fill", print)
+
+
 async def test_a_callback_that_raises_is_told_of_and_stops_nobody(hub: EventHub) -> None:
     errors: list[ErrorOccurred] = []
     told: list[int] = []

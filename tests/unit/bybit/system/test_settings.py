@@ -205,6 +205,7 @@ def test_a_mistake_in_the_file_is_named_by_its_path(file: Path, content: str, to
     [
         ("BYBIT_RATES__REQUESTS", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
         ("BYBIT_RATE__REQUEST", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
+        ("BYBIT_RATE_REQUESTS", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
         ("BYBIT_ZZZ__X", "1", "no such variable; the sections are RATE, CONNECTION"),
         ("BYBIT_RATE__ZZZ", "1", "no such variable; the keys are requests, wait_seconds"),
         ("BYBIT_WATCH__SYMBOLS", "1", "no such variable; "),
