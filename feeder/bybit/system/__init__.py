@@ -2,11 +2,13 @@
 
 from .books import BookEvent, LiveBook
 from .events import EVENTS, ErrorOccurred
-from .history import Candles
-from .market import Market
+from .history import Candles, History
+from .history_bars import Span
+from .market import Market, MarketStatus
+from .market_cache import CacheCounts
 from .market_trades import Trade
-from .market_view import SymbolView
-from .quality import Quality
+from .market_view import LastPrices, Sourced, SymbolView
+from .quality import Part, Quality
 from .settings import SystemSettings
 from .system import BybitSystem, Reloaded
 from .system_status import Finding, Health, SystemStatus
@@ -15,14 +17,21 @@ __all__ = [
     "EVENTS",
     "BookEvent",
     "BybitSystem",
+    "CacheCounts",
     "Candles",
     "ErrorOccurred",
     "Finding",
     "Health",
+    "History",
+    "LastPrices",
     "LiveBook",
     "Market",
+    "MarketStatus",
+    "Part",
     "Quality",
     "Reloaded",
+    "Sourced",
+    "Span",
     "SymbolView",
     "SystemSettings",
     "SystemStatus",
