@@ -465,7 +465,7 @@ async def test_the_account_is_reconciled_as_often_as_it_is_told(scene: Scene, mo
         scene.wake()
         await scene.until(lambda: len(scene.naps) == 2)
         assert health().reconciliations == 1
-        monkeypatch.setattr(system, "_reconcile_at", 0.0)
+        monkeypatch.setattr(system._health_loop, "_reconcile_at", 0.0)
         scene.wake()
         await scene.until(lambda: health().reconciliations == 2)
 

@@ -38,6 +38,8 @@ async def show(system: BybitSystem) -> None:
         print("reconciled:", sure.done, "- after", sure.reason)
     for key, position in account.positions.items():
         print("position", key.symbol, position.side, position.size)
+    await system.rest.place_order("linear", "BTCUSDT", "Sell", "Market", "0.01", reduce_only=True)
+    await account.reconcile()
     print("fills", len(account.executions), "of", len({fill.exec_id for fill in account.executions}), "different ids")
 
     await cut(system, "linear")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..streams.topic_stream import StreamHealth
 from .market import MarketStatus
-from .settings import HealthSettings
+from .settings_sections import HealthSettings
 from .system_status import Finding, RestStatus, SystemStatus
 
 KINDS = {

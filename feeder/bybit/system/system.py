@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -22,10 +22,11 @@ from ..rest.settings import client_from
 from ..streams.channel import Callback, Events
 from .events import EventHub
 from .health import findings
+from .health_loop import HealthLoop
 from .market import Market
 from .settings import SystemSettings, applied, changed_paths
 from .system_reload import apply_topics, watch_all
-from .system_status import Health, RateUsage, RestStatus, SystemStatus
+from .system_status import Health, SystemStatus, rest_status
 from .system_streams import SystemStreams
 
 _CLOSE_SECONDS = 5.0  # each part gets so long to close
@@ -69,7 +70,6 @@ class BybitSystem:
         self.settings = settings = settings or SystemSettings()
         self._clock = clock = clock or SystemClock()
         self._random = random = random or Random()  # noqa: S311 - for delays
-        self._sleep = sleep
         self._hub = EventHub(clock)
         limits = settings.connection
         self._pool = SessionPool(
@@ -102,10 +102,7 @@ class BybitSystem:
         self._starting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._level_before: int | None = None
-        # Of the health loop
-        self._hurry = asyncio.Event()
-        self._reconcile_at = 0.0
-        self._reconciling: asyncio.Task[None] | None = None
+        self._health_loop = HealthLoop(self, self._hub.report, clock=clock, sleep=sleep)
         self._last: SystemStatus | None = None
         self._health: Health | None = None
         self._rest_error: str | None = None
@@ -214,10 +211,9 @@ class BybitSystem:
             await self._part("order entry", streams.orders.start())
             await self._part("order entry", streams.orders.ready(ready))
         if settings.has("health"):
-            self._plan_reconciliation()
             self._digest = await self._read_digest()
-            loop = asyncio.create_task(self._look_after(), name="health of the system")
-            self._open.append(("health loop", partial(self._end_health_loop, loop)))
+            self._health_loop.start()
+            self._open.append(("health loop", self._health_loop.aclose))
 
     async def _part(self, name: str, coming_up: Awaitable[Any]) -> None:
         """An error says of which part it is."""
@@ -231,7 +227,7 @@ class BybitSystem:
         self._state = "closing"
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
-            await asyncio.wait((self._starting,))
+            await asyncio.wait((self._starting,), timeout=_CLOSE_SECONDS)
         while self._open:
             name, aclose = self._open.pop()
             await self._close_part(name, aclose)
@@ -294,7 +290,7 @@ class BybitSystem:
             state=self._state,
             environment=self.settings.client.environment,
             uptime_seconds=self._clock.monotonic() - self._began,
-            rest=self._rest_status(),
+            rest=rest_status(self.rest, self._pool, self._rest_error),
             streams=healths,
             order_entry=streams.orders.health() if has_orders else None,
             account=streams.account.health() if has_private else None,
@@ -317,74 +313,6 @@ class BybitSystem:
         self._health = Health(self._clock.wall_ns() // MILLISECOND_NS, not found, found)
         self._hub.publish("health_check", self._health)
         return self._health
-
-    def _rest_status(self) -> RestStatus:
-        pool = self._pool
-        now = self._clock.monotonic()
-        used, limit = pool.address_usage()
-        rates = {"address": RateUsage(used, *limit), "public": RateUsage(pool.public.used(now), *pool.public.limit)}
-        for key, window in pool.windows:
-            # As BybitClient makes them: address, API key, group of endpoints, category.
-            _, _, group, category = cast("tuple[str, str, str, str | None]", key)
-            rates[f"{group} {category}" if category else group] = RateUsage(window.used(now), *window.limit)
-        counters = pool.counters
-        return RestStatus(
-            requests=counters.requests,
-            retries=counters.retries,
-            failures=counters.failures,
-            refused=counters.refused,
-            barred=counters.barred,
-            waits=counters.waits,
-            in_flight=self.rest.in_flight,
-            clock_offset_seconds=pool.venue_clock(self.rest.base_url).offset_seconds,
-            error=self._rest_error,
-            rates=rates,
-        )
-
-    async def _look_after(self) -> None:
-        """The health loop. A defect is told, and the loop goes on."""
-        while True:
-            await self._pause(self.settings.health.interval_seconds)
-            try:
-                if self.settings.has("reload"):
-                    await self._reload_if_changed()
-                await self.check_health()
-                self._reconcile_if_due()  # after the look: meanwhile the account is in doubt
-            except Exception as error:  # noqa: BLE001 - see above
-                self._hub.report("health loop", error)
-
-    async def _pause(self, seconds: float) -> None:
-        """Until the time is over, or the interval is another."""
-        self._hurry.clear()
-        waits = (asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._hurry.wait()))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def _end_health_loop(self, loop: "asyncio.Task[None]") -> None:
-        tasks = [task for task in (loop, self._reconciling) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _plan_reconciliation(self) -> None:
-        self._reconcile_at = self._clock.monotonic() + (self.settings.health.reconcile_seconds or 0)
-
-    def _reconcile_if_due(self) -> None:
-        every = self.settings.health.reconcile_seconds
-        if every is None or not self.settings.has("private") or self._clock.monotonic() < self._reconcile_at:
-            return
-        self._plan_reconciliation()
-        if self._reconciling is None or self._reconciling.done():
-            # Beside the loop: it lasts as long as the venue does not answer.
-            self._reconciling = asyncio.create_task(self.streams.account.reconcile(), name="reconciliation")
-            self._reconciling.add_done_callback(self._on_reconciled)
-
-    def _on_reconciled(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            self._hub.report("account", error)
 
     # Settings
 
@@ -415,12 +343,13 @@ class BybitSystem:
             if self._market is not None:
                 self._market.configure(then.cache.of_market)
             if then.health.interval_seconds != interval:
-                self._hurry.set()
+                self._health_loop.hurry()
         if changed or self._restart_needed:
             _log.info("settings read again: changed %s; restart needed for %s", changed, self._restart_needed)
         return Reloaded(changed, self._restart_needed)
 
-    async def _reload_if_changed(self) -> None:
+    async def reload_if_changed(self) -> None:
+        """Reload when the file has other bytes than those read last. What is wrong with them is told, not raised."""
         if await self._read_digest() in (None, self._digest):
             return
         with suppress(FeederError):  # it was told by error_occurred, and status() says so until the file is mended

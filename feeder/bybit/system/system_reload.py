@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from feeder.errors import ConfigError, InstrumentError
 
-from .settings import SystemSettings, Watched
+from .settings import SystemSettings
+from .settings_sections import Watched
 
 if TYPE_CHECKING:
     from .market import Market

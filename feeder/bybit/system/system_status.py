@@ -1,7 +1,11 @@
 """What a system is at a moment: plain data, ready for JSON, with no key and no secret in it."""
 
+from typing import cast
+
 import msgspec
 
+from ..rest.client import BybitClient
+from ..rest.pool import SessionPool
 from ..streams.account import AccountHealth
 from ..streams.order_entry import EntryHealth
 from ..streams.topic_stream import StreamHealth
@@ -69,3 +73,27 @@ class SystemStatus(msgspec.Struct, frozen=True):
     restart_needed: list[str]
     settings_error: str | None
     health: Health | None
+
+
+def rest_status(client: BybitClient, pool: SessionPool, error: str | None) -> RestStatus:
+    """What a client's pool has done; `error` is what the last question met with."""
+    now = pool.clock.monotonic()
+    used, limit = pool.address_usage()
+    rates = {"address": RateUsage(used, *limit), "public": RateUsage(pool.public.used(now), *pool.public.limit)}
+    for key, window in pool.windows:
+        # As BybitClient makes them: address, API key, group of endpoints, category.
+        _, _, group, category = cast("tuple[str, str, str, str | None]", key)
+        rates[f"{group} {category}" if category else group] = RateUsage(window.used(now), *window.limit)
+    counters = pool.counters
+    return RestStatus(
+        requests=counters.requests,
+        retries=counters.retries,
+        failures=counters.failures,
+        refused=counters.refused,
+        barred=counters.barred,
+        waits=counters.waits,
+        in_flight=client.in_flight,
+        clock_offset_seconds=pool.venue_clock(client.base_url).offset_seconds,
+        error=error,
+        rates=rates,
+    )

@@ -10,7 +10,7 @@ from feeder.bybit.streams.order_entry import EntryHealth
 from feeder.bybit.streams.topic_stream import StreamHealth
 from feeder.bybit.system.health import KINDS, findings
 from feeder.bybit.system.market import MarketStatus, SymbolStatus
-from feeder.bybit.system.settings import HealthSettings
+from feeder.bybit.system.settings_sections import HealthSettings
 from feeder.bybit.system.system_status import RestStatus, SystemStatus
 
 LIMITS = HealthSettings(stale_seconds=30, clock_offset_seconds=1, quality=50)

@@ -8,15 +8,8 @@ import msgspec
 import pytest
 
 from feeder.bybit.rest.settings import Settings
-from feeder.bybit.system.settings import (
-    FeatureSettings,
-    HealthSettings,
-    RateSettings,
-    SystemSettings,
-    Watched,
-    applied,
-    changed_paths,
-)
+from feeder.bybit.system.settings import SystemSettings, applied, changed_paths
+from feeder.bybit.system.settings_sections import FeatureSettings, HealthSettings, RateSettings, Watched
 from feeder.errors import ConfigError
 from tests.helpers.secrets import API_KEY, API_SECRET, left_behind, secret_file
 
@@ -242,6 +235,8 @@ def test_settings_made_by_hand_are_no_less_careful() -> None:
         SystemSettings(rate=RateSettings(requests=0))
     with pytest.raises(ConfigError, match=r"features\.private: needs a key"):
         SystemSettings(features=FeatureSettings(private=True))
+    with pytest.raises(ConfigError, match=r"watch\[0\]\.category: is none that there is; use spot"):
+        SystemSettings(watch=[Watched(category="swap", symbols=["BTCUSDT"])])  # type: ignore[arg-type]
 
 
 # Another time

@@ -1,0 +1,86 @@
+"""A system looks after itself: every so often at its settings, at its health, at its account."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from feeder.clock import Clock
+
+if TYPE_CHECKING:
+    from .system import BybitSystem
+
+
+class HealthLoop:
+    """Goes round every health.interval_seconds, once it is started. `report` is told of defects; the loop goes on."""
+
+    def __init__(
+        self,
+        system: "BybitSystem",
+        report: Callable[[str, Exception], None],
+        *,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._system = system
+        self._report = report
+        self._clock = clock
+        self._sleep = sleep
+        self._hurry = asyncio.Event()
+        self._reconcile_at = 0.0  # monotonic seconds
+        self._task: asyncio.Task[None] | None = None
+        self._reconciling: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; the first round is an interval from now."""
+        self._plan_reconciliation()
+        self._task = asyncio.create_task(self._run(), name="health of the system")
+
+    def hurry(self) -> None:
+        """The interval is another: what is waited for now is over."""
+        self._hurry.set()
+
+    async def aclose(self) -> None:
+        """End it, and a reconciliation that it has begun."""
+        tasks = [task for task in (self._task, self._reconciling) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        system = self._system
+        while True:
+            await self._pause(system.settings.health.interval_seconds)
+            try:
+                if system.settings.has("reload"):
+                    await system.reload_if_changed()
+                await system.check_health()
+                self._reconcile_if_due()  # after the look: meanwhile the account is in doubt
+            except Exception as error:  # noqa: BLE001 - a defect is told, and the loop goes on
+                self._report("health loop", error)
+
+    async def _pause(self, seconds: float) -> None:
+        self._hurry.clear()
+        waits = (asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._hurry.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _plan_reconciliation(self) -> None:
+        self._reconcile_at = self._clock.monotonic() + (self._system.settings.health.reconcile_seconds or 0.0)
+
+    def _reconcile_if_due(self) -> None:
+        settings = self._system.settings
+        due = settings.health.reconcile_seconds is not None and self._clock.monotonic() >= self._reconcile_at
+        if not due or not settings.has("private"):
+            return
+        self._plan_reconciliation()
+        if self._reconciling is None or self._reconciling.done():
+            # Beside the loop: it lasts as long as the venue does not answer.
+            self._reconciling = asyncio.create_task(self._system.streams.account.reconcile(), name="reconciliation")
+            self._reconciling.add_done_callback(self._on_reconciled)
+
+    def _on_reconciled(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._report("account", error)
