@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..rest.results.account import CoinBalance
 from ..rest.results.orders import Execution, Order
 from ..rest.results.positions import Position
 from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate
@@ -108,6 +109,11 @@ def is_same_order(new: Order, old: Order, *, loosely: bool) -> bool:
 def is_same_position(new: Position, old: Position, *, loosely: bool) -> bool:
     """Whether nothing changed but what the market changes: the venue tells a position after every order."""
     return _agree(new, old, _ALWAYS_NEW | _MARKET_MOVES, loosely)
+
+
+def is_same_balance(new: CoinBalance, old: CoinBalance, *, loosely: bool) -> bool:
+    """Whether nothing changed of a coin."""
+    return _agree(new, old, frozenset(), loosely)
 
 
 def as_update(order: Order, category: str, time_ms: int) -> OrderUpdate:

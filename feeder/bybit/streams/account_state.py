@@ -19,6 +19,7 @@ from .account_rules import (
     is_later_order,
     is_later_position,
     is_open,
+    is_same_balance,
     is_same_order,
     is_same_position,
 )
@@ -75,7 +76,7 @@ class AccountState:
         self._empty: OrderedDict[PositionKey, PositionUpdate] = OrderedDict()
         self._position_sources: dict[PositionKey, _Source] = {}
         self._coins: dict[str, CoinBalance] = {}
-        self._coins_heard: dict[str, int] = {}
+        self._coin_sources: dict[str, _Source] = {}
         self._coins_told: dict[str, int] = {}  # the stream's time, ms
         # As others see it
         self.orders: Mapping[str, OrderUpdate] = MappingProxyType(self._open)
@@ -224,9 +225,7 @@ class AccountState:
                 self.outdated += 1
                 continue
             self._coins_told[coin] = time_ms
-            self._coins_heard[coin] = self.moment
-            if self._coins.get(coin) != balance:
-                self._coins[coin] = balance
+            if self._keep_balance(balance, _Source(self.moment, by_rest=False)):
                 changed.append(balance)
         if self.totals is None or time_ms >= self.totals.creation_time:
             self.totals = _with_coins(wallet, [], time_ms)
@@ -238,18 +237,22 @@ class AccountState:
         changed = []
         gone = self._coins.keys() - {balance.coin for balance in wallet.coins}
         for balance in [*wallet.coins, *(CoinBalance(coin, equity=ZERO, wallet_balance=ZERO) for coin in sorted(gone))]:
-            coin = balance.coin
-            if self._coins_heard.get(coin, 0) > asked:
-                continue
-            if self._coins.get(coin) != balance:
+            heard = self._coin_sources.get(balance.coin, _NOBODY).heard
+            if heard <= asked and self._keep_balance(balance, _Source(heard, by_rest=True)):
                 changed.append(balance)
-            self._coins[coin] = balance
-            if coin in gone:
-                del self._coins[coin]
+                if balance.coin in gone:
+                    del self._coins[balance.coin]
         if self._totals_heard <= asked:
             # With no time: an event that was made before this answer may come after it, and is right.
             self.totals = _with_coins(wallet, [], 0)
         return _with_coins(wallet, changed, time_ms) if changed else None
+
+    def _keep_balance(self, balance: CoinBalance, source: _Source) -> bool:
+        """Whether it is another than before."""
+        coin = balance.coin
+        known, before = self._coins.get(coin), self._coin_sources.get(coin, _NOBODY)
+        self._coins[coin], self._coin_sources[coin] = balance, source
+        return known is None or not is_same_balance(balance, known, loosely=before.by_rest != source.by_rest)
 
 
 def _with_coins(wallet: Wallet, coins: list[CoinBalance], time_ms: int) -> WalletUpdate:

@@ -1,8 +1,8 @@
 """Asking REST what became of an account while its stream was away.
 
 A round asks for the wallet, and of each category for the open orders, the fate of each order that was thought open and
-is not among them, the fills, and the positions, also those that are gone. What it finds goes into the state by the
-rules of account_rules.py, and from there to whoever listens, a fill as if it had come live.
+is not among them, the orders that came and went, the fills, and the positions, also those that are gone. What it finds
+goes into the state by the rules of account_rules.py, and from there to whoever listens, a fill as if it had come live.
 """
 
 import asyncio
@@ -88,7 +88,9 @@ class Reconciliation:
     async def _category(self, category: Category, since_ms: int) -> None:
         # Orders before fills: what an order is told to have executed, the list of fills then has.
         await self._orders(category)
-        await self._fills(category, since_ms)
+        for start, end in self._spans(since_ms):
+            await self._past_orders(category, start, end)
+            await self._fills(category, start, end)
         if category != "spot":
             await self._positions(category)
 
@@ -114,14 +116,17 @@ class Reconciliation:
         if self._lost[order_id] == _ASKED_FOR_LOST:
             self._on_change(self._state.forget_order(order_id, self._asked))
 
-    async def _fills(self, category: Category, since_ms: int) -> None:
-        start = since_ms
-        while self.began_ms - start > DAY_MS:
-            await self._fills_of(category, start, start + DAY_MS - 1)
-            start += DAY_MS
-        await self._fills_of(category, start, None)
+    def _spans(self, since_ms: int) -> list[tuple[int, int | None]]:
+        """Day after day; the last has no end, so that nothing hangs on a clock."""
+        starts = range(since_ms, max(self.began_ms, since_ms + 1), DAY_MS)
+        return [(start, start + DAY_MS - 1 if start != starts[-1] else None) for start in starts]
 
-    async def _fills_of(self, category: Category, start: int, end: int | None) -> None:
+    async def _past_orders(self, category: Category, start: int, end: int | None) -> None:
+        """Those that were placed and closed while nobody looked."""
+        async for order in self._client.each_past_order(category, start_time=start, end_time=end):
+            self._on_change(self._state.take_order(as_update(order, category, self.began_ms), self._asked))
+
+    async def _fills(self, category: Category, start: int, end: int | None) -> None:
         listing = self._client.each_execution(category, start_time=start, end_time=end)
         found = [execution async for execution in listing]
         # The youngest came first, and those of one millisecond in any order.
