@@ -7,7 +7,7 @@ AUDIT := .venv-audit
 SBE := sbe-all-1.34.0.jar
 SBE_SHA256 := 105b2fca9bf88f49b8798c97c5353fa6614efb13d30a0d6b89bcfa3cdda86ac4
 
-.PHONY: demo test lint bench examples soak soak-long dashboard peers audit sbe-tool format clean
+.PHONY: demo test lint bench examples sessions soak soak-long dashboard peers audit sbe-tool format clean
 
 demo: $(READY)
 	$(BIN)/feeder demo
@@ -28,6 +28,10 @@ bench: $(READY)
 # The scripts of tools/examples, on an exchange simulator of their own: make examples ARGS=rest_orders
 examples: $(READY)
 	$(BIN)/python tools/run_examples.py $(ARGS)
+
+# A hundred random trading sessions over connections that are cut; some seven minutes. Fewer: make sessions SESSIONS=10
+sessions: $(READY)
+	SESSIONS=$(or $(SESSIONS),100) $(BIN)/python -m pytest -q tests/integration/test_trading_session.py
 
 # Every fault script, at most 10 minutes: make soak ARGS='--only "late join" --seed 2'
 soak: $(READY)
