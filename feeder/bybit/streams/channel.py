@@ -9,10 +9,12 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
+from weakref import WeakKeyDictionary
 
-from feeder.errors import OverrunError
+from feeder.errors import OverrunError, StreamError
 
 Event = TypeVar("Event")
 
@@ -21,6 +23,9 @@ Report = Callable[[Exception], None]
 """Where what a callback raised goes: it stops neither the stream nor the other callbacks."""
 
 QUEUE_CAPACITY = 10_000  # events; half a minute of a busy market's tickers
+
+_calling: ContextVar[asyncio.Task[Any] | None] = ContextVar("_calling", default=None)
+"""The task of the callback that this is done in, or by a task of that: whoever closes from there cannot wait for it."""
 
 
 class Events(Generic[Event]):
@@ -66,6 +71,12 @@ class Events(Generic[Event]):
         self._channel.forget(self)
         self._news.set()
 
+    def end(self) -> None:
+        """Take no more events, and none of those that wait."""
+        self.close()
+        self._waiting.clear()
+        self._lost = 0
+
     def put(self, event: Event) -> None:
         """Called by the channel."""
         if len(self._waiting) == self._capacity:
@@ -82,45 +93,69 @@ class Channel(Generic[Event]):
         self.name = name
         self._report = report
         self._callbacks: dict[object, Callable[[Event], object]] = {}
-        self._queues: dict[Events[Event], None] = {}
-        self._tasks: dict[object, asyncio.Task[None]] = {}
+        # Weakly: an iterator that was dropped, by a `break` for one, is to gather no events for ever.
+        self._queues: WeakKeyDictionary[Events[Event], None] = WeakKeyDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def __bool__(self) -> bool:
         """Whether anybody wants them."""
         return bool(self._callbacks or self._queues)
 
     def on(self, callback: Callback[Event]) -> Callable[[], None]:
-        """Call this for each event from now on; the result ends that. A coroutine function needs a running loop."""
-        token = object()
-        if inspect.iscoroutinefunction(callback):
+        """Call this for each event from now on; the result ends that. A coroutine function needs a running loop.
+
+        To end a coroutine function cancels it where it is, unless it does so itself: then it goes on to its end.
+        """
+        if self._closed:
+            return lambda: None
+        if is_coroutine_function(callback):
             events = self.events()
             task = asyncio.create_task(self._feed(callback, events), name=f"callback of {self.name}")
-            self._tasks[token] = task
-            task.add_done_callback(lambda _: self._tasks.pop(token, None))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
             def end() -> None:
-                events.close()
-                task.cancel()
+                events.end()
+                if _calling.get() is not task:
+                    task.cancel()
 
             return end
+        token = object()
         self._callbacks[token] = callback
-        return lambda: self._callbacks.pop(token, None) and None
+
+        def forget() -> None:
+            self._callbacks.pop(token, None)
+
+        return forget
 
     def events(self, capacity: int = QUEUE_CAPACITY) -> Events[Event]:
         """An iterator over the events from now on, which keeps at most `capacity` (at least 1) that nobody took yet."""
         if capacity < 1:
             raise ValueError(f"a queue of {capacity} events holds none; give at least 1")
         events = Events(self, capacity)
-        self._queues[events] = None
+        if self._closed:
+            events.close()
+        else:
+            self._queues[events] = None
         return events
 
     def publish(self, event: Event) -> None:
         """Hand an event to all. Never raises."""
-        for callback in tuple(self._callbacks.values()):
+        for token, callback in tuple(self._callbacks.items()):
+            if token not in self._callbacks:  # one before it has ended it
+                continue
             try:
-                callback(event)
+                made = callback(event)
             except Exception as error:  # noqa: BLE001 - a user's mistake must not stop the stream; it is reported
                 self._report(error)
+            except asyncio.CancelledError:
+                self._report_cancelled()
+            else:
+                if made is not None and inspect.iscoroutine(made):
+                    made.close()
+                    problem = "a callback makes a coroutine, which nobody awaits; give the coroutine function itself"
+                    self._report(StreamError(f"{self.name}: {problem}"))
         for events in tuple(self._queues):
             events.put(event)
 
@@ -129,17 +164,44 @@ class Channel(Generic[Event]):
         self._queues.pop(events, None)
 
     async def aclose(self) -> None:
-        """End all iterators and callbacks; coroutines get what waits for them, and are waited for."""
+        """End all iterators and callbacks; coroutines get what waits for them, and are waited for.
+
+        But for the one that this is called in, which would wait for itself: it goes on to its end. What comes later
+        to take events finds that there are none.
+        """
+        self._closed = True
         self._callbacks.clear()
         for events in tuple(self._queues):
             events.close()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        calling = _calling.get()
+        await asyncio.gather(*(task for task in self._tasks if task is not calling), return_exceptions=True)
 
     async def _feed(self, callback: Callable[[Event], Awaitable[object]], events: Events[Event]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        _calling.set(task)
         while True:
             try:
-                await callback(await anext(events))
+                event = await anext(events)
             except StopAsyncIteration:
                 return
+            except OverrunError as error:
+                self._report(error)
+                continue
+            try:
+                await callback(event)
             except Exception as error:  # noqa: BLE001 - as above
                 self._report(error)
+            except asyncio.CancelledError:
+                if task.cancelling():
+                    raise
+                self._report_cancelled()
+
+    def _report_cancelled(self) -> None:
+        self._report(StreamError(f"{self.name}: a callback was cancelled, by something that it waited for"))
+
+
+def is_coroutine_function(callback: object) -> TypeGuard[Callable[..., Awaitable[object]]]:
+    """Whether it makes coroutines: an `async def`, a part of one, or an object whose call is one."""
+    call = getattr(type(callback), "__call__", None)  # noqa: B004 - not whether, but which
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(call)
