@@ -3,15 +3,26 @@
 Source: Bybit v5, ws/connect: the signature is of "GET/realtime" and the time at which it expires.
 """
 
+from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from ..pacing import backoff_delay
 
 if TYPE_CHECKING:
     from ..rest.client import BybitClient
 
 AUTH_SECONDS = 10.0
 """How long a signature is good for, and how long its answer is waited for."""
+
+_REFUSED_FIRST = 2.0  # seconds: a key that is refused is mostly refused again ...
+_REFUSED_CAP = 60.0  # ... until somebody has mended it
+
+
+def refused_delay(refusals: int, random: Random) -> float:
+    """Seconds before a key that was refused so many times in a row (at least 1) is tried again."""
+    return backoff_delay(refusals, _REFUSED_FIRST, _REFUSED_CAP, random)
 
 
 class Authenticator:

@@ -1,8 +1,8 @@
 """What one connection of a stream says and means, without a socket: signing in, topics, data handed on.
 
-Topics are the `Session`'s, as those of the feeder's books are. Data is never gated by an ack. A message that cannot be
-understood costs its topic a new subscription; on a private connection it may have been a fill, so that it costs the
-connection, and whoever keeps state asks REST.
+Topics are the `Session`'s, as those of the feeder's books are. Data is never gated by an ack. Rows that cannot be
+understood cost their topic a new subscription; on a private connection they may have been a fill, so that they cost the
+connection, and whoever keeps state asks REST. So does a message whose topic cannot be told.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,16 +17,13 @@ from feeder.market.status import StatusReason
 
 from ..actions import Action, Phase, Reconnect, Refused, Send
 from ..counters import Counters
-from ..messages import DECODE_ERRORS, decode, decode_command_response
-from ..pacing import Timing, backoff_delay
+from ..messages import DECODE_ERRORS, Message, decode, decode_command_response
+from ..pacing import Timing
 from ..session import Session
 from ..stream import Output
-from .auth import AUTH_SECONDS, Authenticator
+from .auth import AUTH_SECONDS, Authenticator, refused_delay
 from .messages import Envelope, decode_envelope
-
-_REFUSED_FIRST = 2.0  # seconds: a key that is refused is mostly refused again ...
-_REFUSED_CAP = 60.0  # ... until somebody has mended it
-_STALL = 1.0  # seconds
+from .standstill import Standstill
 
 
 class Owner(Protocol):
@@ -73,7 +70,7 @@ class TopicLink:
         self._counters = counters
         self._auth_by: float | None = None  # its answer is waited for
         self._refusals = 0  # of the key, in a row
-        self._wake_at: float | None = None
+        self._standstill = Standstill()
 
     @property
     def is_settled(self) -> bool:
@@ -94,7 +91,8 @@ class TopicLink:
 
     def on_disconnected(self, reason: StatusReason = StatusReason.DISCONNECTED) -> None:
         """The socket is gone, or given up."""
-        self._auth_by = self._wake_at = None
+        self._auth_by = None
+        self._standstill.sleep()
         self._apply(self.session.on_disconnected(self._clock.monotonic(), reason))
         self._owner.on_topics()
 
@@ -103,24 +101,22 @@ class TopicLink:
         delay = self.session.reconnect_delay()
         if self.auth_refused is None:
             return delay
-        return max(delay, backoff_delay(self._refusals, _REFUSED_FIRST, _REFUSED_CAP, self._random))
+        return max(delay, refused_delay(self._refusals, self._random))
 
     def next_timer(self) -> float | None:
         """When to call `on_timer` at the latest, monotonic seconds."""
-        self._wake_at = self._auth_by if self._auth_by is not None else self.session.next_timer()
-        return self._wake_at
+        due = self._auth_by if self._auth_by is not None else self.session.next_timer()
+        return None if due is None else self._standstill.wake_at(due)
 
     def on_timer(self) -> Sequence[Output]:
         """Do what is due."""
-        now = self._clock.monotonic()
-        if self._auth_by is not None:
-            if now < self._auth_by:
-                return []
-            return [Reconnect(f"no answer to auth within {AUTH_SECONDS:g} s")]
-        late = 0.0 if self._wake_at is None else now - self._wake_at
-        if late >= _STALL:  # our own loop stood still: nobody else is late by that, and what came is still to be read
-            self.session.excuse(late + _STALL)
-        return self._apply(self.session.on_timer(now))
+        now, session = self._clock.monotonic(), self.session
+        session.excuse(self._standstill.excused(now))
+        if not self._standstill.may_judge(now):
+            return self._apply(session.pump(now))  # what is wanted since can be asked for
+        if self._auth_by is None:
+            return self._apply(session.on_timer(now))
+        return [] if now < self._auth_by else [Reconnect(f"no answer to auth within {AUTH_SECONDS:g} s")]
 
     def on_payload(self, payload: bytes, receive_time_ns: int) -> Sequence[Output] | None:
         """Take one text message. None: it was data and there is nothing to do."""
@@ -162,8 +158,8 @@ class TopicLink:
                 actions = self.session.on_command_response(decode_command_response(payload), now)
             else:
                 message = decode(payload)
-                if message.op == "auth":
-                    return self._on_auth(message.success is True, message.ret_msg, now)
+                if message.op == "auth" and self._authenticator is not None:
+                    return self._on_auth(self._authenticator, message, now)
                 if not (message.is_pong or message.is_response):
                     self._counters.unknown_messages += 1
                     return []
@@ -175,9 +171,8 @@ class TopicLink:
         self._owner.on_topics()
         return outputs
 
-    def _on_auth(self, success: bool, text: str, now: float) -> Sequence[Output]:
-        assert self._authenticator is not None or not success
-        if success:
+    def _on_auth(self, authenticator: Authenticator, message: Message, now: float) -> Sequence[Output]:
+        if message.success:
             if self._auth_by is None:
                 return []
             self._auth_by = self.auth_refused = None
@@ -185,7 +180,7 @@ class TopicLink:
             outputs = self._apply(self.session.on_connected(now))
             self._owner.on_topics()
             return outputs
-        said = self._authenticator.without_key(text) if self._authenticator is not None else text[:200]
+        said = authenticator.without_key(message.ret_msg)
         self.auth_refused = StreamAuthError(f"{self.name}: the venue refuses the key: {said or 'it says no more'}")
         self._refusals += 1
         self._owner.on_error(self.auth_refused)

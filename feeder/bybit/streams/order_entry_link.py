@@ -38,18 +38,15 @@ from ..rest.parameters import order_link_ids
 from ..rest.reply import RateStatus, Reply
 from ..session import PING
 from ..stream import Output
-from .auth import AUTH_SECONDS, Authenticator
+from .auth import AUTH_SECONDS, Authenticator, refused_delay
 from .order_entry_messages import Answer, Operation, decode_answer, identity_of, request_text, understood, unlike
+from .standstill import Standstill
 
 DRAIN_SECONDS = 1.0
 """How long the answers to what was sent are waited for on a connection that is about to be given up."""
 
 _SIGNED_IN = (0, 20001)  # 20001: it was already
 _RENEWED_BY = frozenset({10003, 10007, 10019, 33004})  # the venue restarts, or has forgotten or revoked the key
-_REFUSED_FIRST = 2.0  # seconds: a key that is refused is mostly refused again ...
-_REFUSED_CAP = 60.0  # ... until somebody has mended it
-_STALLED = 0.25  # seconds; a timer so late means that our own loop stood still ...
-_GRACE = 0.25  # ... and that what came meanwhile may be unread yet: nobody is judged before
 _MOST_OVERDUE = 1000  # whose answers are still looked for; of those before them an answer counts as unmatched
 
 Outcome = Reply[Any] | RestError
@@ -151,8 +148,7 @@ class OrderEntryLink:
         self._connected_at = 0.0
         self._reconnects = 0  # since the connection was last healthy
         self._refusals = 0  # of the key, in a row
-        self._wake_at: float | None = None
-        self._judge_at = float("-inf")
+        self._standstill = Standstill()
 
     @property
     def is_ready(self) -> bool:
@@ -203,7 +199,9 @@ class OrderEntryLink:
             self._timing.connection_healthy_after
         ):
             self._reconnects = 0
-        self._by = self._wake_at = None
+        self._by = None
+        self._standstill.sleep()
+        self._overdue.clear()  # no answer comes on another connection
         self._enter(EntryState.DOWN if self.refused is None else EntryState.REFUSED)
         pending, self._pending = self._pending, {}
         for request in pending.values():
@@ -220,12 +218,11 @@ class OrderEntryLink:
         delay = backoff_delay(self._reconnects, timing.reconnect_first, timing.reconnect_cap, self._random)
         if self.refused is None:
             return delay
-        return max(delay, backoff_delay(self._refusals, _REFUSED_FIRST, _REFUSED_CAP, self._random))
+        return max(delay, refused_delay(self._refusals, self._random))
 
     def next_timer(self) -> float | None:
         """When to call `on_timer` at the latest; None while there is no connection."""
         if self.state in (EntryState.DOWN, EntryState.REFUSED):
-            self._wake_at = None
             return None
         soonest = self._heartbeat.soonest()
         if self._by is not None:
@@ -233,15 +230,13 @@ class OrderEntryLink:
         for request in self._pending.values():
             soonest = min(soonest, request.sent_at + self._answer_seconds)
             break  # the oldest
-        self._wake_at = max(soonest, self._judge_at)
-        return self._wake_at
+        return self._standstill.wake_at(soonest)
 
     def on_timer(self) -> Sequence[Output]:
         """Do what is due."""
         now = self._clock.monotonic()
-        if self._wake_at is not None and now > self._wake_at + _STALLED:
-            self._judge_at = now + _GRACE
-        if now < self._judge_at:
+        self._heartbeat.excuse(self._standstill.excused(now))
+        if not self._standstill.may_judge(now):
             return []
         self._expire(now)
         if self._by is not None and now >= self._by:

@@ -284,13 +284,75 @@ def test_a_pong_of_the_private_stream_keeps_it_alive() -> None:
             scene.says(op="pong", args=["1700000000000"], conn_id="c", req_id="")
 
 
-def test_a_loop_of_ours_that_stood_still_makes_nobody_late() -> None:
-    scene = Scene()
-    scene.grant(scene.signed_in())
+def stands_still(scene: Scene, seconds: float = 60.0) -> None:
+    """The loop comes to its timer only so long after it was due."""
     due = scene.link.next_timer()
     assert due is not None
-    scene.clock.advance(due - scene.clock.monotonic())
+    scene.clock.advance(due - scene.clock.monotonic() + seconds)
+
+
+def test_a_loop_of_ours_that_stood_still_makes_nobody_late() -> None:
+    """What was due is judged when what came meanwhile could be read: here, a pong."""
+    scene = Scene()
+    scene.grant(scene.signed_in())
+    stands_still(scene, 0.0)
     assert [type(output) for output in scene.link.on_timer()] == [Send]
-    scene.link.next_timer()
-    scene.clock.advance(60)
-    assert not any(isinstance(output, Reconnect) for output in scene.link.on_timer())
+    stands_still(scene)
+    assert scene.link.on_timer() == []
+    scene.says(op="pong", args=["1"], conn_id="c")
+    stands_still(scene, 0.0)
+    assert [type(output) for output in scene.link.on_timer()] == [Send], "its next ping"
+
+
+def test_a_line_that_is_dead_is_given_up_soon_after_our_loop_stood_still() -> None:
+    scene = Scene()
+    scene.grant(scene.signed_in())
+    stands_still(scene, 0.0)
+    scene.link.on_timer()
+    stands_still(scene)
+    assert scene.link.on_timer() == []
+    began = scene.clock.monotonic()
+    stands_still(scene, 0.0)
+    (output,) = scene.link.on_timer()
+    assert isinstance(output, Reconnect)
+    assert scene.clock.monotonic() - began < 1
+
+
+def test_an_answer_to_auth_that_came_while_our_loop_stood_still_counts() -> None:
+    scene = Scene()
+    scene.link.on_connected()
+    stands_still(scene)
+    assert scene.link.on_timer() == []
+    scene.says(success=True, ret_msg="", op="auth", conn_id="c")
+    assert scene.link.session.connected
+
+
+def test_acks_that_came_while_our_loop_stood_still_count() -> None:
+    """Else topics would be let go of and asked for again, and what came between would be lost."""
+    scene = Scene()
+    requests = scene.signed_in()
+    stands_still(scene)
+    assert scene.link.on_timer() == []
+    scene.grant(requests)
+    assert scene.link.is_settled
+    stands_still(scene, 0.0)
+    assert scene.link.on_timer() == [Send('{"op":"ping"}')]
+
+
+def test_a_topic_that_is_wanted_while_nobody_is_judged_is_asked_for_at_once() -> None:
+    scene = Scene()
+    scene.grant(scene.signed_in())
+    stands_still(scene)
+    assert scene.link.on_timer() == []
+    scene.link.session.want("greeks", is_book=False)
+    (output,) = scene.link.on_timer()
+    assert isinstance(output, Send)
+    assert json.loads(output.text)["args"] == ["greeks"]
+
+
+def test_a_public_connection_knows_of_no_auth() -> None:
+    scene = Scene(private=False, topics=("tickers.BTCUSDT",))
+    scene.link.on_connected()
+    for success in (True, False):
+        assert scene.says(success=success, ret_msg="", op="auth", conn_id="c") == []
+    assert scene.link.auth_refused is None
