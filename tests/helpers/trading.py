@@ -7,7 +7,8 @@ one look sees both at the same moment.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -19,7 +20,7 @@ from feeder.bybit.streams.account import Account
 from feeder.bybit.streams.messages import ExecutionUpdate, OrderUpdate
 from feeder.bybit.streams.order_entry import OrderEntry
 from feeder.bybit.streams.private import PrivateStream
-from feeder.errors import DuplicateOrderError, RefusedError, RestError
+from feeder.errors import DuplicateOrderError, ParameterError, RefusedError, RestError, StreamError
 from feeder.simulator.keys import DEFAULT_KEY
 from feeder.simulator.script import parse_fault
 from feeder.simulator.server import Simulator, SimulatorConfig
@@ -29,9 +30,10 @@ CATEGORIES: tuple[Literal["linear", "inverse", "spot"], ...] = ("linear", "inver
 _SYMBOLS = 6
 _UPDATES_PER_SECOND = 30.0
 _TRADERS = 8
-_MISHAPS = 0.08  # for each action
-_CALM_FROM = 0.9  # of the orders: what was planned to go wrong has then gone wrong before the end
-_SETTLED_SECONDS = 300.0  # of the loop's time; backoffs of a REST that is down are in it
+_CUTS, _CONFUSIONS = 0.08, 0.5  # for each action
+_LAST = 60  # orders of each of the last two phases
+_READY_SECONDS = 300.0  # of the loop's time; backoffs of a REST that is down are in it
+_ON_ITS_WAY_SECONDS = 0.1  # so short that no later event mends what reconciliation did not
 
 Via = BybitClient | OrderEntry
 
@@ -117,7 +119,11 @@ class Session:
         account.reconciled.on(self._on_reconciled)
 
     async def run(self) -> None:
-        """Trade until all orders are placed, cut once more, and wait until both sides say the same."""
+        """Three phases. After the second and the third nothing that went wrong can be mended by what happens later.
+
+        Most orders, with everything cut at random; then some while the private stream is away, so that REST alone tells
+        what became of them; then some of which it tells twice, and in disorder, and is never cut.
+        """
         for category in CATEGORIES:
             async for found in self._client.each_instrument(category):
                 prices, sizes = found.price_filter, found.lot_size_filter
@@ -127,17 +133,16 @@ class Session:
                 step = sizes.qty_step or sizes.base_precision
                 assert step is not None
                 self._markets.append(Market(category, found.symbol, prices.tick_size, step))
-        async with asyncio.TaskGroup() as traders:
-            for _ in range(_TRADERS):
-                traders.create_task(self._trade())
+        await self._trade_until(self._orders - 2 * _LAST, self._cut, _CUTS)
+        self._inject("auth", category="private", ret_code=10016, times=4)
         self._inject("disconnect", category="private")
-        try:
-            async with asyncio.timeout(_SETTLED_SECONDS):
-                while self._differences():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            self.report.differences = self._differences()
+        await self._trade_until(self._orders - _LAST)
+        await self._close_positions()
+        if await self._is_settled():
+            await self._trade_until(self._orders - _LAST // 2, self._confuse, _CONFUSIONS)
+            await self._trade_until(self._orders)
+            await self._is_settled()
+        self.report.differences = self._differences()
         health = self._account.health()
         self.report.fills = len(self._told)
         self.report.repeated_fills = health.repeated_fills
@@ -145,10 +150,27 @@ class Session:
         self.report.failed_rounds = health.failures
         self.report.open_at_end = len(self._account.orders)
 
+    async def _is_settled(self) -> bool:
+        """Whether both sides say the same as soon as the account says that it knows: what is on its way is let come."""
+        try:
+            await self._account.ready(_READY_SECONDS)
+            async with asyncio.timeout(_ON_ITS_WAY_SECONDS):
+                while self._differences():
+                    self._news.clear()
+                    await self._news.wait()
+        except (StreamError, TimeoutError):
+            return False
+        return True
+
     # Trading
 
-    async def _trade(self) -> None:
-        while self.report.placed < self._orders:
+    async def _trade_until(self, placed: int, mishap: Callable[[], None] = lambda: None, often: float = 0.0) -> None:
+        async with asyncio.TaskGroup() as traders:
+            for _ in range(_TRADERS):
+                traders.create_task(self._trade(placed, mishap, often))
+
+    async def _trade(self, placed: int, mishap: Callable[[], None], often: float) -> None:
+        while self.report.placed < placed:
             via: Via = self._random.choice((self._client, self._entry))
             roll = self._random.random()
             if roll < 0.55:
@@ -161,8 +183,19 @@ class Session:
                 await self._cancel(via)
             else:
                 await self._manage()
-            if self.report.placed < self._orders * _CALM_FROM and self._random.random() < _MISHAPS:
-                self._mishap()
+            if self._random.random() < often:
+                mishap()
+
+    async def _close_positions(self) -> None:
+        """Close those of every other market."""
+        for market in self._markets[::2]:
+            for held in list(self._account.positions.values()):
+                if (held.category, held.symbol) == (market.category, market.symbol) and held.size:
+                    side: Literal["Buy", "Sell"] = "Sell" if held.side == "Buy" else "Buy"
+                    with suppress(RefusedError):  # it is not what it was
+                        await self._client.place_order(
+                            market.category, market.symbol, side, "Market", held.size, reduce_only=True
+                        )
 
     async def _place(self, via: Via) -> None:
         market = self._random.choice(self._markets)
@@ -208,7 +241,7 @@ class Session:
             try:
                 return await self._account.outcome(request, category)
             except RestError as error:
-                if isinstance(error, RefusedError):
+                if isinstance(error, RefusedError | ParameterError):
                     raise
 
     async def _request(self, market: Market) -> dict[str, Any]:
@@ -338,7 +371,12 @@ class Session:
 
     # What goes wrong
 
-    def _mishap(self) -> None:
+    def _confuse(self) -> None:
+        """Messages come twice, or in another order. Wallets do not: of one millisecond, nobody could tell."""
+        how = self._random.choice(("duplicated", "swapped"))
+        self._inject("private", topic=self._random.choice(("order", "execution", "position")), how=how)
+
+    def _cut(self) -> None:
         random = self._random
         topic = random.choice(("order", "execution", "position", "wallet"))
         name, fault = random.choice(
@@ -398,8 +436,8 @@ class Session:
         for link, must in self._fates.items():
             if carried_out[link] != must:
                 yield f"order {link} was carried out {carried_out[link]} times, and {int(must)} was right"
-        if len(self._fates) < self._orders:
-            yield f"{len(self._fates)} orders were placed of {self._orders}"
+        if len(self._fates) < self.report.placed:
+            yield f"of {self.report.placed} orders {len(self._fates)} came to something"
 
 
 def _orders(account: Account, ledger: Any) -> Iterator[str]:

@@ -517,6 +517,7 @@ def unknown(**parameters: Any) -> RestError:
     error = ConnectError(DOWN, unknown_outcome=True)
     error.parameters = {"category": "linear", "symbol": "BTCUSDT", **parameters}
     error.order_link_id = parameters.get("orderLinkId")
+    error.order_link_ids = () if error.order_link_id is None else (error.order_link_id,)
     return error
 
 
