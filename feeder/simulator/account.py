@@ -144,11 +144,11 @@ class Account:
         if listing.category == "spot":
             if waits and (order.spot_filter != "tpslOrder" or order.shares):
                 qty = ZERO
-            if not order.buy:
-                return listing.base, qty
             if not price and order.trigger is not None:  # it will be a market order
                 price = order.trigger.price
-            return listing.quote, qty if order.by_value else qty * price
+            if order.buy:
+                return listing.quote, qty if order.by_value else qty * price
+            return listing.base, qty / price if order.by_value else qty
         coin = listing.settle
         if order.reduces or waits:
             return coin, ZERO

@@ -44,8 +44,11 @@ class Engine:
         self._notices = notices
 
     def price_of(self, account: Account, order: Order, quote: Quote) -> Decimal:
-        """What the account must be able to pay an order at: a market order's mean price as the book is now."""
-        if order.kind == "Limit":
+        """What the account must be able to pay an order at: a market order's mean price as the book is now.
+
+        One that waits is bound at its own price, 0 for that of its trigger.
+        """
+        if order.kind == "Limit" or order.status == UNTRIGGERED:
             return order.price
         taken = walk(order, self._levels(account, order, quote), maker=False)
         value = sum((match.price * match.qty for match in taken.matches), ZERO)
@@ -56,7 +59,7 @@ class Engine:
         spot = order.listing.category == "spot"
         found = walk(order, self._levels(account, order, quote), maker=False)
         if order.time_in_force in _POST_ONLY and found.matches:
-            status = REJECTED if spot else CANCELLED
+            status = _cut_short(order) if order.filled or not spot else REJECTED
             self.end(account, order, status, "UNKNOWN", now_ms, "EC_PostOnlyWillTakeLiquidity")
             self.tell(account, order, quote, now_ms)
             return
@@ -65,11 +68,10 @@ class Engine:
             self.tell(account, order, quote, now_ms)
             return
         executions = self._fill(account, order, found, quote, now_ms, maker=False)
-        if order.is_open and order.by_value and found.whole:
+        if executions and order.is_open and order.by_value and found.whole:
             order.status = FILLED  # what is left of its amount buys nothing
         if order.is_open and order.time_in_force in _AT_ONCE:
-            status = PARTLY_CANCELLED if spot and order.filled else CANCELLED
-            self.end(account, order, status, "UNKNOWN", now_ms, "EC_NoImmediateQtyToFill")
+            self.end(account, order, _cut_short(order), "UNKNOWN", now_ms, "EC_NoImmediateQtyToFill")
         self._finish(account, order, executions, quote, now_ms)
 
     def meet(self, account: Account, quote: Quote, now_ms: int) -> None:
@@ -99,11 +101,7 @@ class Engine:
 
     def cancel(self, account: Account, order: Order, cancel_type: str, now_ms: int) -> list[Order]:
         """Cancel an open order as its owner asks; with the one it is bound to."""
-        status = CANCELLED
-        if order.status == UNTRIGGERED:
-            status = DEACTIVATED
-        elif order.listing.category == "spot" and order.filled:
-            status = PARTLY_CANCELLED
+        status = DEACTIVATED if order.status == UNTRIGGERED else _cut_short(order)
         return self.end(account, order, status, cancel_type, now_ms, "EC_PerCancelRequest")
 
     def tell(
@@ -226,7 +224,7 @@ class Engine:
 
     def _fire(self, account: Account, order: Order, quote: Quote, now_ms: int) -> None:
         """A conditional order comes into force."""
-        listing = order.listing
+        order.listing = listing = quote.listing
         order.status, order.updated_ms = TRIGGERED, now_ms
         self._notices.orders(account, [order], now_ms)
         self._notices.orders(account, self._part(account, order, _parting(order), now_ms), now_ms)
@@ -254,6 +252,11 @@ class Engine:
         touch = quote.quotes.source.touch(order.listing.category, order.listing.symbol, DEPTH)
         assert touch is not None
         return account.liquidity(order.listing).levels(touch, bid=not order.buy)
+
+
+def _cut_short(order: Order) -> str:
+    """The status of an order that is cancelled at the market."""
+    return PARTLY_CANCELLED if order.listing.category == "spot" and order.filled else CANCELLED
 
 
 def _parting(order: Order) -> str:

@@ -82,8 +82,7 @@ class Ledger:
         if order.link_id and order.link_id in account.links:
             raise verdicts.DUPLICATE.refused(category)
         _check_count(account, order)
-        if order.status != UNTRIGGERED or category == "spot":
-            self._check_funds(account, order, quote)
+        self._check_funds(account, order, quote)
         self._numbers.take("order")
         account.add(order)
         if order.status == UNTRIGGERED:
@@ -110,8 +109,7 @@ class Ledger:
         behind = wanted.price != order.price or wanted.qty > order.qty
         order_as_it_was = _copy_into(order, wanted)
         try:
-            if order.status != UNTRIGGERED:
-                self._check_funds(account, order, quote)
+            self._check_funds(account, order, quote)
         except Exception:
             _copy_into(order, order_as_it_was)
             raise
@@ -151,7 +149,7 @@ class Ledger:
         for order in [order for order in account.open_orders() if wanted(order)]:
             if order.is_open:  # and did not go with another
                 quote = self._quotes.find(order.listing.category, order.listing.symbol)
-                ended = self._engine.cancel(account, order, "CancelAllByUser", self.now_ms())
+                ended = self._engine.cancel(account, order, "CancelByUser", self.now_ms())
                 orders += ended
                 self._engine.tell(account, order, quote, self.now_ms(), others=ended[1:])
         self._notices.send()

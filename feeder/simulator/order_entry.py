@@ -22,7 +22,8 @@ _TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "PostOnly", "RPI")
 TRIGGERS = ("LastPrice", "IndexPrice", "MarkPrice")
 _SPOT_FILTERS = ("Order", "tpslOrder", "StopOrder")
 _HOW = ("tpOrderType", "slOrderType")
-_PRICED = ("takeProfit", "stopLoss", "tpLimitPrice", "slLimitPrice")
+_LIMITS = ("tpLimitPrice", "slLimitPrice")
+_PRICED = ("takeProfit", "stopLoss", *_LIMITS)
 
 
 def quote_of(quotes: Quotes, given: Parameters) -> Quote:
@@ -101,15 +102,17 @@ def amended(given: Parameters, order: Order, quote: Quote) -> Order:
         rises = price > quote.last if category == "spot" else trigger.rises
         by = read.choice(given, "triggerBy", TRIGGERS, trigger.by)
         trigger = replace(trigger, price=price, by=by, rises=rises)
+    priced = order.kind == "Limit" and read.text(given, "price")
     wanted = replace(
         order,
         qty=_number(given, "qty", verdicts.QTY, category) if read.text(given, "qty") else order.qty,
-        price=_number(given, "price", verdicts.PRICE, category) if read.text(given, "price") else order.price,
+        price=_number(given, "price", verdicts.PRICE, category) if priced else order.price,
         trigger=trigger,
         texts=_attached(given, order.texts),
     )
     if wanted == order:
         raise verdicts.unchanged()
+    wanted.listing = quote.listing  # its tick and step may have become finer since
     return wanted
 
 
@@ -123,6 +126,11 @@ def check(order: Order, quote: Quote) -> None:
         if order.price % rules.tick:
             raise verdicts.PRICE_TICK.refused(category)
     _check_attached(order, quote)
+    for limit in (Decimal(order.texts.get(name) or 0) for name in _LIMITS):
+        if limit > rules.max_price:
+            raise verdicts.PRICE.refused(category)
+        if limit % rules.tick:
+            raise verdicts.PRICE_TICK.refused(category)
     qty = order.qty
     if not qty and order.reduces and order.status == UNTRIGGERED:
         return  # it will close what there is then

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from feeder.simulator.account import Account
-from feeder.simulator.decimals import plain
+from feeder.simulator.decimals import Scale, plain
 from feeder.simulator.orders import EXACT
 from feeder.simulator.positions import Position
 from feeder.simulator.quotes import Quotes
@@ -24,13 +24,14 @@ _GREEKS = ("delta", "gamma", "vega", "theta")
 
 def position_row(account: Account, position: Position, quotes: Quotes) -> dict[str, Any]:
     """As the list of positions tells it."""
-    listing, size = position.listing, position.size
-    quote = quotes.find(listing.category, listing.symbol)
+    size = position.size
+    quote = quotes.find(position.listing.category, position.listing.symbol)
+    listing = position.listing if quote is None else quote.listing  # its tick may have become finer since
     mark = quote.last if quote is not None else position.average
     initial, maintenance = account.margins(position)
     option = listing.category == "option"
     leverage = account.leverage(listing)[1 if size < 0 else 0]
-    return _stops(account, position) | {
+    return _stops(account, position, listing.scale) | {
         "positionIdx": position.idx,
         "riskId": 0 if option or quote is None else quote.rank + 1,
         "riskLimitValue": "" if option else "2000000",
@@ -86,16 +87,14 @@ def private_position_row(account: Account, position: Position, quotes: Quotes) -
     return row | {"category": position.listing.category, "entryPrice": entry}
 
 
-def _stops(account: Account, position: Position) -> dict[str, str]:
+def _stops(account: Account, position: Position, scale: Scale) -> dict[str, str]:
     """The prices that protect the whole position; the distance of a trailing stop."""
     told = {}
     for name, kind in (("takeProfit", TAKE_PROFIT), ("stopLoss", STOP_LOSS), ("trailingStop", TRAILING_STOP)):
         order = account.stop(position, kind)
         trigger = None if order is None else order.trigger
         price = Decimal(0) if trigger is None else trigger.trail or trigger.price
-        told[name] = (
-            position.listing.scale.price(int(price.scaleb(position.listing.scale.price_digits))) if price else ""
-        )
+        told[name] = scale.price(int(price.scaleb(scale.price_digits))) if price else ""
     return told
 
 

@@ -87,7 +87,7 @@ def _size(given: Parameters, account: Account, position: Position, wanted: list[
     for name, size in sizes.items():
         if not size:
             raise read.required(name)
-        if size % Decimal(position.listing.step) or size > abs(position.size):
+        if size > abs(position.size) or size % Decimal(position.listing.step):
             raise read.invalid(name)
     if len(set(sizes.values())) > 1:
         raise Refused(PARAMETER_ERROR, "tpSize and slSize must be equal")

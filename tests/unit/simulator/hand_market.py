@@ -51,6 +51,10 @@ class HandMarket:
         self._listings[listing.category, listing.symbol] = listing
         self._tapes[listing.category, listing.symbol] = self._new_tape(listing)
 
+    def refine(self, tick: str, step: str, category: str = "linear", symbol: str = "BTCUSDT") -> None:
+        """A finer tick and step from now on; put a book and a trade then, the old ones are in the old units."""
+        self._listings[category, symbol] = self._listings[category, symbol].with_steps(tick, step)
+
     def put(self, bids: Side, asks: Side, category: str = "linear", symbol: str = "BTCUSDT") -> None:
         """The whole book from now on."""
         scale = self._listings[category, symbol].scale

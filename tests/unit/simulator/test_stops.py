@@ -265,3 +265,11 @@ def test_a_triggered_order_is_told_with_what_is_left_of_it(floor: Floor) -> None
     floor.trade("78500")
     leaves = [row["leavesQty"] for told in floor.told if told.topic == "order" for row in told.rows]
     assert leaves == ["1", "1", "1"]
+
+
+def test_a_size_beyond_all_numbers_is_refused_as_any_that_is_too_large(floor: Floor) -> None:
+    floor.place(qty="1")
+    for size in ("1.001", "9" * 32):
+        with pytest.raises(Refused) as caught:
+            floor.stops(tpslMode="Partial", takeProfit="80000", tpSize=size)
+        assert caught.value.code == 10001

@@ -1,0 +1,47 @@
+"""What an amendment changes of an order, and what it leaves alone."""
+
+from typing import Any
+
+import pytest
+
+from feeder.simulator.rest_reply import Refused
+from tests.unit.simulator.floor import Floor
+
+
+@pytest.fixture
+def floor() -> Floor:
+    return Floor()
+
+
+def _refused(floor: Floor, *args: Any, **given: Any) -> int:
+    with pytest.raises(Refused) as caught:
+        floor.amend(*args, **given)
+    return caught.value.code
+
+
+def test_a_market_order_that_waits_takes_no_price(floor: Floor) -> None:
+    order = floor.place(qty="1", triggerPrice="79000", triggerDirection=1)
+    assert _refused(floor, order, price="70000") == 10001
+    floor.amend(order, price="70000", qty="2")
+    assert (order.price, order.qty) == (0, 2)
+
+
+def test_an_order_is_amended_to_a_tick_that_has_become_finer_since(floor: Floor) -> None:
+    order = floor.place(price="70000", qty="1")
+    assert _refused(floor, order, price="70000.0005") == 10001
+    floor.market.refine("0.0001", "0.00001")
+    floor.amend(order, price="70000.0005", qty="1.00001")
+    assert (order.row()["price"], order.row()["qty"]) == ("70000.0005", "1.00001")
+
+
+def test_a_position_is_told_in_ticks_that_have_become_finer_since(floor: Floor) -> None:
+    floor.place(qty="1")
+    closing = floor.place("Sell", qty="1", triggerPrice="79000", triggerDirection=1, reduceOnly=True)
+    floor.market.refine("0.0001", "0.00001")
+    floor.put([("78000", "1")], [("78010", "1")])
+    floor.trade("78005.0007")
+    floor.stops(takeProfit="79999.0003")
+    row = [told for told in floor.told if told.topic == "position"][-1].rows[0]
+    assert (row["markPrice"], row["takeProfit"]) == ("78005.0007", "79999.0003")
+    floor.trade("79000.0007")
+    assert closing.row()["price"] == str(closing.price)
