@@ -165,6 +165,8 @@ class _Connection(WSListener):
         _log.info("client connected", category=self.category, connection=self.name)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if not self.alive:  # what came together with the request that ended it
+            return
         if frame.msg_type is WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
@@ -193,6 +195,7 @@ class _Connection(WSListener):
 
     def cut(self, reason: str | None = None) -> None:
         """End the connection at once, without a close frame."""
+        self.alive = False
         if reason is not None:
             _log.warning("client cut off", category=self.category, reason=reason)
         if self._transport is not None:
@@ -231,7 +234,6 @@ class _Connection(WSListener):
         if self._transit.put(payload, self._clock.monotonic(), self._lines[self.category]):
             self._write(payload)
         elif self._transit.size > WRITE_BUFFER_LIMIT:
-            self.alive = False
             self.cut("too much waits for a slow line")
 
     def _write(self, payload: bytes) -> None:
@@ -245,7 +247,6 @@ class _Connection(WSListener):
         ):
             return
         if self.congested and transport.underlying_transport.get_write_buffer_size() > WRITE_BUFFER_LIMIT:
-            self.alive = False
             self.cut("reads too slowly")
             return
         transport.send(WSMsgType.TEXT, payload)

@@ -173,6 +173,17 @@ async def test_a_lost_answer_is_of_an_order_that_the_private_stream_tells(
     assert (await _receive(private))["data"][0]["orderLinkId"] == "lost-1"
 
 
+async def test_what_was_sent_behind_a_request_that_ended_the_connection_is_not_carried_out(
+    http: aiohttp.ClientSession, simulator: Simulator
+) -> None:
+    trade = await _logged_in(http, simulator, "/v5/trade")
+    _inject(simulator, fault="order_entry", how="unsent", times=1)
+    for number in range(3):  # they arrive together
+        await _send_order(trade, str(number))
+    assert await _is_cut(trade)
+    assert not simulator.ledger.account(DEFAULT_KEY.account).orders
+
+
 async def test_an_answer_that_is_late_comes(http: aiohttp.ClientSession, simulator: Simulator) -> None:
     trade = await _logged_in(http, simulator, "/v5/trade")
     _inject(simulator, fault="order_entry", how="late", delay=0.2, times=1)
