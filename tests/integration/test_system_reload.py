@@ -1,0 +1,179 @@
+"""A whole system against the simulated venue: what its health loop does, and settings read again while it runs."""
+
+import logging
+
+import msgspec
+import pytest
+
+from feeder.bybit.system.events import ErrorOccurred
+from feeder.bybit.system.system import BybitSystem
+from feeder.errors import ConfigError
+from tests.helpers.secrets import secret_file
+from tests.helpers.system_scene import BTC, Scene, running, scene
+
+__all__ = ["scene"]
+
+
+# The health loop
+
+
+async def test_the_loop_looks_as_often_as_it_is_told_and_goes_on_after_a_defect(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scene.system("health: {interval_seconds: 7, reconcile_seconds: null}\n", key=False)
+    async with running(system):
+        await scene.until(lambda: scene.naps == [7])
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 1 and scene.naps == [7, 7])
+        with monkeypatch.context() as broken:
+            broken.setattr(system, "status", lambda: 1 / 0)
+            scene.wake()
+            await scene.until(lambda: len(scene.naps) == 3)
+        (occurred,) = scene.of("error_occurred")
+        assert (occurred.source, type(occurred.error)) == ("health loop", ZeroDivisionError)
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 2)
+
+
+async def test_the_account_is_reconciled_as_often_as_it_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = scene.system("health: {reconcile_seconds: 60}\n")
+    async with running(system):
+        health = system.streams.account.health
+        assert health().reconciliations == 1
+        scene.wake()
+        await scene.until(lambda: len(scene.naps) == 2)
+        assert health().reconciliations == 1
+        monkeypatch.setattr(system._health_loop, "_reconcile_at", 0.0)
+        scene.wake()
+        await scene.until(lambda: health().reconciliations == 2)
+
+
+# Reloads
+
+
+async def test_what_is_safe_takes_effect_and_the_rest_is_named(scene: Scene) -> None:
+    system = scene.system(BTC + "logging: {level: warning}\n")
+    library = logging.getLogger("feeder.bybit")
+    before = library.level
+    async with running(system):
+        assert library.level == logging.WARNING
+        secret_file(
+            scene.file,
+            "watch: [{category: linear, symbols: [ETHUSDT], depth: 1}, {category: spot, symbols: [BTCUSDT]}]\n"
+            "rate: {requests: 50, wait_seconds: 3}\nlogging: {level: error}\ncache: {entries: 7}\nrecv_window: 6000\n"
+            "websocket: {private_topics: [greeks], public_topics: {linear: [kline.5.BTCUSDT]}}\n"
+            "health: {interval_seconds: 3}\n",
+        )
+        reloaded = await system.reload()
+        assert reloaded.changed == [
+            "rate.requests",
+            "websocket.private_topics",
+            "websocket.public_topics",
+            "watch",
+            "cache.entries",
+            "logging.level",
+            "health.interval_seconds",
+        ]
+        assert reloaded.needs_restart == ["recv_window", "rate.wait_seconds"]
+        assert system.status().restart_needed == reloaded.needs_restart
+        assert sorted(system.market.watched) == [("linear", "ETHUSDT"), ("spot", "BTCUSDT")]
+        assert system.status().rest.rates["address"].requests == 50
+        assert library.level == logging.ERROR
+        assert "greeks" in system.streams.private.topics
+        assert (await system.streams.public("linear")).topics == ["kline.5.BTCUSDT"]
+        await scene.until(lambda: scene.naps[-1] == 3)
+        secret_file(scene.file, "")
+        back = await system.reload()
+        assert back.needs_restart == []
+        assert system.market.watched == []
+        assert "greeks" not in system.streams.private.topics
+        assert (await system.streams.public("linear")).topics == []
+        assert (await system.reload()).changed == []
+    assert library.level == before
+    await scene.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("rate: {requests: many}\n", "rate.requests: is read as text"),
+        ("rate: {requests: 9\n", "is not YAML"),
+        ("rate: {requests: 9}\nwatch: [{category: linear, symbols: [ETHUSDT, NOSUCHUSDT]}]\n", "symbols[1]: "),
+        ("rate: {requests: 9}\nwebsocket: {private_topics: [greeks, weather]}\n", "websocket.private_topics: weather"),
+        (
+            "watch: [{category: linear, symbols: [ETHUSDT, BTCUSDT]}]\n"
+            "websocket: {private_topics: [greeks], public_topics: {linear: [tickers.BTCUSDT, x.y]}}\n",
+            "websocket.public_topics.linear: x.y",
+        ),
+    ],
+)
+async def test_settings_that_cannot_be_used_change_nothing_and_say_so(scene: Scene, content: str, told: str) -> None:
+    system = scene.system(BTC)
+    async with running(system):
+        secret_file(scene.file, content)
+        with pytest.raises(ConfigError) as caught:
+            await system.reload()
+        assert told in str(caught.value)
+        (occurred,) = scene.of("error_occurred")
+        assert isinstance(occurred, ErrorOccurred)
+        assert (occurred.source, occurred.error) == ("settings", caught.value)
+        assert system.market.watched == [("linear", "BTCUSDT")]
+        assert "greeks" not in system.streams.private.topics
+        assert system.status().rest.rates["address"].requests == 600
+        health = await system.check_health()
+        assert [finding.kind for finding in health.findings if finding.where == "settings"] == ["settings_refused"]
+        secret_file(scene.file, BTC)
+        await system.reload()
+        assert system.status().settings_error is None
+
+
+async def test_a_book_that_would_have_had_another_depth_keeps_its_own(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+    async with running(system):
+        secret_file(scene.file, "watch: [{category: linear, symbols: [BTCUSDT, NOSUCHUSDT], depth: 200}]\n")
+        with pytest.raises(ConfigError, match="NOSUCHUSDT"):
+            await system.reload()
+        view = system.market.symbol("linear", "BTCUSDT")
+        await view.ready()
+        assert view.live_book is not None
+        assert view.live_book.depth == 50
+        secret_file(scene.file, BTC.replace("}]", ", depth: 200}]"))
+        assert (await system.reload()).changed == ["watch"]
+        assert view.live_book.depth == 200
+
+
+async def test_the_loop_notices_that_the_file_has_changed(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+    async with running(system):
+        scene.wake()
+        await scene.until(lambda: len(scene.naps) == 2)
+        assert system.status().rest.rates["address"].requests == 600
+        scene.file.write_text(BTC + "rate: {requests: 60}\n")
+        scene.wake()
+        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
+        scene.file.write_text("rate: [\n")
+        for _ in range(3):
+            scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 5)
+        assert len(scene.of("error_occurred")) == 1, "said once, not at each look"
+        scene.file.unlink()
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 6)
+        assert len(scene.of("error_occurred")) == 1, "a file that is being replaced is no change"
+
+
+async def test_the_loop_notices_that_the_file_is_again_as_it_was_before_a_reload_by_hand(scene: Scene) -> None:
+    system = scene.system("rate: {requests: 60}\n", key=False)
+    async with running(system):
+        scene.file.write_text("rate: {requests: 70}\n")
+        assert (await system.reload()).changed == ["rate.requests"]
+        scene.file.write_text("rate: {requests: 60}\n")
+        scene.wake()
+        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
+
+
+async def test_settings_made_in_the_program_cannot_be_read_again(scene: Scene) -> None:
+    settings = msgspec.structs.replace(scene.settings(key=False), origin=None)
+    async with running(BybitSystem(settings)) as system:
+        with pytest.raises(ConfigError, match="settings: were made in the program; use SystemSettings"):
+            await system.reload()
