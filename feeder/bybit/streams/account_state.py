@@ -26,7 +26,7 @@ from .account_rules import (
 from .fills import KNOWN_FILLS, KnownFills
 from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate, WalletUpdate
 
-CLOSED_ORDERS = 5_000
+CLOSED_ORDERS = 5_000  # some 14 MB
 RECENT_FILLS = 1_000
 _EMPTY_POSITIONS = 5_000  # options come and go for ever
 

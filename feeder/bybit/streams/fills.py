@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from .messages import ExecutionUpdate
 
-KNOWN_FILLS = 20_000  # some 6 MB; far more than an account has within the overlap of two listings
+KNOWN_FILLS = 20_000  # some 5 MB; far more than an account has within the overlap of two listings
 
 _Key = tuple[str, str, str]
 
