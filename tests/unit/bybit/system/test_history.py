@@ -31,6 +31,7 @@ class Venue:
         self.holes: set[int] = set()
         self.asked: list[tuple[str, str, int | None, int | None]] = []
         self.error: RestError | None = None
+        self.gate: asyncio.Event | None = None  # answers are made before it and sent behind it
 
     def venue_ms(self) -> int:
         return self.now
@@ -48,6 +49,8 @@ class Venue:
         oldest = max(number_of(interval, self.launch), newest - limit + 1)
         begins = [start_of(interval, number) for number in range(newest, oldest - 1, -1)]
         rows = [candle(ms) for ms in begins if ms not in self.holes and (start is None or ms >= start)]
+        if self.gate is not None:
+            await self.gate.wait()
         return Reply(Page(rows), b"", self.now)
 
 
@@ -130,6 +133,46 @@ async def test_a_bar_that_ended_this_instant_may_still_change(asker: Asker) -> N
     asker.venue.now = NOW // MINUTE * MINUTE + 400  # ms after the minute
     candles = await asker.list("1", NOW - 5 * MINUTE)
     assert begins(candles)[-1] == NOW // MINUTE * MINUTE - 2 * MINUTE
+    assert candles.running is not None
+    assert candles.running.start_ms == NOW // MINUTE * MINUTE - MINUTE  # no bar is left out in between
+    running = (await asker.list("1", NOW // MINUTE * MINUTE)).running
+    assert running is not None
+    assert running.start_ms == NOW // MINUTE * MINUTE
+
+
+async def test_a_finished_bar_is_kept_once_the_venue_had_time_to_end_it(asker: Asker) -> None:
+    minute = NOW // MINUTE * MINUTE
+    asker.venue.now = minute + 2000
+    assert begins(await asker.list("1", minute - 3 * MINUTE, minute))[-1] == minute - MINUTE
+    asker.requests()
+    asker.venue.now = minute + 9999
+    await asker.list("1", minute - 3 * MINUTE, minute)
+    [(_, _, asked_from, _)] = asker.venue.asked
+    assert asked_from == minute - MINUTE
+    asker.venue.now = minute + 10_000
+    await asker.list("1", minute - 3 * MINUTE, minute)
+    asker.requests()
+    await asker.list("1", minute - 3 * MINUTE, minute)
+    assert asker.requests() == 0
+
+
+async def test_the_youngest_bar_is_not_missing_while_the_venue_may_still_tell_it(asker: Asker) -> None:
+    minute = NOW // MINUTE * MINUTE
+    asker.venue.holes = {minute - MINUTE, minute}  # it is late
+    asker.venue.now = minute + 3000
+    late = await asker.list("1", minute - 3 * MINUTE)
+    assert (begins(late), late.missing) == ([minute - 3 * MINUTE, minute - 2 * MINUTE], [])
+    assert asker.told[-1] == (2, 0)
+    asker.venue.holes.clear()
+    assert begins(await asker.list("1", minute - 3 * MINUTE))[-1] == minute - MINUTE
+    asker.venue.holes = {minute, minute + MINUTE}
+    asker.venue.now = minute + MINUTE + 10_000  # it will not come any more
+    gone = await asker.list("1", minute - 3 * MINUTE)
+    assert gone.missing == [Span(minute, minute + MINUTE, 1)]
+
+
+async def test_a_bar_before_the_start_is_not_the_running_one_of_it(asker: Asker) -> None:
+    assert await asker.list("1", NOW + 20_000) == Candles([], [], None)
 
 
 async def test_bars_of_the_past_need_no_request_while_one_runs(asker: Asker) -> None:
@@ -198,8 +241,8 @@ async def test_a_symbol_without_bars_ends_at_once(asker: Asker) -> None:
     asker.venue.launch = NOW + 60 * DAY
     assert await asker.list("1", datetime(2019, 1, 1, tzinfo=UTC)) == Candles([], [], None)
     assert asker.requests() == 2
-    assert await asker.list("5", datetime(2019, 1, 1, tzinfo=UTC)) == Candles([], [], None)
-    assert asker.requests() == 1  # that it has none is known
+    asker.venue.now = asker.venue.launch + 30 * MINUTE + 30_000
+    assert len((await asker.list("1", datetime(2019, 1, 1, tzinfo=UTC))).candles) == 30  # that it had none is not kept
 
 
 async def test_the_future_is_not_asked_for(asker: Asker) -> None:
@@ -227,6 +270,26 @@ async def test_a_symbol_that_is_invalidated_is_asked_for_again(asker: Asker) -> 
     asker.requests()
     await asker.list("1", start, start + 5 * MINUTE)
     assert asker.requests() == 1
+
+
+async def test_an_answer_to_what_was_asked_before_the_invalidation_is_not_kept(asker: Asker) -> None:
+    start = NOW // MINUTE // 1000 * 1000 * MINUTE - 1000 * MINUTE
+    asker.venue.gate = asyncio.Event()
+    before = asyncio.create_task(asker.list("1", start, start + 5 * MINUTE))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    asker.pages.invalidate("linear", "BTCUSDT")
+    asker.venue.gate.set()
+    assert len((await before).candles) == 5
+    assert asker.pages.counts.entries == 0
+
+
+async def test_who_joins_a_request_is_no_miss(asker: Asker) -> None:
+    start = NOW // MINUTE // 1000 * 1000 * MINUTE - 2000 * MINUTE
+    await asyncio.gather(*(asker.list("1", start, start + 1000 * MINUTE) for _ in range(3)))
+    await asker.list("1", start, start + 1000 * MINUTE)
+    counts = asker.pages.counts
+    assert (counts.misses, counts.joined, counts.hits) == (1, 2, 1)
 
 
 async def test_an_error_is_told_and_nothing_is_kept_of_it(asker: Asker) -> None:
@@ -319,6 +382,9 @@ async def test_any_question_has_the_answer_of_a_plain_walk_over_all_bars(seed: i
         venue.now += random.randrange(0, 3) * MINUTE
         told = await asker.list(interval, start, end)
         finished = number_of(interval, venue.now - 1000)
+        if start_of(interval, finished) in venue.holes:  # what is behind its last bar may come yet, for a while
+            newest = max((n for n in present if n < finished and start_of(interval, n) not in venue.holes), default=-1)
+            finished = min(finished, max(newest + 1, number_of(interval, venue.now - 10_000)))
         wanted = [
             number
             for number in range(first, finished)
