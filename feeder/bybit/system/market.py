@@ -22,7 +22,7 @@ from ..rest.client import BybitClient
 from ..stream import StreamState
 from ..streams.topic_stream import StreamHealth
 from .history import Candles, History
-from .market_cache import CacheCounts, CacheSettings
+from .market_cache import CacheCounts, CacheLimits
 from .market_feeds import MarketFeeds
 from .market_reads import MarketReads
 from .market_view import SymbolView
@@ -66,7 +66,7 @@ class Market:
         client: BybitClient,
         *,
         websocket_url: str | None = None,
-        cache: CacheSettings | None = None,
+        cache: CacheLimits | None = None,
         window_seconds: float = WINDOW_SECONDS,
         timing: Timing | None = None,
         clock: Clock | None = None,
@@ -83,7 +83,7 @@ class Market:
             random=random or Random(),  # noqa: S311 - for delays
             timing=timing,
         )
-        self._reads = MarketReads(client, cache or CacheSettings(), clock)
+        self._reads = MarketReads(client, cache or CacheLimits(), clock)
         self.tickers = self._feeds.tickers
         self.books = self._feeds.books
         self.trades = self._feeds.trades
@@ -168,7 +168,7 @@ class Market:
         """Forget what REST said of a symbol, of a category, or all; how many answers that were."""
         return self._reads.invalidate(category, symbol)
 
-    def configure(self, cache: CacheSettings) -> None:
+    def configure(self, cache: CacheLimits) -> None:
         """Other times to live and sizes of the caches, from now on."""
         self._reads.configure(cache)
 

@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class CacheSettings:
+class CacheLimits:
     """How long the market keeps what REST said, in seconds, and how much of it.
 
     `entries` is the most of each kind. `history_pages` are of 1000 finished bars, about 0.75 MB each; they never
@@ -56,7 +56,7 @@ class CacheCounts(msgspec.Struct):
 
 
 class Kept(NamedTuple, Generic[Value]):
-    """A value and how many seconds ago it came."""
+    """A value, and how many seconds ago it was asked for; 0 for one that has just come."""
 
     value: Value
     age_seconds: float
@@ -75,6 +75,7 @@ class TtlCache(Generic[Value]):
         self._counts = CacheCounts()
         self._kept: OrderedDict[Hashable, tuple[Value, float]] = OrderedDict()  # the longest unused first
         self._flights: dict[Hashable, asyncio.Task[Value]] = {}  # bounded by who waits for them
+        self._tasks: set[asyncio.Task[Value]] = set()  # those, and what was invalidated while it was under way
 
     @property
     def counts(self) -> CacheCounts:
@@ -101,6 +102,8 @@ class TtlCache(Generic[Value]):
         if flight is None:
             self._counts.misses += 1
             flight = self._flights[key] = asyncio.create_task(self._fetch(key, fetch), name=f"fetch {key}")
+            self._tasks.add(flight)
+            flight.add_done_callback(self._tasks.discard)
         else:
             self._counts.joined += 1
         try:
@@ -128,11 +131,11 @@ class TtlCache(Generic[Value]):
 
     async def aclose(self) -> None:
         """Forget all, and end what is under way."""
-        flights = list(self._flights.values())
         self.invalidate()
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, key: Hashable, fetch: Callable[[], Awaitable[Value]]) -> Value:
         task = asyncio.current_task()

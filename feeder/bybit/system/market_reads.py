@@ -13,7 +13,7 @@ from ..rest.results.account import FeeRate
 from ..rest.results.market import InstrumentDetails, OrderBook, PublicTrade, Ticker
 from ..topics import base_coin
 from .history import HistoryPages
-from .market_cache import CacheCounts, CacheSettings, Kept, TtlCache
+from .market_cache import CacheCounts, CacheLimits, Kept, TtlCache
 
 _BOOK_LEVELS = {Category.OPTION: 25}  # the most that REST tells
 _MOST_LEVELS = 1000
@@ -27,17 +27,17 @@ Entry = TypeVar("Entry", InstrumentDetails, Ticker, FeeRate)
 class MarketReads:
     """Cached reads by (category, symbol). All raise RestError; InstrumentError for a symbol that the venue has not.
 
-    What is read of the same symbol within its time to live makes no request; see CacheSettings.
+    What is read of the same symbol within its time to live makes no request; see CacheLimits.
     """
 
-    def __init__(self, client: BybitClient, settings: CacheSettings, clock: Clock) -> None:
+    def __init__(self, client: BybitClient, limits: CacheLimits, clock: Clock) -> None:
         self._client = client
-        entries = settings.entries
-        self._instruments: TtlCache[InstrumentDetails] = TtlCache(settings.instrument_seconds, entries, clock)
-        self._tickers: TtlCache[Ticker] = TtlCache(settings.ticker_seconds, entries, clock)
-        self._books: TtlCache[OrderBook] = TtlCache(settings.book_seconds, entries, clock)
-        self._trades: TtlCache[list[PublicTrade]] = TtlCache(settings.trades_seconds, entries, clock)
-        self._fee_rates: TtlCache[FeeRate] = TtlCache(settings.fee_rate_seconds, entries, clock)
+        entries = limits.entries
+        self._instruments: TtlCache[InstrumentDetails] = TtlCache(limits.instrument_seconds, entries, clock)
+        self._tickers: TtlCache[Ticker] = TtlCache(limits.ticker_seconds, entries, clock)
+        self._books: TtlCache[OrderBook] = TtlCache(limits.book_seconds, entries, clock)
+        self._trades: TtlCache[list[PublicTrade]] = TtlCache(limits.trades_seconds, entries, clock)
+        self._fee_rates: TtlCache[FeeRate] = TtlCache(limits.fee_rate_seconds, entries, clock)
         self._caches: dict[str, TtlCache[Any]] = {
             "instruments": self._instruments,
             "tickers": self._tickers,
@@ -45,7 +45,7 @@ class MarketReads:
             "trades": self._trades,
             "fee_rates": self._fee_rates,
         }
-        self.history = HistoryPages(client, settings.history_pages, clock)
+        self.history = HistoryPages(client, limits.history_pages, clock)
 
     async def instrument(self, category: Any, symbol: str) -> Kept[InstrumentDetails]:
         """What the venue says of an instrument."""
@@ -116,15 +116,15 @@ class MarketReads:
         """Of each cache, by its kind."""
         return {kind: cache.counts for kind, cache in self._caches.items()} | {"history": self.history.counts}
 
-    def configure(self, settings: CacheSettings) -> None:
+    def configure(self, limits: CacheLimits) -> None:
         """Other times to live and sizes, from now on."""
-        entries = settings.entries
-        self._instruments.resize(settings.instrument_seconds, entries)
-        self._tickers.resize(settings.ticker_seconds, entries)
-        self._books.resize(settings.book_seconds, entries)
-        self._trades.resize(settings.trades_seconds, entries)
-        self._fee_rates.resize(settings.fee_rate_seconds, entries)
-        self.history.resize(settings.history_pages)
+        entries = limits.entries
+        self._instruments.resize(limits.instrument_seconds, entries)
+        self._tickers.resize(limits.ticker_seconds, entries)
+        self._books.resize(limits.book_seconds, entries)
+        self._trades.resize(limits.trades_seconds, entries)
+        self._fee_rates.resize(limits.fee_rate_seconds, entries)
+        self.history.resize(limits.history_pages)
 
     def invalidate(self, category: str | None = None, symbol: str | None = None) -> int:
         """Forget all that REST said, or that of a category or symbol; how many things that were."""

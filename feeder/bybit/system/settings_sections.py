@@ -10,7 +10,7 @@ from feeder.bybit.rest.pool import REQUESTS, Timeouts
 
 from . import market_cache
 
-_CACHE = market_cache.CacheSettings()
+_CACHE = market_cache.CacheLimits()
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +91,9 @@ class CacheSettings(Section, frozen=True):
     history_pages: int = _CACHE.history_pages
 
     @property
-    def of_market(self) -> market_cache.CacheSettings:
+    def of_market(self) -> market_cache.CacheLimits:
         """As the market has it."""
-        return market_cache.CacheSettings(**msgspec.structs.asdict(self))
+        return market_cache.CacheLimits(**msgspec.structs.asdict(self))
 
 
 class LoggingSettings(Section, frozen=True):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from feeder.bybit.system.market_cache import CacheSettings, TtlCache
+from feeder.bybit.system.market_cache import CacheLimits, TtlCache
 from feeder.clock import ManualClock
 from feeder.errors import PoolError
 
@@ -171,10 +171,19 @@ async def test_closing_ends_what_is_under_way_by_an_error_not_by_a_cancellation(
         await task
 
 
+async def test_closing_ends_what_was_invalidated_while_it_was_asked_for(cache: TtlCache[int], venue: Venue) -> None:
+    venue.gate.clear()
+    task = await asking(cache, venue)
+    cache.invalidate()
+    await cache.aclose()
+    with pytest.raises(PoolError, match="closed while a was asked for"):
+        await task
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("ticker_seconds", -1.0), ("book_seconds", float("nan")), ("entries", 0), ("history_pages", True)],
 )
 def test_settings_that_cannot_be_are_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
-        CacheSettings(**{name: value})  # type: ignore[arg-type]  # that is what is tried
+        CacheLimits(**{name: value})  # type: ignore[arg-type]  # that is what is tried
