@@ -92,8 +92,7 @@ class Account:
         if len(self._closed) > KEPT:
             forgotten = self._closed.popleft()
             del self.orders[forgotten.order_id]
-            if self.links.get(forgotten.link_id) is forgotten:
-                del self.links[forgotten.link_id]
+            self.links.pop(forgotten.link_id, None)
         while len(self.closings) > KEPT:
             del self.closings[next(iter(self.closings))]
 

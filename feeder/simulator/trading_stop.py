@@ -1,6 +1,6 @@
 """A request to protect a position, read and checked. Source: Bybit v5, position/trading-stop page."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
 from feeder.simulator import rest_parameters as read
@@ -99,4 +99,5 @@ def _size(given: Parameters, account: Account, position: Position, wanted: list[
 
 
 def _on_tick(price: Decimal, quote: Quote) -> Decimal:
-    return Decimal(quote.price(price))
+    tick = Decimal(quote.listing.tick)
+    return (price / tick).to_integral_value(ROUND_HALF_EVEN) * tick

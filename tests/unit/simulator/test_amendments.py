@@ -1,5 +1,6 @@
 """What an amendment changes of an order, and what it leaves alone."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -45,3 +46,21 @@ def test_a_position_is_told_in_ticks_that_have_become_finer_since(floor: Floor) 
     assert (row["markPrice"], row["takeProfit"]) == ("78005.0007", "79999.0003")
     floor.trade("79000.0007")
     assert closing.row()["price"] == str(closing.price)
+
+
+def test_who_wants_more_than_before_goes_behind_the_others(floor: Floor) -> None:
+    first, second = (floor.place(qty="1", price="77000") for _ in range(2))
+    floor.amend(first, qty="2")
+    floor.put([("76000", "1")], [("77000", "1.5")])
+    assert (second.filled, first.filled) == (1, Decimal("0.5"))
+
+
+def test_what_is_filled_of_a_reduce_only_order_stays_part_of_its_quantity(floor: Floor) -> None:
+    floor.place(qty="5")
+    order = floor.place("Sell", qty="4", price="79000", reduceOnly=True)
+    floor.put([("79000", "1")], [("79100", "1")])
+    assert (order.filled, floor.position.size) == (1, 4)
+    floor.amend(order, price="79500")
+    assert (order.qty, order.left) == (4, 3)
+    floor.amend(order, qty="9")
+    assert (order.qty, order.left) == (5, 4), "all of the position"

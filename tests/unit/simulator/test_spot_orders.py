@@ -65,3 +65,15 @@ def test_the_limit_of_a_take_profit_stands_on_a_tick(floor: Floor, category: str
     order = floor.place(price="78010", tpLimitPrice="79000.5", **given)
     assert order.status == FILLED
     assert [stop.row()["price"] for stop in floor.waiting()] == ["79000.5" if category == "spot" else "79000.50"]
+
+
+def test_what_waits_to_be_bought_needs_what_it_costs_at_its_trigger_price(floor: Floor) -> None:
+    given = {"category": "spot", "marketUnit": "baseCoin", "orderFilter": "tpslOrder"}
+    order = floor.place(qty="15", triggerPrice="66000", **given)
+    assert (order.status, floor.account.spot_locked("USDT")) == (UNTRIGGERED, 990_000)
+
+
+def test_an_order_by_value_is_filled_when_less_than_a_step_is_left_and_no_level_either(floor: Floor) -> None:
+    floor.market.put([("78000", "1")], [("78010", "1")], "spot")
+    order = floor.place(qty="78010.05", category="spot")
+    assert (order.status, order.filled, order.left) == (FILLED, 1, Decimal("0.05"))

@@ -273,3 +273,46 @@ def test_a_size_beyond_all_numbers_is_refused_as_any_that_is_too_large(floor: Fl
         with pytest.raises(Refused) as caught:
             floor.stops(tpslMode="Partial", takeProfit="80000", tpSize=size)
         assert caught.value.code == 10001
+
+
+def test_the_prices_of_a_positions_stops_stand_on_ticks(floor: Floor) -> None:
+    floor.place(qty="1")
+    limit = {"tpslMode": "Partial", "tpOrderType": "Limit", "tpLimitPrice": "79000.17", "tpSize": "1"}
+    floor.stops(takeProfit="79500.16", **limit)
+    (stop,) = floor.waiting()
+    assert stop.trigger is not None
+    assert (stop.trigger.price, stop.price) == (Decimal("79500.2"), Decimal("79000.2"))
+
+
+def test_what_goes_with_its_position_goes_once_and_as_it_was(floor: Floor) -> None:
+    floor.place(qty="1")
+    floor.stops(tpslMode="Partial", takeProfit="80000", stopLoss="77000", tpSize="1", slSize="1")
+    pair = floor.waiting()
+    floor.place("Sell", qty="1")
+    assert [(each.status, each.cancel_type) for each in pair] == [(DEACTIVATED, "CancelByTpSlTsClear")] * 2
+
+
+def test_of_two_stops_reached_at_once_one_closes_the_position(floor: Floor) -> None:
+    floor.place(qty="1")
+    floor.stops(stopLoss="77500", trailingStop="300")
+    loss, trailing = floor.waiting()
+    floor.told.clear()
+    floor.trade("77000")
+    assert (loss.status, trailing.status, floor.position.size) == (FILLED, DEACTIVATED, 0)
+    assert [topic for topic in floor.heard() if "Triggered" in topic] == ["order Triggered"]
+
+
+def test_pairs_are_cancelled_together_and_named_once(floor: Floor) -> None:
+    floor.place(qty="1")
+    floor.stops(tpslMode="Partial", takeProfit="80000", stopLoss="77000", tpSize="1", slSize="1")
+    pair = floor.waiting()
+    assert list(floor.ledger.cancel_all(floor.account, lambda order: True)) == pair
+    assert [each.status for each in pair] == [DEACTIVATED] * 2
+
+
+def test_the_stops_of_a_whole_position_are_cancelled_one_by_one(floor: Floor) -> None:
+    floor.place(qty="1")
+    floor.stops(takeProfit="80000", stopLoss="77000")
+    profit, loss = floor.waiting()
+    floor.cancel(profit)
+    assert (profit.status, loss.status) == (DEACTIVATED, UNTRIGGERED)
