@@ -1,8 +1,8 @@
 """What happens in a system, by name: the hook for code of one's own. One that fails is told of; nothing stops."""
 
 import asyncio
-import inspect
 import logging
+import math
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
@@ -12,8 +12,9 @@ import msgspec
 
 from feeder.clock import MILLISECOND_NS, Clock
 from feeder.errors import FeederError
+from feeder.log_limit import Kind, RepetitionLimit
 
-from ..streams.channel import QUEUE_CAPACITY, Callback, Channel, Events
+from ..streams.channel import QUEUE_CAPACITY, Callback, Channel, Events, is_coroutine_function
 
 EVENTS = {
     "ticker": "a watched symbol's ticker, whole: TickerUpdate",
@@ -29,6 +30,8 @@ EVENTS = {
 """Each event, and what its callbacks are called with."""
 
 _CLOSE_SECONDS = 2.0  # callbacks get so long for what waits for them
+
+_NEWS_LENGTH = 200
 
 _log = logging.getLogger("feeder.bybit.system")
 
@@ -49,6 +52,7 @@ class EventHub:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._limit = RepetitionLimit()
         self._channels: dict[str, Channel[Any]] = {
             name: Channel(name, partial(self.report, f"callback of {name}")) for name in EVENTS
         }
@@ -61,7 +65,7 @@ class EventHub:
         Raises FeederError for no such event, and for a coroutine function outside of a running event loop.
         """
         channel = self._channel(event)
-        if inspect.iscoroutinefunction(callback) and not _is_in_loop():
+        if is_coroutine_function(callback) and not _is_in_loop():
             raise FeederError(f"{event}: a coroutine function needs a running event loop; call on() within one")
         return channel.on(callback)
 
@@ -74,13 +78,13 @@ class EventHub:
         self._channels[event].publish(value)
 
     def report(self, source: str, error: Exception) -> None:
-        """Tell error_occurred; without anybody there, the log."""
+        """Tell error_occurred; without anybody there, the log, which is spared repetitions (`log_limit.py`)."""
         occurred = ErrorOccurred(source, error, self._clock.wall_ns() // MILLISECOND_NS)
         channel = self._channels["error_occurred"]
         if channel:
             channel.publish(occurred)
         else:
-            _log.warning("%s", occurred)
+            self._warn(source, str(occurred))
 
     async def aclose(self) -> None:
         """End callbacks and iterators. Coroutines get what waits for them, for two seconds, and are cancelled then."""
@@ -91,6 +95,7 @@ class EventHub:
         if late:
             _log.warning("callbacks still ran after %g s, and were cancelled", _CLOSE_SECONDS)
             await asyncio.wait(late, timeout=_CLOSE_SECONDS)
+        self._tell_left_out(math.inf)
 
     def _channel(self, event: str) -> Channel[Any]:
         channel = self._channels.get(event)
@@ -101,7 +106,17 @@ class EventHub:
         return channel
 
     def _log_error_of_callback(self, error: Exception) -> None:
-        _log.warning("a callback of error_occurred raised %s: %s", type(error).__name__, error)
+        self._warn("error_occurred", f"a callback of error_occurred raised {type(error).__name__}: {error}")
+
+    def _warn(self, source: str, line: str) -> None:
+        now = self._clock.monotonic()
+        self._tell_left_out(now)
+        if self._limit.admit(Kind("system", source, "warning"), line[:_NEWS_LENGTH], now):
+            _log.warning("%s", line)
+
+    def _tell_left_out(self, now: float) -> None:
+        for kind, lines in self._limit.due(now):
+            _log.warning("%s: %d more lines like those before were left out", kind.event, lines)
 
 
 def _is_in_loop() -> bool:

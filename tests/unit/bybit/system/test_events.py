@@ -10,11 +10,17 @@ from feeder.bybit.system import events
 from feeder.bybit.system.events import EVENTS, ErrorOccurred, EventHub
 from feeder.clock import ManualClock
 from feeder.errors import FeederError, OverrunError
+from feeder.log_limit import LINES, WINDOW
 
 
 @pytest.fixture
-def hub() -> EventHub:
-    return EventHub(ManualClock(wall_ns=5_000_000))
+def clock() -> ManualClock:
+    return ManualClock(wall_ns=5_000_000)
+
+
+@pytest.fixture
+def hub(clock: ManualClock) -> EventHub:
+    return EventHub(clock)
 
 
 async def turns(count: int = 5) -> None:
@@ -62,6 +68,12 @@ def test_a_coroutine_function_without_an_event_loop_is_refused_in_words(hub: Eve
     with pytest.raises(FeederError, match=r"fill: a coroutine function needs a running event loop; call on\(\) within"):
         hub.on("fill", later)
     hub.on("fill", print)
+
+    class Strategy:
+        async def __call__(self, _: object) -> None: ...
+
+    with pytest.raises(FeederError, match="fill: a coroutine function needs a running event loop"):
+        hub.on("fill", Strategy())
 
 
 async def test_a_callback_that_raises_is_told_of_and_stops_nobody(hub: EventHub) -> None:
@@ -118,6 +130,30 @@ def test_an_error_that_nobody_asks_for_is_logged(hub: EventHub, caplog: pytest.L
     with caplog.at_level(logging.WARNING, "feeder.bybit.system"):
         hub.report("market", FeederError("gone"))
     assert "market: FeederError: gone" in caplog.text
+
+
+@pytest.mark.parametrize(("listened", "left_out"), [(False, 4980), (True, 4981)])
+async def test_a_callback_that_fails_at_every_ticker_does_not_fill_the_log(
+    clock: ManualClock, hub: EventHub, caplog: pytest.LogCaptureFixture, listened: bool, left_out: int
+) -> None:
+    def fails(number: object) -> None:
+        raise ValueError("mine")
+
+    hub.on("ticker", fails)
+    if listened:
+        hub.on("error_occurred", fails)
+    for _ in range(5000):
+        hub.publish("ticker", None)
+    assert len(caplog.records) == LINES
+    hub.report("market", FeederError("and this is said"))
+    assert caplog.text.count("and this is said") == (not listened)
+    clock.advance(WINDOW + 1)
+    hub.publish("ticker", None)
+    assert f"{left_out} more lines like those before were left out" in caplog.text
+    for _ in range(LINES):
+        hub.publish("ticker", None)
+    await hub.aclose()
+    assert ": 1 more lines like those before were left out" in caplog.text
 
 
 async def test_at_the_end_coroutines_get_what_waits_for_them(hub: EventHub) -> None:
