@@ -10,6 +10,7 @@ import pytest
 
 from feeder.bybit.system.settings import SystemSettings
 from feeder.bybit.system.system import BybitSystem
+from feeder.bybit.system.system_reload import SETTLE_SECONDS
 from feeder.simulator.keys import DEFAULT_KEY
 from feeder.simulator.script import parse_fault
 from feeder.simulator.server import Simulator, SimulatorConfig
@@ -36,6 +37,7 @@ class Scene:
         self.seen: list[tuple[str, Any]] = []
         self.news = asyncio.Event()
         self.naps: list[float] = []  # of the health loop
+        self.while_settling: Callable[[], object] = lambda: None  # between two looks at a file that has changed
         self._rounds = asyncio.Semaphore(0)
 
     def settings(self, content: str = "", *, key: bool = True, **environ: str) -> SystemSettings:
@@ -49,6 +51,9 @@ class Scene:
         return system
 
     async def _sleep(self, seconds: float) -> None:
+        if seconds == SETTLE_SECONDS:
+            self.while_settling()
+            return
         self.naps.append(seconds)
         self.news.set()
         await self._rounds.acquire()

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.streams.account_state import PositionKey
 from feeder.bybit.system.settings import SystemSettings
 from feeder.bybit.system.system import BybitSystem
@@ -235,7 +236,7 @@ async def test_another_host_than_the_venues_needs_its_websocket_as_well(scene: S
         scene.system()
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2, 5, 10, 20, 40, 80, 120, 160, 200])
+@pytest.mark.parametrize("turns", [0, 1, 2, 5, 10, 20, 40, 80, 120, 160, 200, 300, 450, 600, 800, 1000, 1200])
 async def test_a_start_that_is_cancelled_leaves_nothing_wherever_it_was(scene: Scene, turns: int) -> None:
     system = scene.system(BTC)
     start = asyncio.create_task(system.start())
@@ -264,6 +265,128 @@ async def test_who_closes_it_while_it_starts_ends_the_start(scene: Scene, monkey
     await system.aclose()
     with pytest.raises(FeederError, match="the system was closed while it started"):
         await start
+    await scene.nothing_is_left()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_closes_it_as_its_start_ends_has_it_closed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    system = scene.system(key=False)
+    rest_of_start, closing = system._health_loop.start, []
+
+    async def close() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await system.aclose()
+
+    def start() -> None:  # the last that a start does
+        rest_of_start()
+        closing.append(asyncio.create_task(close()))
+
+    monkeypatch.setattr(system._health_loop, "start", start)
+    try:
+        await system.start()
+    except FeederError as error:
+        assert str(error) == "the system was closed while it started"  # noqa: PT017 - it may as well have been in time
+        assert system.status().state == "closed"
+    await closing[0]
+    assert system.status().state == "closed"
+    await scene.nothing_is_left()
+
+
+async def test_a_start_whose_end_nobody_saw_before_it_was_closed_is_no_start(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scene.system(key=False)
+    real = system._start
+
+    async def start() -> None:
+        await real()
+        system._closing = asyncio.create_task(system._close())
+
+    monkeypatch.setattr(system, "_start", start)
+    with pytest.raises(FeederError, match="the system was closed while it started"):
+        await system.start()
+    assert system.status().state == "closed"
+    await scene.nothing_is_left()
+
+
+PARTS = {
+    "rest.time_samples": "REST",
+    "public.start": "linear stream",
+    "public.ready": "linear stream",
+    "market.start": "market",
+    "market.watch": "market",
+    "account.start": "account",
+    "private.start": "private stream",
+    "private.ready": "private stream",
+    "account.ready": "account",
+    "orders.start": "order entry",
+    "orders.ready": "order entry",
+}
+
+
+@pytest.mark.parametrize("where", PARTS)
+async def test_a_start_that_fails_anywhere_names_the_part_and_leaves_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    system = scene.system(BTC + "websocket: {public_topics: {linear: [kline.1.BTCUSDT]}}\n")
+    part, _, method = where.partition(".")
+    streams = system.streams
+    parts: dict[str, Any] = {"rest": BybitClient, "public": streams.each_public["linear"], "market": system.market}
+
+    async def fails(*_: object, **__: object) -> None:
+        raise StreamError("does not come up")
+
+    monkeypatch.setattr(parts[part] if part in parts else getattr(streams, part), method, fails)
+    with pytest.raises(StreamError, match="does not come up") as caught:
+        await system.start()
+    assert noted(caught.value) == f"the system did not start: {PARTS[where]}"
+    assert system.status().state == "closed"
+    await scene.nothing_is_left()
+
+
+async def test_callbacks_may_close_it(scene: Scene) -> None:
+    system = scene.system(BTC)
+    closed, begun, go_on = [], asyncio.Event(), asyncio.Event()
+
+    async def first(_: object) -> None:
+        begun.set()
+        await go_on.wait()
+        await system.aclose()
+        closed.append(system.status().state)
+
+    system.on("health_check", first)
+    await system.start()
+    await system.check_health()
+    await asyncio.wait_for(begun.wait(), SECONDS)
+    go_on.set()
+    await scene.until(lambda: closed)
+    assert closed == ["closed"]
+    await scene.nothing_is_left()
+
+
+async def test_a_callback_that_closes_it_while_it_is_closed_does_not_wait_for_itself(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    system = scene.system(BTC)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def closes(_: object) -> None:
+        begun.set()
+        await go_on.wait()
+        await system.aclose()
+
+    system.on("health_check", closes)
+    await system.start()
+    await system.check_health()
+    await asyncio.wait_for(begun.wait(), SECONDS)
+    end = asyncio.create_task(system.aclose())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait_for(end, SECONDS)
+    assert "callbacks still ran" not in caplog.text
     await scene.nothing_is_left()
 
 

@@ -1,5 +1,6 @@
 """A whole system against the simulated venue: what its health loop does, and settings read again while it runs."""
 
+import asyncio
 import logging
 
 import msgspec
@@ -7,9 +8,10 @@ import pytest
 
 from feeder.bybit.system.events import ErrorOccurred
 from feeder.bybit.system.system import BybitSystem
-from feeder.errors import ConfigError
-from tests.helpers.secrets import secret_file
-from tests.helpers.system_scene import BTC, Scene, running, scene
+from feeder.errors import ConfigError, ConnectError, FeederError, StreamError
+from feeder.simulator.keys import DEFAULT_KEY
+from tests.helpers.secrets import API_KEY, API_SECRET, secret_file
+from tests.helpers.system_scene import BTC, SECONDS, Scene, running, scene
 
 __all__ = ["scene"]
 
@@ -46,6 +48,24 @@ async def test_the_account_is_reconciled_as_often_as_it_is_told(scene: Scene, mo
         monkeypatch.setattr(system._health_loop, "_reconcile_at", 0.0)
         scene.wake()
         await scene.until(lambda: health().reconciliations == 2)
+
+
+async def test_other_times_count_from_the_reload_on(scene: Scene) -> None:
+    system = scene.system("health: {reconcile_seconds: 86400}\n")
+    async with running(system):
+        assert system._health_loop._reconcile_at > system._clock.monotonic() + 80_000
+        secret_file(scene.file, "health: {reconcile_seconds: 60}\n")
+        assert (await system.reload()).changed == ["health.reconcile_seconds"]
+        assert system._health_loop._reconcile_at <= system._clock.monotonic() + 60
+
+
+async def test_a_venue_that_does_not_answer_holds_no_check_up(scene: Scene) -> None:
+    system = scene.system("connection: {answer_seconds: 0.1}\n", key=False)
+    async with running(system):
+        scene.fault(fault="rest", how="late", delay=0.06, path="/v5/market/time", seconds=60)  # each of several
+        health = await asyncio.wait_for(system.check_health(), SECONDS)
+        (found,) = (finding for finding in health.findings if finding.kind == "rest_down")
+        assert found.text == "no answer within 0.1 s"
 
 
 # Reloads
@@ -127,6 +147,99 @@ async def test_settings_that_cannot_be_used_change_nothing_and_say_so(scene: Sce
         assert system.status().settings_error is None
 
 
+async def test_topics_of_another_category_are_connected_and_leave_nothing_when_they_cannot_be(scene: Scene) -> None:
+    system = scene.system(key=False)
+    async with running(system):
+        secret_file(scene.file, "websocket: {public_topics: {linear: [kline.1.BTCUSDT], spot: [x.y]}}\n")
+        with pytest.raises(ConfigError, match=r"public_topics\.spot: x\.y"):
+            await system.reload()
+        assert system.status().streams == {}
+        secret_file(scene.file, "websocket: {public_topics: {linear: [kline.1.BTCUSDT]}}\n")
+        assert (await system.reload()).changed == ["websocket.public_topics"]
+        await scene.until(lambda: system.status().streams["linear"].state == "live")
+    await scene.nothing_is_left()
+
+
+async def test_what_the_program_watches_itself_is_left_to_it(scene: Scene) -> None:
+    system = scene.system(key=False)
+    async with running(system):
+        await system.market.watch("linear", "ETHUSDT", depth=200)
+        secret_file(scene.file, "watch: [{category: linear, symbols: [BTCUSDT, ETHUSDT]}]\n")
+        with pytest.raises(ConfigError, match=r"watch\[0\]\.symbols\[1\]: linear ETHUSDT is wanted at depth 200"):
+            await system.reload()
+        assert system.market.watched == [("linear", "ETHUSDT")]
+
+
+async def test_another_key_is_named_not_shown_and_not_used(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    of_file = f"api_key: {DEFAULT_KEY.key}\napi_secret: {DEFAULT_KEY.secret}\n"
+    account = {"BYBIT_ACCOUNT__CATEGORIES": "[linear]"}
+    system = scene.system(of_file, key=False, **account)
+    caplog.set_level(logging.INFO, "feeder.bybit")
+    async with running(system):
+        secret_file(scene.file, f"api_key: {API_KEY}\napi_secret: {API_SECRET}\nrate: {{requests: 60}}\n")
+        reloaded = await system.reload()
+        assert (reloaded.changed, reloaded.needs_restart) == (["rate.requests"], ["api_key", "api_secret"])
+        assert (await system.rest.wallet_balance()).result.entries
+        shown = caplog.text + repr(system) + repr(reloaded) + repr(system.status())
+        assert "restart needed for ['api_key', 'api_secret']" in shown
+        for value in (API_KEY, API_SECRET, DEFAULT_KEY.secret):
+            assert value not in shown
+
+
+async def test_only_a_system_that_runs_reads_its_settings_again(scene: Scene) -> None:
+    system = scene.system(key=False)
+    before = logging.getLogger("feeder.bybit").level
+    secret_file(scene.file, BTC + "logging: {level: error}\n")
+    with pytest.raises(FeederError, match="the system does not run"):
+        await system.reload()
+    async with running(system):
+        assert system.market.watched == []
+    with pytest.raises(FeederError, match="the system does not run"):
+        await system.reload()
+    assert system.settings.watch == []
+    assert logging.getLogger("feeder.bybit").level == before
+
+
+@pytest.mark.parametrize("outcome", ["works", "fails"])
+async def test_a_reload_has_no_effect_on_a_system_that_is_closed_meanwhile(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    system = scene.system(key=False)
+    before = logging.getLogger("feeder.bybit").level
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> None:
+        reached.set()
+        await go_on.wait()
+        if outcome == "fails":
+            raise StreamError("closed")
+
+    monkeypatch.setattr(system.market, "watch", slow)
+    async with running(system):
+        secret_file(scene.file, BTC + "logging: {level: error}\n")
+        reload = asyncio.create_task(system.reload())
+        await asyncio.wait_for(reached.wait(), SECONDS)
+    go_on.set()
+    with pytest.raises(FeederError, match="the system does not run"):
+        await reload
+    assert logging.getLogger("feeder.bybit").level == before
+    assert scene.of("error_occurred") == []
+    await scene.nothing_is_left()
+
+
+async def test_systems_that_log_differently_leave_the_log_as_it_was(scene: Scene) -> None:
+    library = logging.getLogger("feeder.bybit")
+    before = library.level
+    one = BybitSystem(scene.settings("logging: {level: warning}\n", key=False))
+    other = BybitSystem(scene.settings("logging: {level: error}\n", key=False))
+    async with running(one):
+        await other.start()
+        assert library.level == logging.ERROR
+    assert library.level == logging.ERROR
+    await other.aclose()
+    assert library.level == before
+
+
 async def test_a_book_that_would_have_had_another_depth_keeps_its_own(scene: Scene) -> None:
     system = scene.system(BTC, key=False)
     async with running(system):
@@ -157,9 +270,57 @@ async def test_the_loop_notices_that_the_file_has_changed(scene: Scene) -> None:
         await scene.until(lambda: len(scene.of("health_check")) == 5)
         assert len(scene.of("error_occurred")) == 1, "said once, not at each look"
         scene.file.unlink()
+        for _ in range(3):
+            scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 8)
+        assert len(scene.of("error_occurred")) == 2, "what cannot be read is said, and said once"
+        assert "cannot be read: No such file" in str(scene.of("error_occurred")[1])
+        assert system.status().rest.rates["address"].requests == 60
+        scene.file.write_text("rate: {requests: 70}\n")
         scene.wake()
-        await scene.until(lambda: len(scene.of("health_check")) == 6)
-        assert len(scene.of("error_occurred")) == 1, "a file that is being replaced is no change"
+        await scene.until(lambda: system.status().rest.rates["address"].requests == 70)
+        assert system.status().settings_error is None
+
+
+async def test_a_file_that_is_being_written_or_replaced_is_read_when_it_stays_as_it_is(scene: Scene) -> None:
+    system = scene.system(BTC, key=False)
+    async with running(system):
+        scene.file.write_text("")
+        scene.while_settling = lambda: scene.file.write_text(BTC + "rate: {requests: 60}\n")
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 1)
+        assert system.market.watched == [("linear", "BTCUSDT")]
+        assert system.status().rest.rates["address"].requests == 600
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 2)
+        assert system.status().rest.rates["address"].requests == 60
+        scene.file.unlink()
+        scene.wake()
+        await scene.until(lambda: len(scene.of("health_check")) == 3)
+        assert scene.of("error_occurred") == []
+        assert system.market.watched == [("linear", "BTCUSDT")]
+
+
+async def test_a_reload_that_the_venue_did_not_answer_is_tried_again_by_the_loop(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scene.system(key=False)
+
+    async def unanswered(*_: object, **__: object) -> None:
+        raise ConnectError("nobody there")
+
+    async with running(system):
+        scene.file.write_text(BTC + "rate: {requests: 60}\n")
+        with monkeypatch.context() as away:
+            away.setattr(system.market, "watch", unanswered)
+            scene.wake()
+            await scene.until(lambda: scene.of("error_occurred"))
+            assert system.status().settings_error == "nobody there"
+        assert system.status().rest.rates["address"].requests == 600
+        scene.wake()
+        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
+        assert system.market.watched == [("linear", "BTCUSDT")]
+        assert system.status().settings_error is None
 
 
 async def test_the_loop_notices_that_the_file_is_again_as_it_was_before_a_reload_by_hand(scene: Scene) -> None:

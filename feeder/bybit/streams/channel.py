@@ -201,6 +201,11 @@ class Channel(Generic[Event]):
         self._report(StreamError(f"{self.name}: a callback was cancelled, by something that it waited for"))
 
 
+def in_callback() -> bool:
+    """Whether this is done in a callback that is a coroutine function, or in a task that one began."""
+    return _calling.get() is not None
+
+
 def is_coroutine_function(callback: object) -> TypeGuard[Callable[..., Awaitable[object]]]:
     """Whether it makes coroutines: an `async def`, a part of one, or an object whose call is one."""
     call = getattr(type(callback), "__call__", None)  # noqa: B004 - not whether, but which

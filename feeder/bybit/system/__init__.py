@@ -10,7 +10,8 @@ from .market_trades import Trade
 from .market_view import LastPrices, Sourced, SymbolView
 from .quality import Part, Quality
 from .settings import SystemSettings
-from .system import BybitSystem, Reloaded
+from .system import BybitSystem
+from .system_reload import Reloaded
 from .system_status import Finding, Health, SystemStatus
 
 __all__ = [

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HealthLoop:
-    """Goes round every health.interval_seconds, once it is started. `report` is told of defects; the loop goes on."""
+    """Goes round again and again, with health.interval_seconds of rest between. `report` is told of defects."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class HealthLoop:
         self._report = report
         self._clock = clock
         self._sleep = sleep
-        self._hurry = asyncio.Event()
+        self._retimed = asyncio.Event()
         self._reconcile_at = 0.0  # monotonic seconds
         self._task: asyncio.Task[None] | None = None
         self._reconciling: asyncio.Task[None] | None = None
@@ -35,9 +35,10 @@ class HealthLoop:
         self._plan_reconciliation()
         self._task = asyncio.create_task(self._run(), name="health of the system")
 
-    def hurry(self) -> None:
-        """The interval is another: what is waited for now is over."""
-        self._hurry.set()
+    def retime(self) -> None:
+        """The settings are others: their times count from now, whatever is waited for."""
+        self._plan_reconciliation()
+        self._retimed.set()
 
     async def aclose(self) -> None:
         """End it, and a reconciliation that it has begun."""
@@ -59,8 +60,9 @@ class HealthLoop:
                 self._report("health loop", error)
 
     async def _pause(self, seconds: float) -> None:
-        self._hurry.clear()
-        waits = (asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._hurry.wait()))
+        """Nothing, for so long or until other settings."""
+        self._retimed.clear()
+        waits = (asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._retimed.wait()))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

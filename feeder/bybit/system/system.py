@@ -1,49 +1,38 @@
 """REST, streams and market as one thing, which starts and ends in order, looks after itself, and says how it is."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from feeder.clock import MILLISECOND_NS, Clock, SystemClock
-from feeder.errors import ConfigError, FeederError, RestError
+from feeder.errors import ConfigError, FeederError, RestError, VenueError
 
 from ..rest.client import BybitClient
 from ..rest.pool import SessionPool, Timeouts
 from ..rest.settings import client_from
-from ..streams.channel import Callback, Events
+from ..streams.channel import Callback, Events, in_callback
 from .events import EventHub
 from .health import findings
 from .health_loop import HealthLoop
+from .log_level import library_level
 from .market import Market
-from .settings import SystemSettings, applied, changed_paths
-from .system_reload import apply_topics, watch_all
+from .settings import SystemSettings
+from .system_reload import Reloaded, SettingsReader, watch_all
 from .system_status import Health, SystemStatus, rest_status
 from .system_streams import SystemStreams
 
 _CLOSE_SECONDS = 5.0  # each part gets so long to close
 _CANCEL_SECONDS = 1.0  # and then so long to be cancelled
 
+_CLOSED_MEANWHILE = "the system was closed while it started"
 _FEATURE_OF = {"ticker": "market", "trade": "market", "book": "market"}
 _FEATURE_OF |= {"order": "private", "fill": "private", "position": "private", "wallet": "private"}
 
 _log = logging.getLogger("feeder.bybit.system")
-_library = logging.getLogger("feeder.bybit")
-
-
-class Reloaded(msgspec.Struct, frozen=True):
-    """What reading the settings again has done, by the keys' paths: `changed` took effect, `needs_restart` did not."""
-
-    changed: list[str]
-    needs_restart: list[str]
 
 
 class BybitSystem:
@@ -101,16 +90,11 @@ class BybitSystem:
         ]
         self._starting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._level_before: int | None = None
         self._health_loop = HealthLoop(self, self._hub.report, clock=clock, sleep=sleep)
         self._last: SystemStatus | None = None
         self._health: Health | None = None
         self._rest_error: str | None = None
-        # Of the settings
-        self._reloading = asyncio.Lock()
-        self._digest: bytes | None = None
-        self._restart_needed: list[str] = []
-        self._settings_error: str | None = None
+        self._reader = SettingsReader(settings, self.streams, self._market, self._use, sleep=sleep)
 
     def __repr__(self) -> str:
         return f"BybitSystem({self._state}, {self.settings!r})"
@@ -151,7 +135,10 @@ class BybitSystem:
         await self.aclose()
 
     async def start(self) -> None:
-        """REST, then the market, then the account, then order entry; returns when all are there."""
+        """REST, then the market, then the account, then order entry; returns when all are there.
+
+        But for the symbols of `watch`: they are asked for, and `market.symbol(...).ready()` waits for the data of one.
+        """
         if self._state != "new":
             raise FeederError(f"the system is {self._state}, and has one life; make another")
         self._state = "starting"
@@ -163,17 +150,23 @@ class BybitSystem:
             closed_meanwhile = isinstance(error, asyncio.CancelledError) and not _is_cancelled()
             await self.aclose()
             if closed_meanwhile:
-                raise FeederError("the system was closed while it started") from None
+                raise FeederError(_CLOSED_MEANWHILE) from None
             raise
+        if self._closing is not None:
+            await self.aclose()
+            raise FeederError(_CLOSED_MEANWHILE)
         self._state = "running"
 
     async def aclose(self) -> None:
         """Close all of it: order entry, account, market, callbacks, and REST at last. A second time does nothing more.
 
-        Goes on to its end even when whoever waits for it is cancelled.
+        Goes on to its end even when whoever waits for it is cancelled. In a coroutine function that is a callback it
+        may be awaited as well; where another has called it before, who waits for the callback, it returns at once.
         """
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="end of the system")
+        elif in_callback():
+            return
         cancelled: asyncio.CancelledError | None = None
         while not self._closing.done():
             try:
@@ -188,7 +181,7 @@ class BybitSystem:
         settings = self.settings
         ready = settings.connection.ready_seconds
         streams = self.streams
-        self._set_log_level(settings.logging.level)
+        library_level.ask(self, settings.logging.level)
         self._forward()
         await self._part("REST", self.rest.measure_clock())
         for category, stream in list(streams.each_public.items()):
@@ -210,8 +203,8 @@ class BybitSystem:
             self._open.append(("order entry", streams.orders.aclose))
             await self._part("order entry", streams.orders.start())
             await self._part("order entry", streams.orders.ready(ready))
+        await self._reader.start()
         if settings.has("health"):
-            self._digest = await self._read_digest()
             self._health_loop.start()
             self._open.append(("health loop", self._health_loop.aclose))
 
@@ -225,13 +218,14 @@ class BybitSystem:
 
     async def _close(self) -> None:
         self._state = "closing"
+        self._reader.close()
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait((self._starting,), timeout=_CLOSE_SECONDS)
         while self._open:
             name, aclose = self._open.pop()
             await self._close_part(name, aclose)
-        self._set_log_level(None)
+        library_level.ask(self, None)
         self._state = "closed"
 
     async def _close_part(self, name: str, aclose: Callable[[], Awaitable[None]]) -> None:
@@ -242,7 +236,7 @@ class BybitSystem:
             _log.warning("%s not closed within %g s, and cancelled", name, _CLOSE_SECONDS)
             task.cancel()
             await asyncio.wait((task,), timeout=_CANCEL_SECONDS)
-        elif not task.cancelled() and (error := task.exception()) is not None:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s not closed as it should be: %s: %s", name, type(error).__name__, error)
 
     def _forward(self) -> None:
@@ -267,16 +261,6 @@ class BybitSystem:
         if feature is not None and not self.settings.has(feature):
             raise ConfigError(f"features.{feature}", f"is off, so that there is never a {event}", "switch it on")
 
-    def _set_log_level(self, level: str | None) -> None:
-        """None: as it was before."""
-        if level is not None:
-            if self._level_before is None:
-                self._level_before = _library.level
-            _library.setLevel(level.upper())
-        elif self._level_before is not None:
-            _library.setLevel(self._level_before)
-            self._level_before = None
-
     # How it is
 
     def status(self) -> SystemStatus:
@@ -295,16 +279,23 @@ class BybitSystem:
             order_entry=streams.orders.health() if has_orders else None,
             account=streams.account.health() if has_private else None,
             market=None if market is None else market.status(),
-            restart_needed=self._restart_needed,
-            settings_error=self._settings_error,
+            restart_needed=self._reader.needs_restart,
+            settings_error=self._reader.error,
             health=self._health,
         )
 
     async def check_health(self) -> Health:
-        """Look at everything now, and tell health_check of it; the loop does so every health.interval_seconds."""
+        """Look at everything now, and tell health_check of it; the loop does so every health.interval_seconds.
+
+        REST is asked for the time, and gets connection.answer_seconds for it.
+        """
+        seconds = self.settings.connection.answer_seconds
         try:
-            await self.rest.measure_clock()
+            async with asyncio.timeout(seconds):
+                await self.rest.measure_clock()
             self._rest_error = None
+        except TimeoutError:
+            self._rest_error = f"no answer within {seconds:g} s"
         except RestError as error:
             self._rest_error = str(error)
         now = self.status()
@@ -319,53 +310,34 @@ class BybitSystem:
     async def reload(self) -> Reloaded:
         """Read the settings again and do what can be done at once; the rest keeps its old value and is named.
 
-        Raises ConfigError when they cannot be used, and then nothing has changed.
+        Raises ConfigError when they cannot be used, RestError when the venue could not be asked for what is new in
+        them, and FeederError when the system does not run; then nothing has changed.
         """
-        async with self._reloading:
-            origin = self.settings.origin
-            self._digest = await self._read_digest()  # before it is read: what comes after that is another change
-            try:
-                if origin is None:
-                    raise ConfigError("settings", "were made in the program", "use SystemSettings.load(path)")
-                new = await asyncio.to_thread(origin.read)
-                then = applied(self.settings, new)
-                changed = changed_paths(self.settings, then)
-                await apply_topics(self.streams, self._market, self.settings, then)
-            except FeederError as error:
-                self._settings_error = str(error)
-                self._hub.report("settings", error)
-                raise
-            interval = self.settings.health.interval_seconds
-            self.settings = then
-            self._restart_needed, self._settings_error = changed_paths(then, new), None
-            self._pool.set_requests(then.rate.requests)
-            self._set_log_level(then.logging.level)
-            if self._market is not None:
-                self._market.configure(then.cache.of_market)
-            if then.health.interval_seconds != interval:
-                self._health_loop.hurry()
-        if changed or self._restart_needed:
-            _log.info("settings read again: changed %s; restart needed for %s", changed, self._restart_needed)
-        return Reloaded(changed, self._restart_needed)
+        try:
+            return await self._reader.read()
+        except (ConfigError, VenueError) as error:
+            self._hub.report("settings", error)
+            raise
 
     async def reload_if_changed(self) -> None:
-        """Reload when the file has other bytes than those read last. What is wrong with them is told, not raised."""
-        if await self._read_digest() in (None, self._digest):
-            return
-        with suppress(FeederError):  # it was told by error_occurred, and status() says so until the file is mended
-            await self.reload()
+        """Reload when the file has other bytes than those read last. What is wrong with them is told, not raised.
 
-    async def _read_digest(self) -> bytes | None:
-        """Of the file of the settings: not its text, in which a secret may stand. None: there is none to be read."""
-        path = None if self.settings.origin is None else self.settings.origin.path
-        return None if path is None else await asyncio.to_thread(_digest, path)
+        By error_occurred once, and by status() until it is mended.
+        """
+        try:
+            await self._reader.read_if_changed()
+        except FeederError as error:
+            self._hub.report("settings", error)
 
-
-def _digest(path: Path) -> bytes | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return None  # being replaced, or gone; what is in use stays
+    def _use(self, settings: SystemSettings) -> None:
+        """What cannot fail of a reload."""
+        before, self.settings = self.settings, settings
+        self._pool.set_requests(settings.rate.requests)
+        library_level.ask(self, settings.logging.level)
+        if self._market is not None:
+            self._market.configure(settings.cache.of_market)
+        if settings.health != before.health:
+            self._health_loop.retime()
 
 
 def _is_cancelled() -> bool:

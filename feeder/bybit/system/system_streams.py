@@ -115,6 +115,12 @@ class SystemStreams:
         except TopicError as error:
             raise _wrong_topic("websocket.private_topics", error) from error
 
+    async def drop(self, category: str) -> None:
+        """Close a market stream that is not wanted after all."""
+        stream = self._public.pop(category, None)
+        if stream is not None:
+            await stream.aclose()
+
     def channels_of_errors(self) -> Iterator[tuple[str, Channel[Exception]]]:
         """Where the parts tell what is wrong, without the public ones."""
         if self._private is not None:
