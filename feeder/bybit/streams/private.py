@@ -1,7 +1,7 @@
 """An account's own stream: its orders, fills, positions, wallet and greeks. Source: Bybit v5, websocket/private/*."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +102,13 @@ class PrivateStream(TopicStream):
 
     async def start(self) -> None:
         """Measure the venue's clock, by which the key signs in, then connect, for ever; see `ready`."""
-        await self._measure_clock()
+        if not self._started and not self._closed:
+            await self._measure(self._client.keep_time)
         await super().start()
 
     async def aclose(self) -> None:
-        """Close the connection, then end iterators and callbacks, which first get what waits for them."""
+        """As every stream does."""
+        self._closed = True  # from now on no clock is measured
         if self._measuring is not None:
             self._measuring.cancel()
             await asyncio.gather(self._measuring, return_exceptions=True)
@@ -127,8 +129,8 @@ class PrivateStream(TopicStream):
 
     def on_error(self, error: StreamError) -> None:
         """A link found something wrong; a clock that is wrong is one reason for a key to be refused."""
-        if isinstance(error, StreamAuthError) and self._measuring is None:
-            self._measuring = asyncio.create_task(self._measure_clock(), name="venue's clock")
+        if isinstance(error, StreamAuthError) and self._measuring is None and not self._closed:
+            self._measuring = asyncio.create_task(self._measure(self._client.measure_clock), name="venue's clock")
             self._measuring.add_done_callback(self._on_measured)
         super().on_error(error)
 
@@ -148,9 +150,9 @@ class PrivateStream(TopicStream):
     def _channels(self) -> Iterable[Channel[Any]]:
         return [channel for _, channel in self._kinds.values()]
 
-    async def _measure_clock(self) -> None:
+    async def _measure(self, ask: Callable[[], Awaitable[object]]) -> None:
         try:
-            await self._client.measure_clock()
+            await ask()
         except RestError as error:  # our own clock may do; if it does not, the venue will say so
             self.report(error)
 

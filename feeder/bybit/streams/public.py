@@ -127,7 +127,8 @@ class PublicStream(TopicStream):
         raise TopicError(topic, f"no topic of the {self.category} stream that this library reads")
 
     def _begins_with_snapshot(self, topic: str) -> bool:
-        return topic.startswith("tickers.")
+        # Of spot and options every ticker is a whole one, and a quiet one may not come for long.
+        return topic.startswith("tickers.") and self.category in (Category.LINEAR, Category.INVERSE)
 
     def _forget(self, topic: str) -> None:
         self._ticker_fields.pop(topic, None)

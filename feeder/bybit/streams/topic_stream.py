@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from feeder.clock import MILLISECOND_NS, Clock
-from feeder.errors import StreamError
+from feeder.errors import StreamError, TopicError
 from feeder.histogram import Histogram
 from feeder.log import library_logs
 
@@ -45,8 +45,8 @@ class Latency(msgspec.Struct, frozen=True):
 class StreamHealth(msgspec.Struct, frozen=True):
     """How a stream is. `state`: live when every connection is up and every topic answered for, else what it is doing.
 
-    `silent_seconds` is how long ago the most silent connection said anything; None while none is up. `refused` names
-    topics that the venue refused. Counts are since the start.
+    `connections` are those that are up. `silent_seconds` is how long ago the most silent of them said anything; None
+    while none is signed in. `refused` names topics that the venue refused. Counts are since the start.
     """
 
     state: str
@@ -106,7 +106,7 @@ class TopicStream:
         self._live: set[Stream[TopicLink]] = set()  # those of which `resumed` was told
         self._closing: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-        self._started = False
+        self._started = self._closed = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -119,14 +119,18 @@ class TopicStream:
 
     async def start(self) -> None:
         """Connect; returns at once. Connections come up by themselves, and again for ever; see `ready`."""
-        if not self._started:
+        if not self._started and not self._closed:
             self._started = True
             for stream in self._streams:
                 stream.start()
 
     async def aclose(self) -> None:
-        """Close all connections, then end iterators and callbacks, which first get what waits for them."""
-        self._started = False
+        """Close all connections, then end iterators and callbacks, which first get what waits for them.
+
+        A closed one is not started again.
+        """
+        self._closed = True
+        self._news.set()
         streams, self._streams = self._streams, []
         self._stream_of.clear()
         self._live.clear()
@@ -134,12 +138,12 @@ class TopicStream:
         channels: list[Channel[Any]] = [*self._channels(), self.resumed, self.lost, self.errors]
         for channel in channels:
             await channel.aclose()
-        self._news.set()
 
     async def ready(self, seconds: float = READY_SECONDS) -> None:
         """Return when every connection is up and every topic granted.
 
-        Raises StreamAuthError when the key is refused, TopicError when a topic is, StreamError when the time is over.
+        Raises StreamAuthError when the key is refused, TopicError when a topic is, StreamError when the time is over,
+        or the stream closed.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -150,7 +154,12 @@ class TopicStream:
             raise StreamError(f"{self.name}: not ready within {seconds:g} s: {self._doing()}") from None
 
     def subscribe(self, *topics: str) -> None:
-        """Want these from now on. Raises TopicError for what is none, and then nothing has changed."""
+        """Want these from now on. Raises TopicError for what is none, and then nothing has changed.
+
+        Raises StreamError when the stream is closed.
+        """
+        if self._closed:
+            raise self._closed_error()
         for topic in topics:
             self._check(topic)
         touched: dict[Stream[TopicLink], None] = {}
@@ -173,8 +182,7 @@ class TopicStream:
                 touched[stream] = None
         for stream in touched:
             stream.wake()
-            if len(self._streams) > 1 and stream not in self._stream_of.values():
-                self._retire(stream)
+            self._retire_idle(stream)
         self._news.set()
 
     @property
@@ -182,11 +190,17 @@ class TopicStream:
         """Those that are wanted."""
         return list(self._stream_of)
 
+    def is_current(self, topic: str) -> bool:
+        """Whether it is wanted and its connection up, the venue sends it, and nothing of it was missed since."""
+        stream = self._stream_of.get(topic)
+        return stream is not None and stream.connection.session.topics[topic].phase is Phase.ACTIVE
+
     def health(self) -> StreamHealth:
         """How it is now."""
         now = self._clock.monotonic()
         up = [stream for stream in self._streams if stream.state is StreamState.CONNECTED]
-        wanted = [topic for stream in self._streams for topic in stream.connection.session.topics.values()]
+        sessions = [stream.connection.session for stream in self._streams]
+        wanted = [topic for session in sessions for topic in session.topics.values()]
         latency, counters = self._latency, self.counters
         return StreamHealth(
             state=self._state(),
@@ -198,7 +212,7 @@ class TopicStream:
             reconnects=counters.reconnects,
             messages=counters.messages,
             decode_errors=counters.decode_errors,
-            silent_seconds=max((stream.connection.session.silent_seconds(now) for stream in up), default=None),
+            silent_seconds=max((each.silent_seconds(now) for each in sessions if each.connected), default=None),
             latency=Latency(
                 latency.count,
                 latency.percentile(50) / MILLISECOND_NS,
@@ -248,8 +262,8 @@ class TopicStream:
 
     def on_topics(self) -> None:
         """Something was granted or refused, or a connection went down."""
-        for stream in self._streams:
-            settled = stream.connection.is_settled
+        for stream in tuple(self._streams):  # callbacks may add to them, or take away
+            settled = stream in self._streams and stream.connection.is_settled
             if settled and stream not in self._live:
                 self._live.add(stream)
                 self.resumed.publish(next(self._resumptions))
@@ -266,18 +280,20 @@ class TopicStream:
 
     def _is_ready(self) -> bool:
         """Raises what there is no hope for, for now."""
+        if self._closed:
+            raise self._closed_error()
         for stream in self._streams:
             link = stream.connection
             if link.auth_refused is not None:
                 raise link.auth_refused
             for topic in link.session.topics.values():
                 if topic.phase is Phase.REFUSED and topic.wanted:
-                    raise StreamError(f"{self.name}: the venue refuses {topic.name}; see `errors` for its words")
+                    raise TopicError(topic.name, "the venue refuses it, and is asked again later; see `errors`")
         return self._started and all(stream.connection.is_settled for stream in self._streams)
 
     def _state(self) -> str:
-        if not self._started:
-            return "closed"
+        if self._closed or not self._started:
+            return "closed" if self._closed else "not started"
         for stream in self._streams:
             if stream.connection.auth_refused is not None:
                 return "auth refused"
@@ -320,13 +336,21 @@ class TopicStream:
             stream.start()
         return stream
 
-    def _retire(self, stream: Stream[TopicLink]) -> None:
-        """Close a connection that nothing is wanted of."""
+    def _retire_idle(self, stream: Stream[TopicLink]) -> None:
+        """Close a connection that nothing is wanted of, but for the last."""
+        idle = not any(topic.wanted for topic in stream.connection.session.topics.values())
+        if not idle or self._streams == [stream] or stream not in self._streams:
+            return
         self._streams.remove(stream)
         self._live.discard(stream)
+        if not self._started:
+            return
         task = asyncio.create_task(stream.aclose(), name=f"close {stream.connection.name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    def _closed_error(self) -> StreamError:
+        return StreamError(f"{self.name}: it is closed; make another")
 
     def _report_on_reporting(self, error: Exception) -> None:
         """A callback of `errors` raised: telling `errors` of it would go on for ever."""

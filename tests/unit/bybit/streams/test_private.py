@@ -37,7 +37,7 @@ def test_the_address_is_that_of_the_clients_environment() -> None:
         (False, True, "wss://stream-demo.bybit.com"),
     ):
         stream = PrivateStream(BybitClient(API_KEY, API_SECRET, testnet, demo, pool=SessionPool()))
-        assert stream.health().state == "closed"
+        assert stream.health().state == "not started"
         assert stream.url == f"{host}/v5/private"
 
 
