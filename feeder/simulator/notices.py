@@ -18,8 +18,8 @@ Listener = Callable[[Told], None]
 class Notices:
     """Rows are made when something happens, and handed out by `send`. Without a listener none are made.
 
-    Bounded by the connections, each of which stops its listener when it goes, and by what one request or one turn of
-    the market does.
+    Bounded by the accounts, each of which has a listener for its private connections and one for its symbols' markets,
+    and by what one request or one turn of the market does.
     """
 
     def __init__(self, quotes: Quotes) -> None:

@@ -158,7 +158,7 @@ class PrivateStreams:
                     self._held.append((guest, payload))
 
     def _tell_greeks(self, guest: "PrivateGuest") -> None:
-        """To who has just subscribed: the account's, if it ever had an option."""
+        """To who has just subscribed: the account's, if options of it were traded while somebody of it was here."""
         assert guest.account is not None
         coins = self._option_coins.get(guest.account)
         if coins:

@@ -127,8 +127,8 @@ class Session:
         given: dict[str, Any] = {"category": category, "symbol": symbol, "side": side, "qty": _qty(category, rng)}
         if rng.random() < 0.35:
             given |= {"orderType": "Market"}
-            if category == "spot" and side == "Buy":
-                given["qty"] = str(rng.randint(10, 20000))
+            if category == "spot" and (side == "Buy" or rng.random() < 0.5):
+                given |= {"qty": str(rng.randint(10, 20000)), "marketUnit": "quoteCoin"}
         else:
             force = rng.choice(("GTC", "GTC", "GTC", "IOC", "FOK", "PostOnly"))
             given |= {"orderType": "Limit", "price": str(price + rng.randint(-150, 150)), "timeInForce": force}

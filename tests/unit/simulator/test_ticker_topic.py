@@ -238,3 +238,24 @@ def test_a_recordings_tickers_and_bars_follow_its_trades_at_any_speed() -> None:
         assert len(bars) >= len(traded) - 2
         assert pushes["tickers"] > 800
         assert max(times) - min(times) > 29_000, "its time is its own, whatever the speed"
+
+
+def test_the_ticker_of_a_symbol_that_is_listed_again_goes_on(scene: Scene) -> None:
+    client = scene.client("linear", _topic("linear"))
+    scene.exchange.delist("linear", "BTCUSDT", "gone")
+    scene.pass_time(3)
+    client.take()
+    (listing,) = [each for each in scene.exchange.source.listings("linear") if each.symbol == "BTCUSDT"]
+    scene.exchange.enlist(listing)
+    scene.pass_time(3)
+    assert len(client.take_data()) > 5
+
+
+def test_the_exchange_wakes_for_a_push_before_its_market_moves() -> None:
+    clock = ManualClock()
+    scene = Scene(clock, seeded(clock, rate=0.01))
+    client = scene.client("linear")
+    client.subscribe(_topic("linear"))
+    due = scene.exchange.next_due()
+    assert due is not None
+    assert due - clock.monotonic() <= 0.1

@@ -67,3 +67,18 @@ def test_the_first_order_begins_a_scripts_time_and_the_second_does_not_again(sce
     scene.teller.tell("1", "order", "linear", {"symbol": "ETHUSDT"})
     scene.markets.advance()
     assert scene.exchange.first_subscribed_at == begun
+
+
+def test_a_symbol_is_set_in_motion_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed: list[str] = []
+    follow = scene.exchange.source.follow
+
+    def spy(category: str, symbol: str, now: float) -> None:
+        followed.append(symbol)
+        follow(category, symbol, now)
+
+    monkeypatch.setattr(scene.exchange.source, "follow", spy)
+    for _ in range(3):
+        scene.teller.tell("1", "order", "linear", {"symbol": "BTCUSDT"})
+        scene.markets.advance()
+    assert followed == ["BTCUSDT"]
