@@ -282,6 +282,14 @@ async def test_the_loop_notices_that_the_file_has_changed(scene: Scene) -> None:
         assert system.status().settings_error is None
 
 
+async def test_what_has_changed_between_loading_and_starting_is_noticed_as_well(scene: Scene) -> None:
+    system = scene.system(key=False)
+    scene.file.write_text("rate: {requests: 60}\n")
+    async with running(system):
+        scene.wake()
+        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
+
+
 async def test_a_file_that_is_being_written_or_replaced_is_read_when_it_stays_as_it_is(scene: Scene) -> None:
     system = scene.system(BTC, key=False)
     async with running(system):

@@ -121,9 +121,9 @@ def settings_of(given: Given, environ: Mapping[str, str]) -> Settings:
     if "api_secret" in over:
         given.pop("api_secret_file", None)  # which would stand over it
     given |= over
-    if "environment" not in given:
-        _check_other_variables(environ)
     environment = _word(given, "environment") or "mainnet"
+    if environment == "mainnet" and "environment" not in over:
+        _check_other_variables(environ)
     if environment not in _ENVIRONMENTS:
         raise _wrong(given, "environment", "is none that there is")
     address = _word(given, "base_url")

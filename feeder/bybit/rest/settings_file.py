@@ -6,7 +6,9 @@ import re
 import shlex
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +22,12 @@ _SHOWN = re.compile("[A-Za-z_-]{1,30}")  # a key that is mistyped, and no secret
 
 
 class SettingsFile(NamedTuple):
-    """A file's text, and the mode it has."""
+    """A file's text, the mode it has, and what tells it from another text without showing it."""
 
     path: Path
     text: str
     mode: int
+    digest: bytes
 
 
 def read(path: Path, name: str, remedy: str) -> SettingsFile:
@@ -43,7 +46,14 @@ def read(path: Path, name: str, remedy: str) -> SettingsFile:
     if len(content) > _LARGEST:
         raise ConfigError(name, f"{str(path)!r} is larger than {_LARGEST} bytes", remedy)
     # Undecodable bytes become what no key and no secret may have. An error of the decoding would hold the whole file.
-    return SettingsFile(path, content.decode("utf-8-sig", "replace"), mode)
+    return SettingsFile(path, content.decode("utf-8-sig", "replace"), mode, sha256(content).digest())
+
+
+def digest_of(path: Path) -> bytes | None:
+    """As a SettingsFile has it. None: it cannot be read."""
+    with suppress(OSError), path.open("rb") as file:
+        return sha256(file.read(_LARGEST + 1)).digest()
+    return None
 
 
 def check_private(file: SettingsFile, name: str, credentials: str | None) -> None:
@@ -125,9 +135,23 @@ def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 class _Loader(yaml.SafeLoader):
+    """YAML whose keys stand once, and whose numbers are what they look like."""
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         _once([(self.construct_object(key, deep=True), None) for key, _ in node.value])
         return super().construct_mapping(node, deep)
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    """Text, where YAML makes 64 of 0100 and 90 of 1:30: whoever takes numbers says that this is none."""
+    if re.search("^[-+]?0[0-9_]|:", node.value):
+        return node.value
+    whole = node.tag.endswith(":int")
+    return loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
 def shown(key: object) -> str:

@@ -66,8 +66,9 @@ APPLIED_AT_ONCE: dict[str, str | None] = {
 class Origin:
     """Where settings come from, to read them again. It has the environment in it, and shows nothing of that."""
 
-    def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, path: Path | None, environ: Mapping[str, str], digest: bytes | None) -> None:
         self.path = path
+        self.digest = digest  # of the file's bytes as they were read, None without a file
         self._environ = environ
 
     def read(self) -> "SystemSettings":
@@ -104,16 +105,18 @@ class SystemSettings(msgspec.Struct, frozen=True, kw_only=True):
         environ = os.environ if environ is None else environ
         document: dict[str, Any] = {}
         given = {}
+        digest = None
         if path is not None:
             file = read(Path(path), str(path), "name the file with the settings")
             document = mapping(file, [*KEYS, *SECTIONS])
             given = keys_of(file, document, environ)
+            digest = file.digest
         client = settings_of(given, environ)
         sections = {name: document[name] for name in SECTIONS if document.get(name) is not None}
         variables = overlay(sections, environ)
         try:
             built = {name: section_of(name, value) for name, value in sections.items()}
-            return cls(client=client, **built, origin=Origin(None if path is None else Path(path), environ))
+            return cls(client=client, **built, origin=Origin(None if path is None else Path(path), environ, digest))
         except ConfigError as error:
             problem = ConfigError(variables.get(error.path, error.path), error.problem, error.remedy)
         raise problem
@@ -179,6 +182,9 @@ def _problems(settings: SystemSettings) -> Iterator[ConfigError]:
         yield ConfigError("account.categories", "is empty", remedy_of("account.categories"))
     if "linear" in settings.account.categories and not settings.account.settle_coins:
         yield ConfigError("account.settle_coins", "is empty", remedy_of("account.settle_coins"))
+    for index, coin in enumerate(settings.account.settle_coins):
+        if not is_symbol(coin):
+            yield ConfigError(f"account.settle_coins[{index}]", "is no coin", remedy_of("account.settle_coins"))
     has_key = settings.client.api_key is not None
     for feature in ("private", "order_entry"):
         if settings.has(feature) and not has_key:

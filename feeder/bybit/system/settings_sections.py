@@ -167,6 +167,7 @@ _REMEDIES = {  # of what is no number
     "websocket.public_topics": "write lists by category, such as {linear: [kline.1.BTCUSDT]}",
     "watch": "write a list such as [{category: linear, symbols: [BTCUSDT]}]",
     "watch.category": "use spot, linear, inverse or option",
+    "watch.depth": "write a number of levels such as 50, or leave it out",
     "watch.symbols": "write a list such as [BTCUSDT, ETHUSDT]",
     "account.categories": "write some of [linear, inverse, spot, option]",
     "account.settle_coins": "write a list such as [USDT, USDC]",
@@ -180,4 +181,6 @@ def remedy_of(path: str) -> str:
     if key in RANGES:
         least, most, unit = RANGES[key]
         return f"use {least:g} to {most:g} {unit}"
+    if key in SECTIONS and key not in _REMEDIES:
+        return f"write its keys with their values: {', '.join(SECTIONS[key].__struct_fields__)}"
     return _REMEDIES.get(key, "write true or false" if key.startswith(("features.", "watch.")) else "mend it")

@@ -33,6 +33,8 @@ def overlay(sections: dict[str, Any], environ: Mapping[str, str]) -> dict[str, s
             near = get_close_matches(section, [each for each in SECTIONS if each != "watch"], n=1)
             remedy = f"did you mean {_PREFIX}{near[0].upper()}__{shown(key).upper()}?" if near else _SECTIONS_REMEDY
             raise ConfigError(_variable(name), "no such variable", remedy)
+        if not environ[name].strip():
+            raise ConfigError(name, "is empty", "give it a value, or unset it")
         value = value_of(environ[name], name)
         if not inner:
             sections[section] = value
@@ -52,13 +54,19 @@ def overlay(sections: dict[str, Any], environ: Mapping[str, str]) -> dict[str, s
 
 
 def _check_underscores(name: str, rest: str) -> None:
-    """Nobody who wrote BYBIT_RATE_REQUESTS wants it to be left out."""
-    for section, kind in SECTIONS.items():
-        key = rest.removeprefix(f"{section}_")
-        if key != rest and section != "watch" and key in kind.__struct_fields__:
-            raise ConfigError(name, "no such variable", f"did you mean {_PREFIX}{section.upper()}__{key.upper()}?")
+    """Nobody who wrote BYBIT_RATE_REQUESTS, or nearly so, wants it to be left out."""
+    near = get_close_matches(rest, _WITH_ONE_UNDERSCORE, n=1, cutoff=_NEAR)
+    if near:
+        raise ConfigError(_variable(name), "no such variable", f"did you mean {_WITH_ONE_UNDERSCORE[near[0]]}?")
 
 
+_WITH_ONE_UNDERSCORE = {
+    f"{section}_{key}": f"{_PREFIX}{section}__{key}".upper()
+    for section, kind in SECTIONS.items()
+    if section != "watch"
+    for key in kind.__struct_fields__
+}
+_NEAR = 0.8  # LOG_LEVEL is that near to LOGGING_LEVEL; what is farther may well be another program's
 _SECTIONS_REMEDY = f"the sections are {', '.join(name.upper() for name in SECTIONS)}, as in BYBIT_RATE__REQUESTS"
 
 
@@ -79,20 +87,27 @@ def section_of(name: str, value: Any) -> Any:
     kind = SECTIONS[name]
     if name == "watch":
         if isinstance(value, list):
-            for index, each in enumerate(value):
-                if isinstance(each, dict):
-                    check_keys(each, Watched.__struct_fields__, f"watch[{index}].")
-    elif isinstance(value, dict):
-        check_keys(value, kind.__struct_fields__, f"{name}.")
-        # A key without a value is as if it were not there, unless nothing is a value.
-        fields = {field.name: field for field in msgspec.structs.fields(kind)}
-        value = {key: inner for key, inner in value.items() if inner is not None or _may_be_none(fields[key].type)}
+            value = [_entry(each, f"watch[{index}].", Watched) for index, each in enumerate(value)]
+    else:
+        value = _entry(value, f"{name}.", kind)
     problem = ""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         problem = str(error)
     raise _type_error(name, problem)
+
+
+def _entry(value: Any, path: str, kind: Any) -> Any:
+    """Keys with values that stand where `kind` is wanted; one without a value is as if it were not there.
+
+    Unless nothing is a value.
+    """
+    if not isinstance(value, dict):
+        return value
+    check_keys(value, kind.__struct_fields__, path)
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    return {key: inner for key, inner in value.items() if inner is not None or _may_be_none(fields[key].type)}
 
 
 def _may_be_none(kind: Any) -> bool:

@@ -203,7 +203,7 @@ class BybitSystem:
             self._open.append(("order entry", streams.orders.aclose))
             await self._part("order entry", streams.orders.start())
             await self._part("order entry", streams.orders.ready(ready))
-        await self._reader.start()
+        self._reader.start()
         if settings.has("health"):
             self._health_loop.start()
             self._open.append(("health loop", self._health_loop.aclose))

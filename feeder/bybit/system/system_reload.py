@@ -1,17 +1,16 @@
 """Reading a running system's settings again: when it is asked for, and when their file has changed."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from feeder.errors import ConfigError, FeederError, RestError, StreamError, VenueError
 
+from ..rest.settings_file import digest_of
 from .settings import SystemSettings, applied, changed_paths
 from .settings_sections import Watched
 
@@ -52,12 +51,11 @@ class SettingsReader:
         self._apply = apply
         self._sleep = sleep
         self._reading = asyncio.Lock()
-        self._digest: bytes | None = None  # of the file as it was read last
+        self._digest = None if settings.origin is None else settings.origin.digest  # of the file as it was read last
         self._open = False
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """From now on it may be asked for."""
-        self._digest = await self._look()
         self._open = True
 
     def close(self) -> None:
@@ -70,19 +68,18 @@ class SettingsReader:
         Raises FeederError when the settings cannot be used, and then nothing has changed.
         """
         async with self._reading:
-            digest = await self._look()  # before it is read: what comes after that is another change
+            seen = await self._look()  # before it is read: what comes after that is another change
             try:
                 self._check_open()
                 reloaded = await self._read()
-                self.error = None
             except (RestError, StreamError) as error:
-                self.error = str(error)  # of the venue; `read_if_changed` tries again
+                self.error = str(error)  # of the venue: `read_if_changed` tries again
                 raise
             except ConfigError as error:
-                self.error, self._digest = str(error), digest
+                self.error, self._digest = str(error), seen
                 raise
-            self._digest = digest
-        return reloaded
+            self.error, self._digest = None, seen
+            return reloaded
 
     async def read_if_changed(self) -> Reloaded | None:
         """As `read`, when the file has other bytes than those read last, or cannot be read any more."""
@@ -118,7 +115,7 @@ class SettingsReader:
     async def _look(self) -> bytes | None:
         """A digest of the file: not its text, in which a secret may stand. None: there is none to be read."""
         path = None if self._settings.origin is None else self._settings.origin.path
-        return None if path is None else await asyncio.to_thread(_digest, path)
+        return None if path is None else await asyncio.to_thread(digest_of, path)
 
 
 async def watch_all(market: "Market", settings: SystemSettings) -> None:
@@ -197,9 +194,3 @@ def _wanted(watched: Watched) -> tuple[int, bool, bool]:
 
 def _without(names: list[str], others: list[str]) -> list[str]:
     return [name for name in names if name not in others]
-
-
-def _digest(path: Path) -> bytes | None:
-    with suppress(OSError):
-        return hashlib.sha256(path.read_bytes()).digest()
-    return None

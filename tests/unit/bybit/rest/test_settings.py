@@ -78,6 +78,11 @@ def test_json_says_the_same(file: Path, tmp_path: Path) -> None:
     assert Settings.load(str(as_json), {}) == Settings.load(file, {})
 
 
+def test_a_key_of_digits_is_text_where_yaml_would_count_otherwise(file: Path) -> None:
+    secret_file(file, f"api_key: 01234567\napi_secret: {API_SECRET}\n")
+    assert Settings.load(file, {}).api_key == "01234567"
+
+
 @pytest.mark.parametrize("content", ["", "# nothing yet\n", "environment:\n"])
 def test_an_empty_file_says_nothing(file: Path, content: str) -> None:
     file.write_text(content)
@@ -292,6 +297,14 @@ def test_a_key_without_a_value_is_as_if_it_were_not_there(file: Path, tmp_path: 
     own = secret_file(tmp_path / "secret", API_SECRET)
     secret_file(file, f"api_key: {API_KEY}\napi_secret:\napi_secret_file: {own}\n")
     assert Settings.load(file, {}).api_secret == Secret(API_SECRET)
+
+
+def test_who_wants_the_testnet_by_another_name_does_not_get_the_mainnet_of_the_file(file: Path) -> None:
+    file.write_text("environment: mainnet\n")
+    assert refused(file, {"BYBIT_TESTNET": "1"}).path == "BYBIT_TESTNET"
+    assert Settings.load(file, {"BYBIT_TESTNET": "1", "BYBIT_ENVIRONMENT": "mainnet"}).environment == "mainnet"
+    file.write_text("environment: testnet\n")
+    assert Settings.load(file, {"BYBIT_TESTNET": "1"}).environment == "testnet"
 
 
 def test_the_remedy_for_a_file_that_others_may_read_is_a_command_that_works(tmp_path: Path) -> None:

@@ -104,6 +104,23 @@ def test_what_has_no_value_is_as_if_it_were_not_there(file: Path, content: str) 
     assert not changed_paths(load(file, content), SystemSettings())
 
 
+def test_so_is_a_key_of_what_is_watched(file: Path) -> None:
+    (watched,) = load(file, "watch: [{category: linear, symbols: [BTCUSDT], depth: , trades: }]\n").watch
+    assert watched == Watched(category="linear", symbols=["BTCUSDT"])
+
+
+@pytest.mark.parametrize(
+    ("content", "requests"), [("0x20", 32), ("1_00", 100), ("+50", 50), ("300 # in 5 s", 300), ("0b1000", 8)]
+)
+def test_numbers_of_yaml_that_are_what_they_look_like_count(file: Path, content: str, requests: int) -> None:
+    assert load(file, f"rate: {{requests: {content}\n}}").rate.requests == requests
+
+
+@pytest.mark.parametrize(("word", "is_on"), [("yes", True), ("no", False), ("on", True), ("Off", False)])
+def test_switches_may_be_said_as_yaml_says_them(word: str, is_on: bool) -> None:
+    assert SystemSettings.load(environ={"BYBIT_FEATURES__MARKET": word}).has("market") is is_on
+
+
 def test_the_environment_stands_over_the_file_key_by_key(file: Path) -> None:
     settings = load(
         file,
@@ -152,12 +169,17 @@ def test_settings_show_no_key_and_no_secret(file: Path) -> None:
         ("api_kye: x", "api_kye: no such key; did you mean api_key?"),
         ("rate: {request: 1}", "rate.request: no such key; did you mean rate.requests?"),
         ("rate: {zzz: 1}", "rate.zzz: no such key; the keys are requests, wait_seconds"),
-        ("rate: 5", "rate: is read as a whole number, not as keys with values; mend it"),
+        ("rate: 5", "rate: is read as a whole number, not as keys with values; write its keys with their values: req"),
         ("rate: {requests: x}", "rate.requests: is read as text, not as a whole number; use 5 to 600 requests in 5 s"),
         ("rate: {requests: 1.5}", "rate.requests: is read as a number, not as a whole number"),
         ("rate: {requests: true}", "rate.requests: is read as true or false, not as a whole number"),
         ("rate: {requests: 4}", "rate.requests: is no such number; use 5 to 600 requests in 5 s"),
         ("rate: {wait_seconds: .nan}", "rate.wait_seconds: is no such number; use 0 to 300 seconds"),
+        ("rate: {requests: 0100}", "rate.requests: is read as text, not as a whole number"),  # YAML has it as 64
+        ("health: {interval_seconds: 1:30}", "health.interval_seconds: is read as text, not as a number"),
+        ("health: {interval_seconds: 1:30.5}", "health.interval_seconds: is read as text, not as a number"),
+        ("rate: {requests: 1e2}", "rate.requests: is read as text, not as a whole number"),
+        (f"rate: {{requests: 1{'0' * 400}}}", "rate.requests: is no"),
         ("connection: {max_connections: 0}", "connection.max_connections: is no such number"),
         ("health: {interval_seconds: 0}", "health.interval_seconds: is no such number; use 0.05 to 3600 seconds"),
         ("health: {reconcile_seconds: x}", "health.reconcile_seconds: is read as text, not as a number or nothing"),
@@ -173,6 +195,11 @@ def test_settings_show_no_key_and_no_secret(file: Path) -> None:
         (f"{API_SECRET}: 1", "a key of 36 characters: no such key"),
         (f"rate: {{{API_SECRET}: 1}}", "rate.a key of 36 characters: no such key"),
         ("features: {market: 5}", "features.market: is read as a whole number, not as true or false; write true or"),
+        ("features: {market: 'no'}", "features.market: is read as text, not as true or false; write true or false"),
+        ("account: {categories: []}", "account.categories: is empty; write some of [linear, inverse, spot, option]"),
+        ("account: {categories: [swap]}", "account.categories[0]: is none that there is; write some of [linear"),
+        ("account: {settle_coins: []}", "account.settle_coins: is empty; write a list such as [USDT, USDC]"),
+        ("account: {settle_coins: [USDT, usdc]}", "account.settle_coins[1]: is no coin; write a list such as [USDT"),
         ("features: {private: true}", "features.private: needs a key; give api_key and api_secret, or leave it out"),
         ("watch: linear", "watch: is read as text, not as a list; write a list such as [{category: linear"),
         ("watch: [5]", "watch[0]: is read as a whole number, not as keys with values"),
@@ -182,6 +209,12 @@ def test_settings_show_no_key_and_no_secret(file: Path) -> None:
         ("watch: [{category: linear, symbols: [5]}]", "watch[0].symbols[0]: is read as a whole number, not as text"),
         ("watch: [{category: linear, symbols: [A, A]}]", "watch[0].symbols[1]: linear A is in watch[0].symbols[0] too"),
         ("watch: [{category: linear, symbols: [A], depth: 7}]", "watch[0].depth: is none that there is; use 1, 50"),
+        (
+            "watch: [{category: linear, symbols: [A], depth: x}]",
+            "watch[0].depth: is read as text, not as a whole number; ",
+        ),
+        ("watch: [{category: linear, symbols: [A], depth: x}]", "write a number of levels such as 50, or leave it out"),
+        ("watch: [{category: linear, symbols: [A], ticker: 1}]", "watch[0].ticker: is read as a whole number, not as"),
         ("watch: [{category: linear, symbol: [A]}]", "watch[0].symbol: no such key; did you mean watch[0].symbols?"),
         ("features: {market: false}\nwatch: [{category: linear, symbols: [A]}]", "watch: needs features.market"),
         ("rate: {requests: 9, requests: 9}", "requests: stands twice in"),
@@ -199,6 +232,12 @@ def test_a_mistake_in_the_file_is_named_by_its_path(file: Path, content: str, to
         ("BYBIT_RATES__REQUESTS", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
         ("BYBIT_RATE__REQUEST", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
         ("BYBIT_RATE_REQUESTS", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
+        ("BYBIT_RATE_REQUEST", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
+        ("BYBIT_LOG_LEVEL", "debug", "no such variable; did you mean BYBIT_LOGGING__LEVEL?"),
+        ("BYBIT_WEBSOCKET_URLS", "ws://h", "no such variable; did you mean BYBIT_WEBSOCKET__URL?"),
+        ("BYBIT_RATE__REQUESTS", " ", "is empty; give it a value, or unset it"),
+        ("BYBIT_RATE", "", "is empty; give it a value, or unset it"),
+        ("BYBIT_LOGGING__LEVEL", "off", "is read as true or false, not as text"),
         ("BYBIT_ZZZ__X", "1", "no such variable; the sections are RATE, CONNECTION"),
         ("BYBIT_RATE__ZZZ", "1", "no such variable; the keys are requests, wait_seconds"),
         ("BYBIT_WATCH__SYMBOLS", "1", "no such variable; "),
