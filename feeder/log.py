@@ -235,7 +235,7 @@ def library_logs() -> None:
 
 def _to_standard_library(_logger: object, method: str, facts: structlog.typing.EventDict) -> NoReturn:
     named = logging.getLogger(f"feeder.{facts.pop('part', '')}")
-    number = LEVELS[structlog.stdlib.add_log_level(None, method, {})["level"]]
+    number = LEVELS.get(structlog.stdlib.add_log_level(None, method, {})["level"], logging.CRITICAL)
     if named.isEnabledFor(number):
         event, trace = facts.pop("event", ""), facts.pop("exc_info", None)
         told = " ".join(f"{name}={plain(name, value)}" for name, value in facts.items())

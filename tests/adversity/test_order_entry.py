@@ -314,7 +314,7 @@ async def test_garbage_before_the_answer_costs_nothing(garbage):
 
 async def test_an_answer_larger_than_any_true_one_costs_the_connection_and_the_outcome():
     async def react(socket: TradeSocket, asked: dict[str, Any]) -> None:
-        await socket.say(accepted(asked, retMsg="x" * (9 << 20)))
+        socket.begin(9 << 20)  # and does not end it: by its length alone it is none
 
     async with trade_venue(react) as venue, desk(venue) as entry:
         assert (await failure(entry)).unknown_outcome
@@ -423,6 +423,18 @@ async def test_a_key_that_is_revoked_in_mid_stream_is_told_and_signs_in_when_it_
         assert resumed == [1, 2]
 
 
+async def test_a_key_that_is_refused_out_of_the_blue_is_why_it_was_lost():
+    async with trade_venue() as venue, desk(venue) as entry:
+        lost: list[str] = []
+        entry.lost.on(lost.append)
+        await entry.ready()
+        venue.auth_answers = [{"retCode": 10003, "retMsg": "API key is invalid."}]
+        await venue.sockets[0].say({"op": "auth"} | venue.auth_answers[0])
+        await until(lambda: len(venue.signed_in) == 2, 10, "the next attempt")
+        await until(lambda: entry.health().state == "refused", 10, "its refusal")
+        assert lost == ["auth refused"]
+
+
 async def test_order_entry_is_never_ready_while_auth_is_not_answered():
     async with trade_venue() as venue, desk(venue) as entry:
         venue.auth_answers = [None]
@@ -515,6 +527,38 @@ async def test_closing_ends_those_who_wait_and_says_what_is_unknown():
         assert (await sent).unknown_outcome
         with pytest.raises(StreamError, match="closed"):
             await entry.ready()
+
+
+async def test_closing_is_no_loss_and_measures_no_clock_any_more(monkeypatch: pytest.MonkeyPatch):
+    async with trade_venue() as venue, desk(venue) as entry:
+        lost: list[str] = []
+        entry.lost.on(lost.append)
+        await entry.ready()
+        close = entry._stream.aclose
+
+        async def refused_meanwhile() -> None:
+            entry.on_error(StreamAuthError("no"))
+            await close()
+
+        monkeypatch.setattr(entry._stream, "aclose", refused_meanwhile)
+        before = asyncio.all_tasks()
+        await entry.aclose()
+        assert lost == []
+        assert asyncio.all_tasks() <= before
+
+
+async def test_a_start_that_was_cut_short_may_be_tried_again(monkeypatch: pytest.MonkeyPatch):
+    async with trade_venue() as venue, SessionPool() as pool:
+        client = BybitClient(API_KEY, API_SECRET, pool=pool, base_url=venue.rest_url)
+        entry = OrderEntry(client, url=venue.url)
+        with monkeypatch.context() as patch:
+            patch.setattr(BybitClient, "keep_time", lambda _self: asyncio.Event().wait())
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await entry.start()
+        await entry.start()
+        await entry.ready()
+        await entry.aclose()
 
 
 async def test_closing_ends_those_who_wait_for_a_connection():

@@ -30,6 +30,12 @@ class TradeSocket:
         """End it as the protocol wants it."""
         await self._response.close()
 
+    def begin(self, length: int) -> None:
+        """Only the beginning of a message of so many bytes."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.write(b"\x81\x7f" + length.to_bytes(8, "big") + b"{")
+
     def cut(self) -> None:
         """End it as a broken line does."""
         transport = self._request.transport

@@ -380,13 +380,14 @@ try:
     1 / 0
 except ZeroDivisionError as error:
     log.logger("bybit.stream").error("broken", error=repr(error), exc_info=error)
+log.logger("bybit.stream").critical("all is lost")
 """
 
 
 @pytest.mark.parametrize(
     ("setup", "expected"),
     [
-        ("", ["broken error=ZeroDivisionError('division by zero')"]),
+        ("", ["broken error=ZeroDivisionError('division by zero')", "all is lost"]),
         (
             "logging.basicConfig(level='INFO', format='%(name)s %(levelname)s %(message)s')",
             [

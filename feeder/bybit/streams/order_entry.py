@@ -167,7 +167,11 @@ class OrderEntry(OrderActions):
         """Measure the venue's clock, by which the key signs in, then connect, for ever; see `ready`."""
         if not self._started and not self._closed:
             self._started = True
-            await self._client.keep_time()
+            try:
+                await self._client.keep_time()
+            except BaseException:
+                self._started = False
+                raise
             if not self._closed:
                 self._stream.start()
 
@@ -185,11 +189,11 @@ class OrderEntry(OrderActions):
                     await self._news.wait()
         except TimeoutError:
             pass  # their outcomes are unknown, as closing the connection tells
+        await self._stream.aclose()
+        self._link.on_disconnected()
         if self._measuring is not None:
             self._measuring.cancel()
             await asyncio.gather(self._measuring, return_exceptions=True)
-        await self._stream.aclose()
-        self._link.on_disconnected()
         for channel in (self.late_acks, self.resumed, self.lost, self.errors):
             await channel.aclose()
 
@@ -282,7 +286,8 @@ class OrderEntry(OrderActions):
             self.resumed.publish(next(self._resumptions))
         elif self._is_live and self._link.state in (EntryState.DOWN, EntryState.REFUSED):
             self._is_live = False
-            self.lost.publish(self._stream.down_reason)
+            if not self._closed:
+                self.lost.publish(self._stream.down_reason)
         self._news.set()
 
     def on_late(self, late: LateAck) -> None:

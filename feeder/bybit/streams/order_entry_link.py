@@ -300,7 +300,6 @@ class OrderEntryLink:
             f"{self._address}: the venue refuses the key: retCode {answer.code} {said}", answer.code
         )
         self._refusals += 1
-        self._enter(EntryState.REFUSED)
         self._owner.on_error(self.refused)
         return [Reconnect("auth refused")]
 
