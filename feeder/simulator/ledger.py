@@ -102,14 +102,16 @@ class Ledger:
         wanted = amended(given, order, quote)
         if wanted.status != UNTRIGGERED:
             _reduce(account, wanted)
-        if wanted.left <= 0:
+        if wanted.qty != order.qty and wanted.left <= 0:
             raise verdicts.QTY.refused(order.listing.category)
         check(wanted, quote)
         check_trigger(wanted, quote)
         behind = wanted.price != order.price or wanted.qty > order.qty
+        bound = account.bound(order, order.price)[1]
         order_as_it_was = _copy_into(order, wanted)
         try:
-            self._check_funds(account, order, quote)
+            if account.bound(order, order.price)[1] > bound:  # what binds no more than before is always taken
+                self._check_funds(account, order, quote)
         except Exception:
             _copy_into(order, order_as_it_was)
             raise

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from feeder.simulator.orders import FILLED, UNTRIGGERED
 from feeder.simulator.rest_reply import Refused
 from tests.unit.simulator.floor import Floor
 
@@ -64,3 +65,23 @@ def test_what_is_filled_of_a_reduce_only_order_stays_part_of_its_quantity(floor:
     assert (order.qty, order.left) == (4, 3)
     floor.amend(order, qty="9")
     assert (order.qty, order.left) == (5, 4), "all of the position"
+
+
+def test_a_conditional_order_of_no_quantity_is_amended_and_stays_one(floor: Floor) -> None:
+    floor.place(qty="1")
+    given = {"triggerPrice": "77000", "triggerDirection": 2, "reduceOnly": True, "closeOnTrigger": True}
+    order = floor.place("Sell", qty="0", **given)
+    floor.amend(order, triggerPrice="76500")
+    floor.trade("76999")
+    assert order.status == UNTRIGGERED
+    floor.trade("76499")
+    assert (order.status, order.filled) == (FILLED, 1)
+
+
+def test_who_has_nothing_left_may_still_ask_for_what_binds_no_more(floor: Floor) -> None:
+    order = floor.place(qty="10", price="70000")
+    floor.account.pay("USDT", -floor.account.available("USDT") - 1000)
+    floor.amend(order, takeProfit="80000")
+    assert _refused(floor, order, qty="11") == 110007
+    floor.amend(order, qty="9.99")
+    assert (order.qty, order.texts["takeProfit"]) == (Decimal("9.99"), "80000")
