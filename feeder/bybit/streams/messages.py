@@ -31,7 +31,6 @@ class Envelope(msgspec.Struct, gc=False):
     type: str = ""
     ts: Milliseconds = 0
     creation_time: Milliseconds = msgspec.field(name="creationTime", default=0)
-    id: str = ""
     cs: int = 0
 
     @property
