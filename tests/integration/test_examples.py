@@ -57,7 +57,8 @@ PRINTED = {
         r"BTCUSDT [\d.]+ [\d.]+ spread [\d.]+",
         r"kline BTCUSDT 1( [\d.]+){4} (True|False)",
         r"topics left \['allLiquidation\.BTCUSDT'\]",
-        r"\d+ books",
+        r"\d+ books\n",
+        r"\d+ callback of trade: ValueError: a mistake in a callback\n",
     ),
     "system_trading": (
         r"placed 0\.01 at [\d.]+ New",
@@ -89,7 +90,7 @@ PRINTED = {
         r"reconciled: True - after connection 2",
         r"position BTCUSDT Buy 0\.01",
         r"fills (\d+) of \1 different ids",
-        r"book BTCUSDT LIVE SNAPSHOT",
+        r"book BTCUSDT STALE DISCONNECTED\nbook BTCUSDT LIVE SNAPSHOT",
     ),
     "system_history": (
         r"2879 finished bars|2880 finished bars",

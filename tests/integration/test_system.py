@@ -8,6 +8,7 @@ import pytest
 
 from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.streams.account_state import PositionKey
+from feeder.bybit.system.events import EVENTS
 from feeder.bybit.system.settings import SystemSettings
 from feeder.bybit.system.system import BybitSystem
 from feeder.bybit.system.system_status import Health, SystemStatus
@@ -40,6 +41,8 @@ async def test_a_system_trades_tells_of_everything_and_leaves_nothing(scene: Sce
         assert scene.of("position")[-1].size == system.streams.account.positions[POSITION].size
         health = await system.check_health()
         assert (health.healthy, scene.of("health_check")) == (True, [health])
+        told = {event: type(scene.of(event)[0]).__name__ for event in (*events, "health_check")}
+        assert told == {event: EVENTS[event].rpartition(": ")[2] for event in told}
         text = msgspec.json.encode(system.status()).decode()
         assert DEFAULT_KEY.key not in text
         assert DEFAULT_KEY.secret not in text

@@ -35,8 +35,10 @@ health: {interval_seconds: 0.2}
 
 
 def write(file: Path, content: str) -> None:
-    """As an operator does meanwhile."""
-    file.write_text(content)
+    """As an operator does meanwhile: the new one takes the old one's place at once, so that none is read in halves."""
+    new = file.with_suffix(".new")
+    new.write_text(content)
+    new.replace(file)
 
 
 async def show(file: Path) -> None:

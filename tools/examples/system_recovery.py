@@ -11,7 +11,7 @@ import os
 import sys
 import urllib.request
 
-from feeder.bybit import BybitSystem, SystemSettings
+from feeder.bybit import BookStatus, BybitSystem, SystemSettings
 
 
 async def cut(system: BybitSystem, category: str) -> None:
@@ -42,12 +42,16 @@ async def show(system: BybitSystem) -> None:
     await account.reconcile()
     print("fills", len(account.executions), "of", len({fill.exec_id for fill in account.executions}), "different ids")
 
-    await cut(system, "linear")
     async with system.events("book") as books:
+        await cut(system, "linear")
+        was_live = True
         async for event in books:
-            print("book", event.symbol, event.status.name, event.reason.name)
-            if event.status.name == "LIVE":
-                break
+            is_live = event.status is BookStatus.LIVE
+            if is_live != was_live:  # not LIVE: nothing of it is to be traded on
+                print("book", event.symbol, event.status.name, event.reason.name)
+                if is_live:
+                    break
+            was_live = is_live
     private_stream = system.status().streams["private"]
     print("private stream:", private_stream.connects, "connects,", private_stream.reconnects, "of them again")
 

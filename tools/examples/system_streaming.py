@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections import Counter
 
-from feeder.bybit import BookEvent, BybitSystem, SystemSettings, TickerUpdate, kline_topic, liquidation_topic
+from feeder.bybit import BookEvent, BybitSystem, SystemSettings, TickerUpdate, Trade, kline_topic, liquidation_topic
 
 counts: Counter[str] = Counter()
 
@@ -25,7 +25,7 @@ async def on_ticker(ticker: TickerUpdate) -> None:
     await asyncio.sleep(0)
 
 
-def on_trade(_: object) -> None:
+def on_trade(_: Trade) -> None:
     """What fails is told by error_occurred; the stream goes on."""
     counts["trades"] += 1
     raise ValueError("a mistake in a callback")
@@ -46,10 +46,10 @@ async def main() -> None:
         seen = 0
         async with system.events("book") as books:  # nothing is lost meanwhile: 10,000 events wait
             async for event in books:
-                if event.bid is not None and event.ask is not None:
+                if seen < 5 and event.bid is not None and event.ask is not None:
                     print(event.symbol, event.bid.price, event.ask.price, "spread", event.ask.price - event.bid.price)
                     seen += 1
-                if seen == 5:
+                if seen == 5 and counts["trades"]:
                     break
         end_of_trades()
 

@@ -1,5 +1,7 @@
 """Everything of the library as one system: REST, streams, the market of each symbol, health, settings."""
 
+from feeder.market.status import BookStatus, StatusReason
+
 from .books import BookEvent, LiveBook
 from .events import EVENTS, ErrorOccurred
 from .history import Candles, History
@@ -17,6 +19,7 @@ from .system_status import Finding, Health, SystemStatus
 __all__ = [
     "EVENTS",
     "BookEvent",
+    "BookStatus",
     "BybitSystem",
     "CacheCounts",
     "Candles",
@@ -33,6 +36,7 @@ __all__ = [
     "Reloaded",
     "Sourced",
     "Span",
+    "StatusReason",
     "SymbolView",
     "SystemSettings",
     "SystemStatus",

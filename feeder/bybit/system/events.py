@@ -18,7 +18,7 @@ from ..streams.channel import QUEUE_CAPACITY, Callback, Channel, Events, is_coro
 
 EVENTS = {
     "ticker": "a watched symbol's ticker, whole: TickerUpdate",
-    "trade": "a trade of a watched symbol: MarketTrade",
+    "trade": "a trade of a watched symbol: Trade",
     "book": "a watched symbol's book has changed: BookEvent",
     "order": "an order of the account: OrderUpdate",
     "fill": "a fill of the account, once: ExecutionUpdate",
