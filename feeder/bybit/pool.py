@@ -174,6 +174,13 @@ class BybitPool:
         stream.perform(stream.connection.resync(market, reason))
         return True
 
+    def trades_generation(self, key: InstrumentKey) -> int | None:
+        """A number that is another once trades of this instrument may have been missed; None while none are wanted."""
+        market = self._markets.get(key)
+        name = trade_topic(*key)
+        stream = self._trade_stream_of.get((key[0], name)) if market is not None and market.trades else None
+        return None if stream is None else stream.connection.session.topics[name].generation
+
     async def refresh(self, wanted: Mapping[str, Iterable[str] | None]) -> None:
         """Load the instruments of these categories anew (see InstrumentTable.reload), and have every book go on by it.
 

@@ -13,6 +13,7 @@ import pytest
 from feeder.bybit.pacing import Timing
 from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool
+from feeder.bybit.streams import topic_stream
 from feeder.bybit.streams.messages import TickerUpdate
 from feeder.bybit.system import market_feeds
 from feeder.bybit.system.books import BookEvent
@@ -28,7 +29,6 @@ from feeder.simulator.server import Simulator, SimulatorConfig
 BTC = ("linear", "BTCUSDT")
 ETH = ("linear", "ETHUSDT")
 SECONDS = 10.0
-WINDOW = 0.5  # of the quality: so long a test may have to wait
 QUICK = Timing(reconnect_first=0.2, reconnect_cap=0.2, resync_first=0.01, refused_first=0.05)
 MINUTE = 60_000
 
@@ -47,7 +47,6 @@ async def market(sim: Simulator) -> AsyncIterator[Market]:
         Market(
             BybitClient(DEFAULT_KEY.key, DEFAULT_KEY.secret, pool=pool, base_url=sim.rest_url),
             websocket_url=sim.websocket_url,
-            window_seconds=WINDOW,
             timing=QUICK,
             random=Random(1),
         ) as market,
@@ -69,6 +68,12 @@ async def watch(market: Market, key: tuple[str, str], **wanted: Any) -> SymbolVi
 
 def fault(sim: Simulator, kind: str, key: tuple[str, str], **more: Any) -> None:
     sim.inject(parse_fault({"fault": kind, "category": key[0], "symbol": key[1], **more}))
+
+
+def forget(market: Market, *keys: tuple[str, str]) -> None:
+    """What happened to them is long ago."""
+    for key in keys:
+        market._feeds.watched[key].record._window = 0.01
 
 
 def score(market: Market, key: tuple[str, str] = BTC) -> float:
@@ -148,8 +153,9 @@ async def test_a_gap_costs_quality_and_is_forgotten(sim: Simulator, market: Mark
     assert (lost[-1].status, lost[-1].reason, lost[-1].bid) == (BookStatus.STALE, StatusReason.GAP, None)
     await until(lambda: 0 < score(market) < 100)
     gaps = market.quality(*BTC).part("gaps")
-    assert gaps.sentence == f"1 interruption in the last {WINDOW} s, the last of the book: GAP"
+    assert gaps.sentence == "1 interruption in the last 300 s, the last of the book: GAP"
     assert gaps.number == 1.0
+    forget(market, BTC)
     await until(lambda: score(market) == 100.0)
 
 
@@ -172,8 +178,9 @@ async def test_a_crossed_book_is_not_shown_costs_quality_and_is_forgotten(sim: S
     assert worst[0] == 0.0
     await until(lambda: 0 < score(market) < 100)
     quality = market.quality(*BTC)
-    assert quality.part("crossed").sentence == f"crossed 1 time in the last {WINDOW} s"
+    assert quality.part("crossed").sentence == "crossed 1 time in the last 300 s"
     assert quality.part("gaps").value == 1.0
+    forget(market, BTC)
     await until(lambda: score(market) == 100.0)
     assert errors == []
 
@@ -190,6 +197,7 @@ async def test_while_the_venue_is_away_rest_answers_and_the_stream_takes_over_ag
     await view.ready(SECONDS)
     assert ((await view.book(1)).source, (await view.ticker()).source) == ("stream", "stream")
     assert market.quality(*BTC).part("gaps").number == 2.0  # of the book, and of the ticker
+    forget(market, BTC)
     await until(lambda: score(market) == 100.0)
 
 
@@ -239,6 +247,7 @@ async def test_one_symbols_trouble_is_its_own(sim: Simulator, market: Market) ->
     ]
     with pytest.raises(InstrumentError, match="BTCUSDT is delisted"):
         await view.ready()
+    forget(market, ETH)
     await until(lambda: score(market, ETH) == 100.0)
     assert score(market) == 0.0
 
@@ -318,6 +327,76 @@ async def test_what_is_wanted_of_a_symbol_can_change(market: Market) -> None:
     assert (await view.ticker()).source == "stream"
 
 
+async def test_what_is_wanted_no_longer_is_not_told_as_the_streams(market: Market) -> None:
+    view = await watch(market, BTC)
+    await until(lambda: trades_told(market) >= 2)
+    assert ((await view.ticker()).source, (await view.trades(2)).source) == ("stream", "stream")
+    await watch(market, BTC, ticker=False, trades=False)
+    assert ((await view.ticker()).source, (await view.trades(2)).source) == ("rest", "rest")
+    assert market.status().tickers["linear"].topics == 0
+    await watch(market, BTC)
+    assert (await view.trades(trades_told(market))).source == "rest"  # there is a hole in them
+    assert market.quality(*BTC).part("age").value == 1.0
+
+
+def trades_told(market: Market) -> int:
+    return len(market._feeds.watched[BTC].trades.newest(1000))
+
+
+async def test_a_symbol_that_is_listed_again_may_be_watched_again(sim: Simulator, market: Market) -> None:
+    view = await watch(market, BTC)
+    for unwatched in (True, False):
+        fault(sim, "delist", BTC)
+        await sim.drop_connections()
+        await until(lambda: view.live_book is not None and view.live_book.status is BookStatus.DELISTED)
+        if unwatched:
+            await market.unwatch(*BTC)
+        with pytest.raises(InstrumentError, match="linear BTCUSDT is closed"):
+            await market.watch(*BTC)
+        fault(sim, "list", BTC)
+        await watch(market, BTC)
+        assert score(market) == 100.0
+
+
+async def test_trades_on_a_connection_of_their_own_are_broken_when_that_is(market: Market) -> None:
+    market._feeds._pool._topics_per_connection = 1
+    view = await watch(market, BTC)
+    await until(lambda: trades_told(market) >= 2)
+    assert ((await view.trades(2)).source, market.status().connections) == ("stream", 2)
+    market._feeds._pool._trade_stream_of["linear", "publicTrade.BTCUSDT"].drop("cut")
+    assert ((await view.book()).source, (await view.trades(1)).source) == ("stream", "rest")
+    told = trades_told(market)
+    await until(lambda: trades_told(market) > told)
+    assert (await view.trades(1)).source == "stream"
+    assert (await view.trades(told + 1)).source == "rest"
+
+
+async def test_trades_missed_while_the_book_was_not_live_either_are_missed(sim: Simulator, market: Market) -> None:
+    view = await watch(market, BTC)
+    await until(lambda: trades_told(market) >= 2)
+    sim.refuse("linear", "orderbook.50.BTCUSDT", times=1000)
+    sim.skip_update(*BTC)
+    await until(lambda: score(market) == 0.0)
+    assert (await view.trades(2)).source == "stream"
+    await sim.drop_connections()
+    await until(lambda: market.status().connected == 0)
+    assert (await view.trades(1)).source == "rest"
+
+
+async def test_a_cut_of_some_tickers_is_no_interruption_of_the_others(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_stream, "TOPICS_PER_CONNECTION", 1)
+    views = [await watch(market, key) for key in (BTC, ETH)]
+    stream = market._feeds._tickers["linear"]
+    stream._stream_of["tickers.BTCUSDT"].drop("cut")
+    assert [(await view.ticker()).source for view in views] == ["rest", "stream"]
+    assert market.quality(*BTC).part("gaps").number == 1.0
+    assert market.quality(*ETH).part("gaps").number == 0.0
+    await views[0].ready(SECONDS)
+    assert (await views[0].ticker()).source == "stream"
+
+
 async def test_an_unwatched_symbol_is_silent_and_may_be_watched_again(market: Market) -> None:
     view = await watch(market, BTC)
     waiting = asyncio.create_task(market.symbol(*BTC).ready(SECONDS))
@@ -342,6 +421,39 @@ async def test_unwatching_ends_the_wait_for_its_data(sim: Simulator, market: Mar
     await market.unwatch(*BTC)
     with pytest.raises(StreamError, match="is not watched"):
         await waiting
+
+
+async def test_closing_ends_the_wait_for_data(sim: Simulator, market: Market) -> None:
+    sim.refuse("linear", "orderbook.50.BTCUSDT", times=1000)
+    view = await market.watch(*BTC)
+    waiting = asyncio.create_task(view.ready(SECONDS))
+    await asyncio.sleep(0)
+    await market.aclose()
+    with pytest.raises(StreamError, match="is not watched"):
+        await waiting
+
+
+async def test_a_market_that_closes_while_a_symbol_is_asked_for_watches_nothing(sim: Simulator, market: Market) -> None:
+    sim.inject(parse_fault({"fault": "rest", "how": "hang", "path": "/v5/market/instruments-info", "seconds": 0.1}))
+    watching = asyncio.create_task(market.watch(*BTC))
+    await asyncio.sleep(0)
+    await market.aclose()
+    with pytest.raises(StreamError, match="the market is not open"):
+        await watching
+    assert (market.watched, market.status().connections) == ([], 0)
+
+
+async def test_two_watched_at_once_read_their_table_once(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[object] = []
+    load = market._feeds._instruments.load
+
+    async def count(wanted: Any) -> Any:
+        loaded.append(wanted)
+        return await load(wanted)
+
+    monkeypatch.setattr(market._feeds._instruments, "load", count)
+    await asyncio.gather(*(watch(market, key) for key in (BTC, ETH)))
+    assert loaded == [{"linear": None}]
 
 
 async def test_a_refused_topic_is_told_and_the_score_says_why(sim: Simulator, market: Market) -> None:
@@ -370,6 +482,27 @@ async def test_a_failed_watch_leaves_nothing_and_may_be_tried_again(sim: Simulat
         await market.watch(*BTC)
     assert market.watched == []
     await watch(market, BTC)
+
+
+async def test_a_watch_that_the_pool_refuses_leaves_nothing(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market._feeds._pool, "subscribe", lambda _: [VenueError("two ids alike")])
+    with pytest.raises(VenueError, match="two ids alike"):
+        await market.watch(*BTC)
+    assert market.watched == []
+
+
+async def test_an_option_whose_trades_were_let_go_of_begins_anew_though_others_share_the_topic(
+    sim: Simulator, market: Market
+) -> None:
+    one, other = [("option", listing.symbol) for listing in sim.exchange.source.listings("option")[:2]]
+    assert one[1].partition("-")[0] == other[1].partition("-")[0]
+    for key in (one, other):
+        await watch(market, key, depth=25)
+    await until(lambda: market._feeds.whole_trades(one) > 0)
+    await watch(market, one, depth=25, trades=False)
+    await market.watch(*one, depth=25)
+    assert market._feeds.whole_trades(one) == 0
+    await until(lambda: market._feeds.whole_trades(one) > 0)
 
 
 async def test_bars_are_read_once_and_count_for_quality(market: Market) -> None:
@@ -407,6 +540,7 @@ async def test_closing_ends_iterators_and_questions(sim: Simulator) -> None:
     async with SessionPool() as pool:
         client = BybitClient(pool=pool, base_url=sim.rest_url)
         market = Market(client, websocket_url=sim.websocket_url)
+        await market.start()
         await market.start()
         await watch(market, BTC)
         sim.inject(parse_fault({"fault": "rest", "how": "hang", "path": "/v5/market/instruments-info", "seconds": 60}))

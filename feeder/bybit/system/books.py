@@ -61,6 +61,11 @@ class LiveBook:
         return self.status is BookStatus.LIVE
 
     @property
+    def tick_size(self) -> Decimal:
+        """The least that prices differ by; 0 where the venue does not say."""
+        return amount(self.instrument.tick_size, self.instrument.price_exponent)
+
+    @property
     def update_id(self) -> int:
         """Of the last update that counted."""
         return self._sync.last_update_id
@@ -86,8 +91,10 @@ class LiveBook:
 
     def spread_ticks(self) -> float | None:
         """From the best bid to the best ask in ticks; None with an empty side, or unless LIVE."""
+        if not self.live:
+            return None
         bid, ask = self._book.best_bid(), self._book.best_ask()
-        if not self.live or bid is None or ask is None:
+        if bid is None or ask is None:
             return None
         return (ask[0] - bid[0]) / (self.instrument.tick_size or 1)
 
@@ -132,7 +139,7 @@ class LiveBook:
         if reason is StatusReason.DELISTED:
             self._sync.invalidate()
             self._set(BookStatus.DELISTED, reason, now)
-        elif self.status is not BookStatus.DELISTED or reason is StatusReason.SUBSCRIBED:
+        elif self.status is not BookStatus.DELISTED:
             self._lose(reason, now)
         return (self.status, self.reason) != before
 

@@ -167,7 +167,6 @@ class HistoryPages:
         stored = _Stored(kept, old.candles + [candle for number, candle in fresh if number < kept])
         if invalidations == self._invalidations:
             self._stored[key] = stored
-            self._stored.move_to_end(key)
             self._evict()
         finished = [candle for number, candle in fresh if kept <= number < until]
         told = _Stored(until, stored.candles + finished) if until > kept else stored

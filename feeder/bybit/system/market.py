@@ -114,9 +114,10 @@ class Market:
     ) -> SymbolView:
         """Have a symbol by stream from now on: its book of `depth` levels, and as wanted its ticker and trades.
 
-        Depths: 1, 50, 200, 1000; of options 25, 100. Again: changes what is wanted of it, but for the depth. Returns
-        once it is asked for; `view.ready()` waits for the data. Raises InstrumentError for a symbol that the venue has
-        not or trades no longer, VenueError for a category or depth, RestError.
+        Depths: 1, 50, 200, 1000; of options 25, 100. Again: changes what is wanted of it, but for the depth. The last
+        1000 trades are kept, about 0.5 MB. Returns once it is asked for; `view.ready()` waits for the data. Raises
+        InstrumentError for a symbol that the venue has not or trades no longer, VenueError for a category or depth,
+        RestError.
         """
         await self._feeds.watch(category, symbol, depth, ticker, trades)
         return self.symbol(category, symbol)
@@ -137,6 +138,7 @@ class Market:
             symbol,
             self._reads,
             lambda: self._feeds.watched.get((category, symbol)),
+            lambda: self._feeds.whole_trades((category, symbol)),
             lambda interval, start, end: self.history(category, symbol, interval, start, end),
         )
 

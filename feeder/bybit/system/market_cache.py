@@ -148,7 +148,6 @@ class TtlCache(Generic[Value]):
         else:
             if self._flights.get(key) is task and self.ttl_seconds > 0:
                 self._kept[key] = (value, asked)
-                self._kept.move_to_end(key)
                 self._evict()
             return value
         finally:

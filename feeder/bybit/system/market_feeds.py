@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from feeder.clock import Clock
 from feeder.errors import InstrumentError, StreamError, VenueError
 from feeder.market.instrument import Category, Instrument, InstrumentKey, TradingStatus
-from feeder.market.status import StatusReason
+from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate, TradeUpdate
 
 from ..connection_status import ConnectionStatus
@@ -68,6 +69,8 @@ class MarketFeeds:
 
     async def start(self) -> None:
         """Connect what is watched, from now on."""
+        if self._running:
+            return
         self._running = True
         await self._pool.start()
         self._refreshing = asyncio.create_task(self._refresh(), name="market's instruments")
@@ -95,22 +98,24 @@ class MarketFeeds:
         book_topic(category, depth, symbol)  # raises what is wrong with category or depth before anything is asked
         key = (category, symbol)
         instrument = await self._instrument(key)
+        watched = self.watched.get(key)
+        if watched is not None and watched.book.status is BookStatus.DELISTED:  # and it is listed again by now
+            await self.unwatch(key)
+            watched = self.watched.get(key)
         if not self._running:
             raise StreamError("the market is not open; use `async with`, or call start")
-        watched = self.watched.get(key)
+        fresh = watched is None
         if watched is None:
-            watched = WatchedSymbol(instrument, depth, ticker, self._resync, self._window_seconds, self._clock)
+            watched = WatchedSymbol(instrument, depth, self._resync, self._window_seconds, self._clock)
             self.watched[key] = watched
-            fresh = True
-        else:
-            fresh = False
         errors = self._pool.subscribe([Subscription(category, symbol, depth, trades)])
         if errors:
             if fresh:
                 del self.watched[key]
             raise errors[0]
-        watched.wants_ticker = ticker
-        await self._want_ticker(key, ticker)
+        if not trades:
+            watched.trades.interrupt()
+        await self._want_ticker(watched, ticker)
 
     async def unwatch(self, key: InstrumentKey) -> bool:
         """See Market.unwatch."""
@@ -119,13 +124,18 @@ class MarketFeeds:
             return False
         watched.tell()
         self._pool.unsubscribe([key])
-        await self._want_ticker(key, False)
+        await self._want_ticker(watched, False)
         category = key[0]
         stream = self._tickers.get(category)
         if stream is not None and not stream.topics:
             del self._tickers[category]
             await stream.aclose()
         return True
+
+    def whole_trades(self, key: InstrumentKey) -> int:
+        """How many of the youngest trades that the stream told have none missing among them, or behind them."""
+        watched = self.watched.get(key)
+        return 0 if watched is None else watched.trades.whole(self._pool.trades_generation(key))
 
     def connections(self) -> list[ConnectionStatus]:
         """Those of books and trades."""
@@ -160,7 +170,7 @@ class MarketFeeds:
         watched = self.watched.get(key)
         if watched is None:
             return
-        for trade in watched.on_trades(trades):
+        for trade in watched.on_trades(trades, self._pool.trades_generation(key)):
             self.trades.publish(trade)
 
     def on_trades_lost(self, key: InstrumentKey, count: int) -> None:
@@ -185,7 +195,7 @@ class MarketFeeds:
         """The instrument is as this from here."""
         watched = self.watched.get(instrument.key)
         if watched is not None:
-            watched.book.on_definition(instrument, self._clock.monotonic())
+            watched.on_definition(instrument)
 
     # Within
 
@@ -204,21 +214,25 @@ class MarketFeeds:
             except InstrumentError:
                 instrument = await self._instruments.refresh(key)  # it may be new; raises if there is none
         if instrument.status is TradingStatus.CLOSED:
+            instrument = await self._instruments.refresh(key)  # it may be listed again
+        if instrument.status is TradingStatus.CLOSED:
             raise InstrumentError(f"{category} {symbol} is closed: the venue trades it no longer")
         return instrument
 
-    async def _want_ticker(self, key: InstrumentKey, wanted: bool) -> None:
-        category, symbol = key
+    async def _want_ticker(self, watched: WatchedSymbol, wanted: bool) -> None:
+        category, symbol = watched.key
         stream = self._tickers.get(category)
+        topic = ticker_topic(symbol)
+        if not wanted:
+            watched.want_ticker(None)
+            if stream is not None:
+                stream.unsubscribe(topic)
+            return
         if stream is None:
-            if not wanted:
-                return
             stream = self._tickers[category] = self._make_stream(category)
             await stream.start()
-        if wanted:
-            stream.subscribe(ticker_topic(symbol))
-        else:
-            stream.unsubscribe(ticker_topic(symbol))
+        watched.want_ticker(partial(stream.is_current, topic))
+        stream.subscribe(topic)
 
     def _resync(self, key: InstrumentKey, reason: StatusReason, generation: int) -> None:
         """Ask for a book anew in the loop's next turn: its connection is in the middle of a message now."""
@@ -249,7 +263,7 @@ class MarketFeeds:
 
     def _on_ticker(self, ticker: TickerUpdate) -> None:
         watched = self.watched.get((ticker.category, ticker.symbol))
-        if watched is not None:
+        if watched is not None and watched.wants_ticker:
             watched.on_ticker(ticker)
             watched.tell()
             self.tickers.publish(ticker)
@@ -257,7 +271,7 @@ class MarketFeeds:
     def _on_tickers_lost(self, category: str) -> Callable[[str], None]:
         def on_lost(why: str) -> None:
             for (its_category, _), watched in self.watched.items():
-                if its_category == category and watched.wants_ticker:
+                if its_category == category:
                     watched.on_ticker_lost(why)
 
         return on_lost

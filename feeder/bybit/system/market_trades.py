@@ -1,7 +1,7 @@
 """The last trades of one symbol, from the stream and from REST, as one list."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -66,11 +66,15 @@ def of_rest(category: str, trades: Iterable[PublicTrade]) -> list[Trade]:
 
 
 class RecentTrades:
-    """The last RECENT trades that the stream told; `whole` is how many of the youngest have none missing among them."""
+    """The last RECENT trades that the stream told, and how many of the youngest have none missing among them.
+
+    A `run` is a number that is another as soon as some may have been missed; None while the stream tells none.
+    """
 
     def __init__(self) -> None:
         self.updated_at: float | None = None  # monotonic seconds of the last that came
-        self.whole = 0
+        self._whole = 0
+        self._run: int | None = None
         self._trades: deque[Trade] = deque(maxlen=RECENT)
 
     @property
@@ -78,20 +82,21 @@ class RecentTrades:
         """The youngest."""
         return self._trades[-1] if self._trades else None
 
-    def add(self, trades: Iterable[Trade], now: float) -> None:
-        """Take what came, oldest first."""
-        before = len(self._trades)
-        count = 0
-        for trade in trades:
-            self._trades.append(trade)
-            count += 1
-        if count:
+    def add(self, trades: Sequence[Trade], run: int | None, now: float) -> None:
+        """Take what came in this run, oldest first."""
+        if trades:
+            self._whole = min(self.whole(run) + len(trades), RECENT)
+            self._run = run
+            self._trades.extend(trades)
             self.updated_at = now
-            self.whole = min(self.whole + count, before + count, RECENT)
 
     def interrupt(self) -> None:
-        """Some may have been missed since the last one."""
-        self.whole = 0
+        """Some have been missed since the last one."""
+        self._whole = 0
+
+    def whole(self, run: int | None) -> int:
+        """How many of the youngest have none missing among them, or behind them, if this is the run now."""
+        return self._whole if run is not None and run == self._run else 0
 
     def newest(self, count: int) -> list[Trade]:
         """The youngest `count`, oldest first."""

@@ -62,12 +62,14 @@ class SymbolView:
         symbol: str,
         reads: MarketReads,
         watched: Callable[[], WatchedSymbol | None],
+        whole_trades: Callable[[], int],
         history: Callable[[str, int | datetime, int | datetime | None], History],
     ) -> None:
         self.category = category
         self.symbol = symbol
         self._reads = reads
         self._watched = watched
+        self._whole_trades = whole_trades
         self._history = history
 
     def __repr__(self) -> str:
@@ -103,7 +105,8 @@ class SymbolView:
     async def ticker(self) -> Sourced[Ticker]:
         """The ticker: the stream's (a TickerUpdate) while that is up, else by REST."""
         watched = self._watched()
-        if watched is not None and watched.ticker is not None and watched.ticker_is_current:
+        if watched is not None and watched.ticker_is_current:
+            assert watched.ticker is not None
             assert watched.ticker_at is not None
             return Sourced(watched.ticker, "stream", watched.age(watched.ticker_at))
         return _by_rest(await self._reads.ticker(self.category, self.symbol))
@@ -143,7 +146,7 @@ class SymbolView:
         if not 1 <= count <= RECENT:
             raise ParameterError("trades", "count", f"{count}: must be 1 to {RECENT}")
         watched = self._watched()
-        if watched is not None and watched.trades.whole >= count:
+        if watched is not None and self._whole_trades() >= count:
             assert watched.trades.updated_at is not None
             return Sourced(watched.trades.newest(count), "stream", watched.age(watched.trades.updated_at))
         kept = await self._reads.trades(self.category, self.symbol)

@@ -14,9 +14,9 @@ gaps     0 while the book is not LIVE. Else halved by each interruption (missed 
          window).
 candles  The share of bars that were there, of those asked for in the last hour.
 crossed  0 while the book is asked for anew because its best bid was at or above its best ask; else halved as above.
-spread   z = (spread - median) / max(1.4826 x median absolute deviation, 1 tick), over the samples of the window: 1 up
-         to z = 3, then straight down to 0 at z = 10. Only a wide spread is odd. 1 while there are fewer than 20
-         samples, 0 when one side of a book that had two is empty.
+spread   z = (spread - median) / max(1.4826 x median absolute deviation, median / 4, 1 tick), over the samples of the
+         window: 1 up to z = 3, then straight down to 0 at z = 10. Only a wide spread is odd. 1 while there are fewer
+         than 20 samples, 0 when one side of a book that had two is empty.
 """
 
 from collections import deque
@@ -40,6 +40,7 @@ _FRESH, _DEAD = 10.0, 60.0  # beats
 _SPREAD_SAMPLES = 200  # over the window
 _FEWEST_SAMPLES = 20
 _TO_SIGMA = 1.4826  # of a normal distribution's median absolute deviation
+_LEAST_SHARE = 0.25  # of the median: a wide spread that stands still may yet move by some of itself
 _ODD, _ABSURD = 3.0, 10.0  # z
 _EVENTS = 100  # remembered of a kind: half a hundred in the window are 0 already
 _CANDLES_SECONDS = 3600.0
@@ -151,6 +152,10 @@ class QualityRecord:
         """A sample of the spread, in ticks."""
         self._spreads.append((now, ticks))
 
+    def on_other_tick(self) -> None:
+        """Spreads are counted in other ticks from now on."""
+        self._spreads.clear()
+
     def on_candles(self, now: float, interval: str, asked: int, missing: int) -> None:
         """So many finished bars were asked for, and so many of them the venue does not have."""
         if asked:
@@ -203,7 +208,7 @@ class QualityRecord:
         if book.spread_ticks is None:
             return Part("spread", 0.0, None, "z", "one side of the book is empty")
         middle = median(samples)
-        deviation = max(_TO_SIGMA * median(abs(each - middle) for each in samples), 1.0)
+        deviation = max(_TO_SIGMA * median(abs(each - middle) for each in samples), _LEAST_SHARE * middle, 1.0)
         z = (book.spread_ticks - middle) / deviation
         said = f"{book.spread_ticks:g} ticks, usually {middle:g}"
         return Part("spread", _falling(z, _ODD, _ABSURD), _rounded(z), "z", said)

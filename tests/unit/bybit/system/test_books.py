@@ -97,11 +97,23 @@ def test_a_snapshot_of_the_new_subscription_heals_it(scene: Scene) -> None:
     assert scene.asked == [(StatusReason.GAP, 1), (StatusReason.GAP, 2)]
 
 
+def test_a_snapshot_that_came_by_itself_heals_it_and_the_next_gap_asks_again(scene: Scene) -> None:
+    scene.snapshot()
+    scene.update(12)
+    scene.snapshot(20)
+    assert scene.book.live
+    scene.update(22)
+    assert scene.asked == [(StatusReason.GAP, 1)] * 2
+
+
 def test_a_crossed_delta_is_not_shown(scene: Scene) -> None:
     scene.snapshot()
     assert scene.update(11, [1002, 1])  # locked counts as crossed
     assert scene.status() == (BookStatus.STALE, StatusReason.CROSSED)
     assert (scene.asked, scene.lost, scene.book.crossings) == ([(StatusReason.CROSSED, 1)], [StatusReason.CROSSED], 1)
+    lost_at = scene.book.updated_at
+    assert not scene.update(12, [1002, 0])
+    assert (scene.status(), scene.book.updated_at) == ((BookStatus.STALE, StatusReason.CROSSED), lost_at)
 
 
 def test_a_crossed_snapshot_makes_no_book_live(scene: Scene) -> None:
@@ -118,6 +130,9 @@ def test_a_lost_connection_hides_the_book_until_it_is_back(scene: Scene) -> None
     assert scene.book.since == 200.0
     assert not scene.book.on_reset(2, StatusReason.DISCONNECTED, 201.0)
     assert not scene.book.on_reset(1, StatusReason.GAP, 202.0)
+    assert scene.book.on_reset(2, StatusReason.REFUSED, 203.0)
+    assert scene.book.since == 200.0  # so long it has not been LIVE, whatever the reason now
+    assert not scene.update(11, [1001, 2], generation=2)  # though its number continues what was there
     assert scene.snapshot(5, generation=2)
     assert scene.lost == [StatusReason.DISCONNECTED]
 
@@ -156,6 +171,11 @@ def test_levels_of_another_scale_are_not_shown(scene: Scene) -> None:
     bid = scene.book.best()[0]
     assert bid is not None
     assert bid.price == Decimal("10.00")
+
+
+def test_another_scale_before_the_snapshot_asks_for_nothing(scene: Scene) -> None:
+    scene.book.on_definition(Instrument("linear", "BTCUSDT", 1, -2, -3, 1, 1, 2), scene.now)
+    assert (scene.status(), scene.asked) == ((BookStatus.SYNCING, StatusReason.SUBSCRIBED), [])
 
 
 def test_another_status_of_the_instrument_changes_nothing_of_the_book(scene: Scene) -> None:

@@ -31,10 +31,12 @@ class Venue:
         self.holes: set[int] = set()
         self.asked: list[tuple[str, str, int | None, int | None]] = []
         self.error: RestError | None = None
+        self.behind = 0  # ms, of what we take for its time
+        self.generous = False  # tells bars before the start, too
         self.gate: asyncio.Event | None = None  # answers are made before it and sent behind it
 
     def venue_ms(self) -> int:
-        return self.now
+        return self.now - self.behind
 
     async def klines(
         self, category: Any, symbol: str, interval: Any, *, start: int | None, end: int | None, limit: int | None
@@ -48,7 +50,7 @@ class Venue:
         newest = number_of(interval, min(self.now, self.now if end is None else end))
         oldest = max(number_of(interval, self.launch), newest - limit + 1)
         begins = [start_of(interval, number) for number in range(newest, oldest - 1, -1)]
-        rows = [candle(ms) for ms in begins if ms not in self.holes and (start is None or ms >= start)]
+        rows = [candle(ms) for ms in begins if ms not in self.holes and (start is None or self.generous or ms >= start)]
         if self.gate is not None:
             await self.gate.wait()
         return Reply(Page(rows), b"", self.now)
@@ -173,6 +175,7 @@ async def test_the_youngest_bar_is_not_missing_while_the_venue_may_still_tell_it
 
 async def test_a_bar_before_the_start_is_not_the_running_one_of_it(asker: Asker) -> None:
     assert await asker.list("1", NOW + 20_000) == Candles([], [], None)
+    assert asker.told == [(0, 0)]
 
 
 async def test_bars_of_the_past_need_no_request_while_one_runs(asker: Asker) -> None:
@@ -202,6 +205,7 @@ async def test_holes_are_told_as_spans_even_over_the_end_of_a_page(asker: Asker)
     ]
     assert len(candles.candles) == 194
     assert asker.told == [(200, 6)]
+    assert asker.requests() == 2  # that there are older bars is seen without asking for the first
 
 
 async def test_a_hole_at_the_start_is_one_when_there_are_older_bars(asker: Asker) -> None:
@@ -262,6 +266,17 @@ async def test_pages_are_bounded(asker: Asker) -> None:
     assert counts.evicted >= 3
 
 
+async def test_the_page_unused_for_longest_makes_room(asker: Asker) -> None:
+    asker.pages.resize(2)
+    page = NOW // MINUTE // 1000 * 1000 * MINUTE
+    asked = []
+    for back in (3, 2, 3, 1, 3, 2):
+        asker.requests()
+        await asker.list("1", page - back * 1000 * MINUTE, page - back * 1000 * MINUTE + MINUTE)
+        asked.append(asker.requests())
+    assert asked == [1, 1, 0, 1, 0, 1]
+
+
 async def test_a_symbol_that_is_invalidated_is_asked_for_again(asker: Asker) -> None:
     start = NOW // MINUTE // 1000 * 1000 * MINUTE - 1000 * MINUTE
     await asker.list("1", start, start + 5 * MINUTE)
@@ -270,6 +285,44 @@ async def test_a_symbol_that_is_invalidated_is_asked_for_again(asker: Asker) -> 
     asker.requests()
     await asker.list("1", start, start + 5 * MINUTE)
     assert asker.requests() == 1
+
+
+async def test_so_is_when_its_first_bar_was(asker: Asker) -> None:
+    requests = []
+    for _ in range(2):
+        await asker.list("1", 0, LAUNCH + MINUTE)
+        requests.append(asker.requests())
+        asker.pages.invalidate("linear")
+    assert requests[0] == requests[1]
+    await asker.list("1", 0, LAUNCH + MINUTE)
+    asker.venue.launch += DAY
+    asker.pages.invalidate()
+    assert begins(await asker.list("1", 0, LAUNCH + DAY + MINUTE)) == [LAUNCH + DAY]
+
+
+async def test_a_venue_whose_clock_goes_back_takes_no_bar_away(asker: Asker) -> None:
+    start = NOW // MINUTE * MINUTE - 10 * MINUTE
+    first = await asker.list("1", start)
+    asker.venue.now -= 5 * MINUTE
+    again = await asker.list("1", start, start + 20 * MINUTE)
+    assert begins(again) == [ms for ms in begins(first) if ms < asker.venue.now + MINUTE]
+    asker.venue.now += 7 * MINUTE
+    assert begins(await asker.list("1", start)) == list(range(start, start + 12 * MINUTE, MINUTE))
+
+
+async def test_the_running_bar_is_found_though_our_idea_of_the_venues_time_is_behind(asker: Asker) -> None:
+    asker.venue.behind = 45_000
+    candles = await asker.list("1", NOW - 3 * MINUTE)
+    assert candles.running is not None
+    assert candles.running.start_ms == NOW // MINUTE * MINUTE
+
+
+async def test_bars_that_were_not_asked_for_are_left_out(asker: Asker) -> None:
+    asker.venue.generous = True
+    start = NOW // MINUTE * MINUTE - 10 * MINUTE
+    await asker.list("1", start)
+    asker.venue.now += MINUTE
+    assert begins(await asker.list("1", start)) == list(range(start, start + 11 * MINUTE, MINUTE))
 
 
 async def test_an_answer_to_what_was_asked_before_the_invalidation_is_not_kept(asker: Asker) -> None:
@@ -303,11 +356,17 @@ async def test_an_error_is_told_and_nothing_is_kept_of_it(asker: Asker) -> None:
 
 
 async def test_an_iteration_may_be_left_and_begun_again(asker: Asker) -> None:
-    history = asker.history("1", NOW - 2000 * MINUTE)
+    minute = NOW // MINUTE * MINUTE
+    asker.venue.holes = {minute - 1999 * MINUTE}
+    history = asker.history("1", minute - 2000 * MINUTE)
     async for each in history:
         first = each
         break
-    assert (await history.list()).candles[0] == first
+    for _ in range(2):
+        candles = await history.list()
+        assert candles.candles[0] == first
+        assert candles.missing == [Span(minute - 1999 * MINUTE, minute - 1998 * MINUTE, 1)]
+    assert asker.told == [(2000, 1)] * 2
 
 
 @pytest.mark.parametrize("interval", ["1", "720", "D", "W", "M"])

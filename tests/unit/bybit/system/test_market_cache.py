@@ -171,6 +171,33 @@ async def test_closing_ends_what_is_under_way_by_an_error_not_by_a_cancellation(
         await task
 
 
+async def test_what_is_asked_after_an_invalidation_is_shared_even_when_the_answer_before_it_comes_late(
+    cache: TtlCache[int], venue: Venue
+) -> None:
+    late = venue.gate = asyncio.Event()
+    before = await asking(cache, venue)
+    cache.invalidate()
+    venue.gate = asyncio.Event()
+    second = await asking(cache, venue)
+    late.set()
+    assert await before == 1
+    third = await asking(cache, venue)
+    venue.gate.set()
+    assert (await second, await third) == (2, 2)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_is_cancelled_while_it_closes_is_cancelled(cache: TtlCache[int], venue: Venue, turns: int) -> None:
+    venue.gate.clear()
+    task = await asking(cache, venue)
+    closing = asyncio.create_task(cache.aclose())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError if task.cancel() else PoolError):
+        await task
+    await closing
+
+
 async def test_closing_ends_what_was_invalidated_while_it_was_asked_for(cache: TtlCache[int], venue: Venue) -> None:
     venue.gate.clear()
     task = await asking(cache, venue)

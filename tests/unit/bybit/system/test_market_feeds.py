@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,7 +14,7 @@ from feeder.bybit.system.market_feeds import MarketFeeds
 from feeder.bybit.system.market_symbol import WatchedSymbol
 from feeder.bybit.system.market_trades import Trade
 from feeder.clock import ManualClock
-from feeder.market.instrument import Instrument, InstrumentKey
+from feeder.market.instrument import Instrument, InstrumentKey, TradingStatus
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate, Side, TradeUpdate
 
@@ -31,13 +32,15 @@ class Scene:
         self.asked: list[tuple[InstrumentKey, StatusReason, int]] = []
         self.events: list[BookEvent] = []
         self.errors: list[Exception] = []
+        self.tickers_up = True
         self.feeds.books.on(self.events.append)
         self.feeds.errors.on(self.errors.append)
         for key in (BTC, ETH):
             instrument = Instrument(*key, 1, price_exponent=-1, quantity_exponent=-3, tick_size=1, quantity_step=1)
             self.feeds.watched[key] = WatchedSymbol(
-                instrument, 50, True, lambda *asked: self.asked.append(asked), 300.0, self.clock
+                instrument, 50, lambda *asked: self.asked.append(asked), 300.0, self.clock
             )
+            self.feeds.watched[key].want_ticker(lambda: self.tickers_up)
             self.update(key, 10, snapshot=True)
 
     def update(
@@ -119,7 +122,60 @@ async def test_trades_lost_are_an_interruption(scene: Scene) -> None:
     assert watched.quality().part("gaps").sentence == (
         "1 interruption in the last 300 s, the last of the trades: 3 lost"
     )
-    assert watched.trades.whole == 0
+
+
+async def test_a_lost_connection_of_tickers_is_an_interruption_of_those_it_carried(scene: Scene) -> None:
+    watched = scene.feeds.watched[BTC]
+    lost = scene.feeds._on_tickers_lost("linear")
+    lost("before there was any")
+    assert watched.quality().part("gaps").number == 0
+    scene.feeds._on_ticker(TickerUpdate(symbol="BTCUSDT", category="linear"))
+    lost("another connection")
+    assert (watched.ticker_is_current, watched.quality().part("gaps").number) == (True, 0.0)
+    scene.tickers_up = False
+    for _ in range(2):  # told once for an outage
+        lost("no pong")
+    scene.feeds._on_tickers_lost("spot")("not its category")
+    assert not watched.ticker_is_current
+    assert watched.quality().part("gaps").sentence.endswith("the last of the ticker: no pong")
+    assert watched.quality().part("gaps").number == 1.0
+    scene.tickers_up = True
+    scene.feeds._on_ticker(TickerUpdate(symbol="BTCUSDT", category="linear"))
+    scene.tickers_up = False
+    lost("no pong")
+    assert watched.quality().part("gaps").number == 2.0
+
+
+async def test_a_ticker_that_is_wanted_later_has_its_time_to_come(scene: Scene) -> None:
+    watched = scene.feeds.watched[BTC]
+    scene.feeds._on_ticker(TickerUpdate(symbol="BTCUSDT", category="linear"))
+    watched.want_ticker(None)
+    assert (watched.ticker, watched.ticker_is_current, watched.is_ready) == (None, False, True)
+    scene.feeds._on_ticker(TickerUpdate(symbol="BTCUSDT", category="linear"))  # on its way then
+    assert watched.ticker is None
+    scene.clock.advance(200.0)
+    scene.update(BTC, 11)
+    watched.want_ticker(lambda: True)
+    assert watched.quality().part("age").sentence.startswith("book")
+    assert (watched.quality().score, watched.is_ready) == (100.0, False)
+    scene.clock.advance(39.0)
+    scene.update(BTC, 12)
+    watched.want_ticker(lambda: True)  # again: changes nothing
+    assert watched.quality().part("age").sentence.startswith("ticker: no data yet, watched for 39.0 s")
+
+
+async def test_spreads_in_other_ticks_are_not_compared(scene: Scene) -> None:
+    watched = scene.feeds.watched[BTC]
+    for update_id in range(11, 61):
+        scene.clock.advance(2.0)
+        scene.update(BTC, update_id)
+        await turn()
+    assert watched.quality().part("spread").number == 0.0
+    coarser = replace(watched.book.instrument, tick_size=2)
+    scene.feeds.on_definition(replace(watched.book.instrument, status=TradingStatus.DELIVERING))
+    assert watched.quality().part("spread").number == 0.0
+    scene.feeds.on_definition(coarser)
+    assert watched.quality().part("spread").sentence == "0 samples, too few to judge by"
 
 
 async def test_age_falls_with_silence_and_comes_back_with_data(scene: Scene) -> None:
@@ -136,6 +192,13 @@ async def test_age_falls_with_silence_and_comes_back_with_data(scene: Scene) -> 
     assert watched.quality().score == 100.0
 
 
+async def test_updates_that_do_not_count_are_no_rhythm(scene: Scene) -> None:
+    for update_id in range(12, 32):  # behind a gap
+        scene.clock.advance(1.0)
+        scene.update(BTC, update_id)
+    assert scene.feeds.watched[BTC].quality().part("age").sentence == "book: last data 20.0 s ago; fresh up to 40 s"
+
+
 async def test_a_ticker_that_never_came_costs_quality_in_time(scene: Scene) -> None:
     scene.clock.advance(80.0)
     scene.update(BTC, 11)
@@ -145,7 +208,7 @@ async def test_a_ticker_that_never_came_costs_quality_in_time(scene: Scene) -> N
 
 async def test_a_wide_spread_costs_quality_until_it_is_usual_again(scene: Scene) -> None:
     watched = scene.feeds.watched[BTC]
-    watched.wants_ticker = False
+    watched.want_ticker(None)
     for update_id in range(11, 61):
         scene.clock.advance(2.0)
         scene.update(BTC, update_id)

@@ -16,7 +16,7 @@ def trade(number: int) -> Trade:
 
 def recent(*numbers: int) -> RecentTrades:
     trades = RecentTrades()
-    trades.add([trade(number) for number in numbers], 1.0)
+    trades.add([trade(number) for number in numbers], 5, 1.0)
     return trades
 
 
@@ -40,18 +40,30 @@ def test_rest_tells_the_youngest_first_and_some_of_it_is_no_trade() -> None:
 
 def test_only_an_unbroken_run_is_whole() -> None:
     trades = recent(1, 2, 3)
-    assert trades.whole == 3
+    assert trades.whole(5) == 3
     trades.interrupt()
-    trades.add([trade(7)], 2.0)
-    assert (trades.whole, numbers(trades.newest(10))) == (1, [1, 2, 3, 7])
+    assert trades.whole(5) == 0
+    trades.add([trade(7)], 5, 2.0)
+    assert (trades.whole(5), numbers(trades.newest(10))) == (1, [1, 2, 3, 7])
     assert trades.updated_at == 2.0
     assert trades.last == trade(7)
+
+
+def test_another_run_begins_anew() -> None:
+    trades = recent(1, 2, 3)
+    assert (trades.whole(6), trades.whole(None)) == (0, 0)
+    trades.add([], 6, 2.0)
+    assert (trades.whole(5), trades.updated_at) == (3, 1.0)
+    trades.add([trade(4), trade(5)], 6, 3.0)
+    assert (trades.whole(6), trades.whole(5)) == (2, 0)
+    trades.add([trade(6)], None, 4.0)  # let go of while it came
+    assert (trades.whole(None), trades.whole(6)) == (0, 0)
 
 
 def test_rest_fills_what_the_stream_missed_each_trade_once() -> None:
     trades = recent(3, 4)
     trades.interrupt()
-    trades.add([trade(8)], 2.0)
+    trades.add([trade(8)], 5, 2.0)
     told = [trade(number) for number in range(1, 8)]
     assert numbers(trades.merged(told, 100)) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert numbers(trades.merged(told, 3)) == [6, 7, 8]
@@ -59,6 +71,6 @@ def test_rest_fills_what_the_stream_missed_each_trade_once() -> None:
 
 def test_the_list_is_bounded() -> None:
     trades = recent(*range(RECENT + 500))
-    assert trades.whole == RECENT
+    assert trades.whole(5) == RECENT
     assert numbers(trades.newest(RECENT))[0] == 500
     assert recent().last is None

@@ -153,7 +153,16 @@ def test_a_wide_spread_counts_by_the_usual_deviation() -> None:
 def test_a_narrow_spread_is_never_odd() -> None:
     record = sampled(QualityRecord(), [100.0] * 30)
     part = judged(record, book=BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, 1.0)).part("spread")
-    assert (part.number, part.value) == (-99.0, 1.0)
+    assert (part.number, part.value) == (-3.96, 1.0)
+
+
+@pytest.mark.parametrize(("ticks", "z", "value"), [(175.0, 3.0, 1.0), (262.5, 6.5, 0.5), (350.0, 10.0, 0.0)])
+def test_a_spread_of_many_ticks_that_stood_still_may_move_by_some_of_itself(
+    ticks: float, z: float, value: float
+) -> None:
+    record = sampled(QualityRecord(), [100.0] * 30)
+    part = judged(record, book=BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, ticks)).part("spread")
+    assert (part.number, part.value) == (z, value)
 
 
 def test_few_samples_judge_nothing() -> None:
