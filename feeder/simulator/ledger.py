@@ -249,13 +249,13 @@ def _check_count(account: Account, order: Order) -> None:
 
 
 def _reduce(account: Account, order: Order) -> None:
-    """An order that only reduces is never for more than the position; for 0 it is for all of it."""
+    """An order that only reduces is never for more than the position."""
     if not order.reduces:
         return
     held = account.held(order.listing, order.position_idx)
     if not held or (held > 0) == order.buy:
         raise verdicts.no_position()
-    order.qty = order.filled + (min(order.left, abs(held)) if order.qty else abs(held))
+    order.qty = order.filled + (abs(held) if order.closes_all else min(order.left, abs(held)))
 
 
 def _copy_into(order: Order, other: Order) -> Order:

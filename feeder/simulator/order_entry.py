@@ -132,7 +132,7 @@ def check(order: Order, quote: Quote) -> None:
         if limit % rules.tick:
             raise verdicts.PRICE_TICK.refused(category)
     qty = order.qty
-    if not qty and order.reduces and order.status == UNTRIGGERED:
+    if order.closes_all and order.status == UNTRIGGERED:
         return  # it will close what there is then
     if order.by_value:
         qty = (qty / price / rules.step).to_integral_value(ROUND_FLOOR) * rules.step

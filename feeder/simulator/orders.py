@@ -97,6 +97,11 @@ class Order:
         return (self.reduce_only or self.close_on_trigger) and self.listing.category != "spot"
 
     @property
+    def closes_all(self) -> bool:
+        """Whether it is for all of its position, whatever that is then: that is told by both flags and no quantity."""
+        return not self.qty and self.reduces and self.reduce_only and self.close_on_trigger
+
+    @property
     def left(self) -> Decimal:
         """What is not filled: a quantity, or an amount if it is by value."""
         return self.qty - (self.value if self.by_value else self.filled)

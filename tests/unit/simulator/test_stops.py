@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -316,3 +317,12 @@ def test_the_stops_of_a_whole_position_are_cancelled_one_by_one(floor: Floor) ->
     profit, loss = floor.waiting()
     floor.cancel(profit)
     assert (profit.status, loss.status) == (DEACTIVATED, UNTRIGGERED)
+
+
+@pytest.mark.parametrize("flag", ["reduceOnly", "closeOnTrigger"])
+@pytest.mark.parametrize("waits", [{}, {"triggerPrice": "77000", "triggerDirection": 2}])
+def test_no_quantity_needs_both_flags(floor: Floor, flag: str, waits: dict[str, Any]) -> None:
+    floor.place(qty="1")
+    with pytest.raises(Refused) as caught:
+        floor.place("Sell", qty="0", **{flag: True}, **waits)
+    assert caught.value.code == 110017
