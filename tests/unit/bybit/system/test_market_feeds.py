@@ -199,6 +199,28 @@ async def test_updates_that_do_not_count_are_no_rhythm(scene: Scene) -> None:
     assert scene.feeds.watched[BTC].quality().part("age").sentence == "book: last data 20.0 s ago; fresh up to 40 s"
 
 
+async def test_the_silence_of_a_book_that_was_lost_is_no_beat(scene: Scene) -> None:
+    for update_id in range(11, 31):
+        scene.clock.advance(1.0)
+        scene.update(BTC, update_id)
+    scene.feeds.on_reset(BTC, 1, StatusReason.DISCONNECTED)
+    scene.clock.advance(1000.0)
+    scene.update(BTC, 5, snapshot=True)
+    watched = scene.feeds.watched[BTC]
+    watched.want_ticker(None)
+    assert watched.quality().part("age").sentence == "book: last data 0.0 s ago; fresh up to 10 s"
+
+
+async def test_a_book_of_depth_1_is_held_to_what_the_venue_promises_of_it(scene: Scene) -> None:
+    watched = WatchedSymbol(scene.feeds.watched[BTC].book.instrument, 1, lambda *_: None, 300.0, scene.clock)
+    assert watched.quality().part("age").value == 0.0  # nothing came
+    scene.feeds.watched[BTC] = watched
+    scene.update(BTC, 10, snapshot=True)
+    scene.clock.advance(10.0)
+    part = watched.quality().part("age")
+    assert (part.value, part.sentence) == (0.5, "book: last data 10.0 s ago; fresh up to 5 s")
+
+
 async def test_a_ticker_that_never_came_costs_quality_in_time(scene: Scene) -> None:
     scene.clock.advance(80.0)
     scene.update(BTC, 11)

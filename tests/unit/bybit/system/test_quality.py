@@ -223,6 +223,14 @@ class TestRhythm:
             rhythm.on_data(float(now))
         assert rhythm.limits == (50.0, 300.0)
 
+    def test_a_feed_that_becomes_slower_is_given_more_time_soon(self) -> None:
+        rhythm = Rhythm()
+        for now in range(1000):
+            rhythm.on_data(float(now))
+        for now in range(1000, 1200, 5):
+            rhythm.on_data(float(now))
+        assert rhythm.limits == pytest.approx((50.0, 300.0), rel=0.01)
+
     def test_a_burst_is_one_beat(self) -> None:
         rhythm = Rhythm()
         for second in range(0, 100, 5):
