@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import nullcontext
 
 import msgspec
 import pytest
@@ -69,6 +70,16 @@ async def test_a_venue_that_does_not_answer_holds_no_check_up(scene: Scene) -> N
 
 
 # Reloads
+
+
+async def test_without_the_feature_the_loop_leaves_the_file_alone(scene: Scene) -> None:
+    system = scene.system("features: {reload: false}\n", key=False)
+    async with running(system):
+        scene.file.write_text("features: {reload: false}\nrate: {requests: 60}\n")
+        scene.wake()
+        await scene.until(lambda: scene.of("health_check"))
+        assert system.status().rest.rates["address"].requests == 600
+        assert (await system.reload()).changed == ["rate.requests"]
 
 
 async def test_what_is_safe_takes_effect_and_the_rest_is_named(scene: Scene) -> None:
@@ -158,6 +169,21 @@ async def test_topics_of_another_category_are_connected_and_leave_nothing_when_t
         assert (await system.reload()).changed == ["websocket.public_topics"]
         await scene.until(lambda: system.status().streams["linear"].state == "live")
     await scene.nothing_is_left()
+
+
+@pytest.mark.parametrize("then", ["", "websocket: {private_topics: [weather]}\n"], ids=["less", "refused"])
+async def test_the_account_keeps_the_topics_that_it_needs(scene: Scene, then: str) -> None:
+    system = scene.system("websocket: {private_topics: [order, greeks]}\n")
+    async with running(system):
+        before = system.streams.private.topics
+        secret_file(scene.file, then)
+        with nullcontext() if not then else pytest.raises(ConfigError, match="weather"):
+            await system.reload()
+        assert {*before} - {*system.streams.private.topics} == (set() if then else {"greeks"})
+        secret_file(scene.file, "websocket: {private_topics: [order, greeks], public_topics: {linear: [x.y]}}\n")
+        with pytest.raises(ConfigError, match=r"x\.y"):
+            await system.reload()
+        assert "order" in system.streams.private.topics
 
 
 async def test_what_the_program_watches_itself_is_left_to_it(scene: Scene) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from feeder.errors import ConfigError, FeederError, RestError, StreamError, VenueError
 
 from ..rest.settings_file import digest_of
+from ..streams.private import USUAL_TOPICS
 from .settings import SystemSettings, applied, changed_paths
 from .settings_sections import Watched
 
@@ -137,7 +138,7 @@ async def apply_topics(
         if market is not None:
             await _begin_watching(market, old, new, undo)
         if new.has("private"):
-            more = _without(new.websocket.private_topics, old.websocket.private_topics)
+            more = _without(new.websocket.private_topics, [*old.websocket.private_topics, *USUAL_TOPICS])
             streams.want_private(more)
             undo.callback(streams.private.unsubscribe, *more)
         for category, topics in new.websocket.public_topics.items():
@@ -154,7 +155,9 @@ async def apply_topics(
         for category, symbol in old.watched.keys() - new.watched.keys():
             await market.unwatch(category, symbol)
     if new.has("private"):
-        streams.private.unsubscribe(*_without(old.websocket.private_topics, new.websocket.private_topics))
+        # The account needs the usual ones, whoever names them besides.
+        gone = _without(old.websocket.private_topics, [*new.websocket.private_topics, *USUAL_TOPICS])
+        streams.private.unsubscribe(*gone)
     for category, topics in old.websocket.public_topics.items():
         gone = _without(topics, new.websocket.public_topics.get(category, []))
         streams.each_public[category].unsubscribe(*gone)

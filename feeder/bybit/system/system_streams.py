@@ -6,7 +6,7 @@ from random import Random
 from typing import TypeVar
 
 from feeder.clock import Clock
-from feeder.errors import ConfigError, FeederError, TopicError
+from feeder.errors import ConfigError, FeederError, ParameterError, TopicError
 
 from ..rest.client import BybitClient
 from ..streams.account import Account
@@ -61,7 +61,10 @@ class SystemStreams:
                 random=random,
             )
         if settings.has("order_entry"):
-            self._orders = OrderEntry(client, url=url, timing=self._timing, random=random)
+            try:
+                self._orders = OrderEntry(client, url=url, timing=self._timing, random=random)
+            except ParameterError as error:  # by its address it is demo trading
+                raise ConfigError("features.order_entry", str(error), "switch it off") from error
         for category, names in settings.websocket.public_topics.items():
             self.want(category, names)
 

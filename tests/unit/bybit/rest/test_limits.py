@@ -6,6 +6,8 @@ import pytest
 
 from feeder.bybit.rest.endpoint import Limit
 from feeder.bybit.rest.limits import Window, Windows
+from feeder.bybit.rest.pool import SessionPool
+from feeder.clock import ManualClock
 
 
 def test_a_burst_goes_at_once_and_the_next_one_waits_for_the_first_to_leave_the_span() -> None:
@@ -44,6 +46,32 @@ def test_a_slot_given_back_is_there_for_the_next() -> None:
     window.give_back(99.0)  # never given: changes nothing
     assert [window.take(0.5), window.take(0.5)] == [1.0, 1.0]
     assert window.take(0.5) == 2.0
+
+
+def test_used_are_the_slots_of_the_last_span_and_those_that_wait_for_theirs() -> None:
+    window = Window(Limit(2, 5.0), margin=0.5)
+    for _ in range(3):
+        window.take(100.0)
+    assert [window.used(now) for now in (100.0, 104.9, 105.0, 110.5)] == [3, 3, 1, 0]
+
+
+def test_another_budget_of_a_pool_counts_from_now_on_with_what_was_sent_already() -> None:
+    clock = ManualClock(monotonic=100.0)
+    pool = SessionPool(requests=10, clock=clock)
+    for _ in range(6):
+        assert pool.take_turn(pool.public)
+    assert pool.address_usage() == (6, Limit(10, 5.0))
+    pool.set_requests(5)
+    assert pool.address_usage() == (6, Limit(5, 5.0))
+    assert pool.public.limit == Limit(4, 5.0)
+    assert not pool.take_turn(None)
+    pool.set_requests(15)
+    assert [pool.take_turn(pool.public) for _ in range(7)] == [True] * 6 + [False], "a fifth is for what needs a key"
+    assert pool.take_turn(None)
+    clock.advance(6)
+    assert pool.address_usage() == (0, Limit(15, 5.0))
+    with pytest.raises(ValueError, match="requests 0: must be at least 1"):
+        pool.set_requests(0)
 
 
 def test_a_hold_delays_even_an_unused_window() -> None:
