@@ -77,3 +77,10 @@ def test_an_order_by_value_is_filled_when_less_than_a_step_is_left_and_no_level_
     floor.market.put([("78000", "1")], [("78010", "1")], "spot")
     order = floor.place(qty="78010.05", category="spot")
     assert (order.status, order.filled, order.left) == (FILLED, 1, Decimal("0.05"))
+
+
+def test_there_is_no_position_to_close_by_no_quantity(floor: Floor) -> None:
+    given = {"reduceOnly": True, "closeOnTrigger": True, "triggerPrice": "77000", "orderFilter": "StopOrder"}
+    with pytest.raises(Refused) as caught:
+        floor.place("Sell", qty="0", category="spot", marketUnit="baseCoin", **given)
+    assert caught.value.code == 170136

@@ -268,9 +268,9 @@ def test_a_triggered_order_is_told_with_what_is_left_of_it(floor: Floor) -> None
     assert leaves == ["1", "1", "1"]
 
 
-def test_a_size_beyond_all_numbers_is_refused_as_any_that_is_too_large(floor: Floor) -> None:
+def test_a_size_is_of_the_position_and_of_whole_steps(floor: Floor) -> None:
     floor.place(qty="1")
-    for size in ("1.001", "9" * 32):
+    for size in ("1.001", "9" * 32, "0.0005"):
         with pytest.raises(Refused) as caught:
             floor.stops(tpslMode="Partial", takeProfit="80000", tpSize=size)
         assert caught.value.code == 10001
