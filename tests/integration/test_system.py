@@ -81,6 +81,10 @@ async def test_with_all_switched_off_it_is_rest(scene: Scene) -> None:
     system = scene.system("features: {market: false, private: false, order_entry: false, health: false}\n")
     async with running(system):
         assert (await system.rest.wallet_balance()).result.entries
+        for category in ("spot", "linear"):
+            await system.rest.place_order(category, "BTCUSDT", "Buy", "Limit", "0.01", price="1000")
+        rates = system.status().rest.rates
+        assert [rates[f"/v5/order/create{of}"].requests for of in (" spot", "")] == [20, 10]
         with pytest.raises(ConfigError, match=r"features\.market: is off; switch it on"):
             _ = system.market
         assert scene.naps == []
@@ -217,6 +221,27 @@ async def test_a_symbol_that_there_is_not_is_named_by_its_place(scene: Scene) ->
     with pytest.raises(ConfigError, match=r"watch\[0\]\.symbols\[1\]: .*NOSUCHUSDT"):
         await system.start()
     await scene.nothing_is_left()
+
+
+async def test_each_part_has_the_time_of_the_settings_to_be_there(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scene.system("connection: {ready_seconds: 7.5}\nwebsocket: {public_topics: {linear: [kline.1.BTCUSDT]}}\n")
+    streams, given = system.streams, []
+
+    def watched(part: Any) -> None:
+        ready = part.ready
+
+        async def noting(seconds: float) -> None:
+            given.append(seconds)
+            await ready(seconds)
+
+        monkeypatch.setattr(part, "ready", noting)
+
+    for part in (streams.each_public["linear"], streams.private, streams.account, streams.orders):
+        watched(part)
+    async with running(system):
+        assert given == [7.5] * 4
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import threading
 from contextlib import nullcontext
 
 import msgspec
 import pytest
 
 from feeder.bybit.system.events import ErrorOccurred
+from feeder.bybit.system.settings import SystemSettings
 from feeder.bybit.system.system import BybitSystem
 from feeder.errors import ConfigError, ConnectError, FeederError, StreamError
 from feeder.simulator.keys import DEFAULT_KEY
@@ -49,6 +51,40 @@ async def test_the_account_is_reconciled_as_often_as_it_is_told(scene: Scene, mo
         monkeypatch.setattr(system._health_loop, "_reconcile_at", 0.0)
         scene.wake()
         await scene.until(lambda: health().reconciliations == 2)
+        rounds = len(scene.naps)
+        scene.wake()
+        await scene.until(lambda: len(scene.naps) > rounds)
+        assert health().reconciliations == 2
+
+
+async def test_a_reconciliation_that_lasts_is_not_begun_twice_and_one_that_fails_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scene.system("health: {reconcile_seconds: 60}\n")
+    begun: list[int] = []
+    end = asyncio.Event()
+
+    async def reconcile() -> None:
+        begun.append(len(begun))
+        await end.wait()
+        raise StreamError("not now")
+
+    async def once_round() -> None:
+        rounds = len(scene.naps)
+        monkeypatch.setattr(system._health_loop, "_reconcile_at", 0.0)
+        scene.wake()
+        await scene.until(lambda: len(scene.naps) > rounds)
+
+    async with running(system):
+        monkeypatch.setattr(system.streams.account, "reconcile", reconcile)
+        await once_round()
+        await once_round()
+        assert begun == [0]
+        end.set()
+        await scene.until(lambda: scene.of("error_occurred"))
+        assert str(scene.of("error_occurred")[0]) == "account: StreamError: not now"
+        await once_round()
+        await scene.until(lambda: begun == [0, 1])
 
 
 async def test_other_times_count_from_the_reload_on(scene: Scene) -> None:
@@ -109,6 +145,7 @@ async def test_what_is_safe_takes_effect_and_the_rest_is_named(scene: Scene) -> 
         assert system.status().restart_needed == reloaded.needs_restart
         assert sorted(system.market.watched) == [("linear", "ETHUSDT"), ("spot", "BTCUSDT")]
         assert system.status().rest.rates["address"].requests == 50
+        assert system.market._reads._tickers._entries == 7
         assert library.level == logging.ERROR
         assert "greeks" in system.streams.private.topics
         assert (await system.streams.public("linear")).topics == ["kline.5.BTCUSDT"]
@@ -224,6 +261,41 @@ async def test_only_a_system_that_runs_reads_its_settings_again(scene: Scene) ->
         await system.reload()
     assert system.settings.watch == []
     assert logging.getLogger("feeder.bybit").level == before
+
+
+async def test_a_reload_opens_nothing_for_a_system_that_is_closed_while_the_file_is_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scene.system(key=False)
+    reading, go_on = threading.Event(), threading.Event()
+    assert system.settings.origin is not None
+    read = system.settings.origin.read
+
+    def slow() -> SystemSettings:
+        reading.set()
+        assert go_on.wait(SECONDS)
+        return read()
+
+    monkeypatch.setattr(system.settings.origin, "read", slow)
+    async with running(system):
+        secret_file(scene.file, "websocket: {public_topics: {linear: [kline.1.BTCUSDT]}}\n")
+        reload = asyncio.create_task(system.reload())
+        assert await asyncio.to_thread(reading.wait, SECONDS)
+    go_on.set()
+    with pytest.raises(FeederError, match="the system does not run"):
+        await reload
+    assert system.streams.each_public == {}
+    await scene.nothing_is_left()
+
+
+async def test_topics_of_a_category_in_use_are_taken_back_when_others_cannot_be(scene: Scene) -> None:
+    one = "websocket: {public_topics: {linear: [kline.1.BTCUSDT]}}\n"
+    system = scene.system(one, key=False)
+    async with running(system):
+        secret_file(scene.file, one.replace("BTCUSDT]", "BTCUSDT, kline.5.BTCUSDT], spot: [x.y]"))
+        with pytest.raises(ConfigError, match=r"x\.y"):
+            await system.reload()
+        assert (await system.streams.public("linear")).topics == ["kline.1.BTCUSDT"]
 
 
 @pytest.mark.parametrize("outcome", ["works", "fails"])

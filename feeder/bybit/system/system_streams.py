@@ -88,10 +88,8 @@ class SystemStreams:
 
         Raises TopicError for what is no category, FeederError when the system is closed.
         """
-        if self._closed:
-            raise FeederError("the system is closed; make another")
         stream = self._public.get(category)
-        if stream is None:
+        if stream is None or self._closed:
             stream = self._make_public(category)
         await stream.start()
         return stream
@@ -137,6 +135,8 @@ class SystemStreams:
         await asyncio.gather(*(stream.aclose() for stream in self._public.values()))
 
     def _make_public(self, category: str) -> PublicStream:
+        if self._closed:
+            raise FeederError("the system is closed; make another")
         stream = PublicStream(
             category,
             client=self._client,
