@@ -92,7 +92,6 @@ class TopicLink:
     def on_disconnected(self, reason: StatusReason = StatusReason.DISCONNECTED) -> None:
         """The socket is gone, or given up."""
         self._auth_by = None
-        self._standstill.sleep()
         self._apply(self.session.on_disconnected(self._clock.monotonic(), reason))
         self._owner.on_topics()
 

@@ -206,7 +206,8 @@ class OrderEntry(OrderActions):
             async with asyncio.timeout(seconds):
                 while not self._link.is_ready:
                     if self._link.refused is not None:
-                        raise self._link.refused
+                        # Another each time: what is raised grows a traceback.
+                        raise StreamAuthError(str(self._link.refused), self._link.refused.ret_code)
                     if self._closed or not self._started:
                         raise StreamError(f"{self._address}: {self._unusable()}")
                     await self._next_news()

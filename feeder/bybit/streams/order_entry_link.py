@@ -200,7 +200,6 @@ class OrderEntryLink:
         ):
             self._reconnects = 0
         self._by = None
-        self._standstill.sleep()
         self._overdue.clear()  # no answer comes on another connection
         self._enter(EntryState.DOWN if self.refused is None else EntryState.REFUSED)
         pending, self._pending = self._pending, {}

@@ -29,11 +29,6 @@ class Standstill:
         self._wake_at = max(due, self._judge_at)
         return self._wake_at
 
-    def sleep(self) -> None:
-        """There is no timer."""
-        self._wake_at = math.inf
-        self._judge_at = -math.inf
-
     def excused(self, now: float) -> float:
         """The seconds by which nobody is late, if the timer comes only now; else 0. Ask this first."""
         late = now - self._wake_at

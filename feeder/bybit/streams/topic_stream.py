@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from feeder.clock import MILLISECOND_NS, Clock
-from feeder.errors import StreamError, TopicError
+from feeder.errors import StreamAuthError, StreamError, TopicError
 from feeder.histogram import Histogram
 from feeder.log import library_logs
 
@@ -26,7 +26,7 @@ from .channel import Channel
 from .link import TopicLink
 from .messages import Envelope
 
-_CONNECT_BURST = 50.0  # attempts at once, and per second: far below the venue's 500 per 5 minutes, for several streams
+_CONNECT_BURST = 50.0  # attempts at once, and per second: 200 in 5 minutes, of the 500 that the venue allows an address
 _CONNECTS_PER_SECOND = 0.5
 READY_SECONDS = 10.0
 
@@ -133,7 +133,6 @@ class TopicStream:
         self._news.set()
         streams, self._streams = self._streams, []
         self._stream_of.clear()
-        self._live.clear()
         await asyncio.gather(*(stream.aclose() for stream in streams), *self._closing, return_exceptions=True)
         channels: list[Channel[Any]] = [*self._channels(), self.resumed, self.lost, self.errors]
         for channel in channels:
@@ -285,7 +284,7 @@ class TopicStream:
         for stream in self._streams:
             link = stream.connection
             if link.auth_refused is not None:
-                raise link.auth_refused
+                raise StreamAuthError(str(link.auth_refused))  # another each time: what is raised grows a traceback
             for topic in link.session.topics.values():
                 if topic.phase is Phase.REFUSED and topic.wanted:
                     raise TopicError(topic.name, "the venue refuses it, and is asked again later; see `errors`")

@@ -326,3 +326,22 @@ async def test_an_iterator_that_was_dropped_keeps_no_events(channel: Channel[int
     assert await task == 1
     gc.collect()
     assert not channel
+
+
+async def test_a_program_that_ends_ends_its_callbacks(channel: Channel[int], reported: list[Exception]) -> None:
+    """As asyncio.run does it: every task is cancelled, whatever channels are open."""
+
+    async def hangs(_event: int) -> None:
+        await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    channel.on(hangs)
+    channel.publish(1)
+    channel.publish(2)
+    await asyncio.sleep(0)
+    (task,) = asyncio.all_tasks() - before
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert reported == []

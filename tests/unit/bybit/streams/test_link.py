@@ -356,3 +356,58 @@ def test_a_public_connection_knows_of_no_auth() -> None:
     for success in (True, False):
         assert scene.says(success=success, ret_msg="", op="auth", conn_id="c") == []
     assert scene.link.auth_refused is None
+
+
+def test_a_pong_behind_what_piled_up_while_our_loop_stood_still_has_its_time() -> None:
+    scene = Scene()
+    scene.grant(scene.signed_in())
+    while not scene.link.on_timer():  # data comes, so that nothing is sent before the venue's own ping is due
+        scene.clock.advance(2)
+        scene.link.on_payload(ORDER, 0)
+    stands_still(scene)
+    assert scene.link.on_timer() == []
+    for _ in range(9):
+        scene.link.on_payload(ORDER, 0)
+        scene.clock.advance(1)
+        assert not any(isinstance(output, Reconnect) for output in scene.link.on_timer())
+
+
+def test_a_line_on_which_data_comes_is_asked_for_no_sign_of_life_but_the_venue_s_own_ping() -> None:
+    scene = Scene()
+    scene.grant(scene.signed_in())
+    for _ in range(9):
+        scene.clock.advance(2)
+        scene.link.on_payload(ORDER, 0)
+        assert scene.link.on_timer() == []
+
+
+def test_being_let_in_twice_does_not_begin_the_connection_anew() -> None:
+    """It had been up for as long as it takes to count as healthy."""
+    scene = Scene()
+    scene.grant(scene.signed_in())
+    scene.link.reconnect_delay()
+    scene.clock.advance(9)
+    scene.says(success=True, ret_msg="", op="auth", conn_id="c")
+    scene.clock.advance(2)
+    scene.link.on_disconnected()
+    assert scene.link.reconnect_delay() == Timing().reconnect_first
+
+
+def test_a_key_that_was_taken_meanwhile_is_tried_again_soon() -> None:
+    scene = Scene()
+    for _ in range(5):
+        scene.link.on_connected()
+        scene.says(success=False, ret_msg="no", op="auth", conn_id="c")
+        scene.link.on_disconnected()
+    scene.signed_in()
+    scene.link.on_disconnected()
+    scene.link.on_connected()
+    scene.says(success=False, ret_msg="no", op="auth", conn_id="c")
+    assert scene.link.reconnect_delay() == 2
+
+
+def test_what_the_venue_says_of_a_key_is_cut_to_what_a_line_can_hold() -> None:
+    scene = Scene()
+    scene.link.on_connected()
+    scene.says(success=False, ret_msg="x" * 10_000, op="auth", conn_id="c")
+    assert len(str(scene.owner.errors[0])) < 300

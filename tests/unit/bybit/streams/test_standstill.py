@@ -44,12 +44,3 @@ def test_a_loop_that_is_always_late_judges_all_the_same() -> None:
     assert standstill.excused(now) == 0.0, "in time again"
     standstill.wake_at(now)
     assert standstill.excused(now + 1.0) > 0.0
-
-
-def test_without_a_connection_nothing_is_late() -> None:
-    standstill = Standstill()
-    standstill.wake_at(10.0)
-    standstill.excused(70.0)
-    standstill.sleep()
-    assert standstill.excused(1000.0) == 0.0
-    assert standstill.may_judge(70.0)

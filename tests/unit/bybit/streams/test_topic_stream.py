@@ -28,6 +28,8 @@ class Line:
         self.down_reason = ""
         self.starts = 0
         self.closed = False
+        self.may_close = asyncio.Event()
+        self.may_close.set()
 
     def start(self) -> None:
         self.starts += 1
@@ -36,6 +38,7 @@ class Line:
         self.connection.on_timer()
 
     async def aclose(self) -> None:
+        await self.may_close.wait()
         self.closed = True
         self.state = StreamState.CLOSED
 
@@ -79,6 +82,12 @@ def account(clock: ManualClock) -> PrivateStream:
     return PrivateStream(client, topics=["order", "wallet"], clock=clock)
 
 
+async def refusal(stream: topic_stream.TopicStream) -> StreamAuthError:
+    with pytest.raises(StreamAuthError, match="the venue refuses the key") as raised:
+        await stream.ready()
+    return raised.value
+
+
 def lines(stream: topic_stream.TopicStream) -> list[Any]:
     return list(stream._streams)
 
@@ -88,6 +97,7 @@ async def test_all_who_wait_are_told_when_it_is_ready(clock: ManualClock) -> Non
     await stream.start()
     waiting = [asyncio.create_task(stream.ready()) for _ in range(3)]
     first, second = lines(stream)
+    assert (first.starts, second.starts) == (1, 1)
     first.come_up()
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
@@ -197,8 +207,8 @@ async def test_a_refused_key_is_what_it_is_doing_until_it_is_let_in(clock: Manua
     line.says(success=False, ret_msg="no", op="auth", conn_id="c")
     line.go_down("auth refused")
     assert stream.health().state == "auth refused"
-    with pytest.raises(StreamAuthError):
-        await stream.ready()
+    refusals = [await refusal(stream) for _ in range(2)]
+    assert refusals[0] is not refusals[1], "else each raising would add to one traceback for ever"
     line.come_up()
     assert stream.health().state == "live"
     await stream.ready()
@@ -376,3 +386,79 @@ async def test_a_callback_of_errors_that_raises_ends_nothing(
     await stream.aclose()
     stream.report(StreamError("nobody is there"))
     assert "StreamError: nobody is there" in caplog.text
+
+
+async def test_closing_waits_for_connections_that_were_let_go_of(clock: ManualClock) -> None:
+    stream = market(clock, 2)
+    await stream.start()
+    _, second = lines(stream)
+    second.may_close.clear()
+    stream.unsubscribe(ticker_topic("COIN200"))
+    closing = asyncio.create_task(stream.aclose())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not closing.done()
+    second.may_close.set()
+    await closing
+    assert second.closed
+
+
+async def test_letting_go_of_what_was_not_answered_makes_it_ready(clock: ManualClock) -> None:
+    stream = account(clock)
+    await stream.start()
+    (line,) = lines(stream)
+    line.connect()
+    line.says(success=True, ret_msg="", op="auth", conn_id="c")
+    line.says(success=True, ret_msg="", op="subscribe", req_id="1")
+    waiting = asyncio.create_task(stream.ready())
+    await asyncio.sleep(0)
+    stream.unsubscribe("wallet")
+    async with asyncio.timeout(5):
+        await waiting
+    await stream.aclose()
+
+
+async def test_a_ticker_that_nobody_wants_is_forgotten(clock: ManualClock) -> None:
+    stream = market(clock)
+    await stream.start()
+    (line,) = lines(stream)
+    line.come_up()
+    line.says(topic="tickers.COIN0", type="snapshot", ts=1, data={"symbol": "COIN0", "lastPrice": "1"})
+    assert stream._ticker_fields
+    stream.unsubscribe("tickers.COIN0")
+    assert not stream._ticker_fields
+    await stream.aclose()
+
+
+async def test_a_refused_key_has_the_venue_s_clock_measured_once_at_a_time(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = account(clock)
+    asked: list[asyncio.Future[float]] = []
+
+    def measure(_client: BybitClient) -> asyncio.Future[float]:
+        asked.append(asyncio.get_running_loop().create_future())
+        return asked[-1]
+
+    monkeypatch.setattr(BybitClient, "measure_clock", measure)
+    await stream.start()
+    (line,) = lines(stream)
+
+    async def refuse() -> None:
+        line.connect()
+        line.says(success=False, ret_msg="no", op="auth", conn_id="c")
+        line.go_down()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    await refuse()
+    await refuse()
+    assert len(asked) == 1
+    asked[0].set_result(0.0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await refuse()
+    assert len(asked) == 2
+    before = asyncio.all_tasks()
+    await stream.aclose()
+    assert len(asyncio.all_tasks()) == len(before) - 1
