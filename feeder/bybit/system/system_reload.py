@@ -95,12 +95,11 @@ class SettingsReader:
         if origin is None:
             raise ConfigError("settings", "were made in the program", "use SystemSettings.load(path)")
         new = await asyncio.to_thread(origin.read)
-        self._check_open()
         then = applied(old, new)
         try:
             await apply_topics(self._streams, self._market, old, then)
         finally:
-            self._check_open()  # what is being closed fails for that reason
+            self._check_open()  # or was closed meanwhile: then that is why it failed
         self._settings = then
         reloaded = Reloaded(changed_paths(old, then), changed_paths(then, new))
         self.needs_restart = reloaded.needs_restart
