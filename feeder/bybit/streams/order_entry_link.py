@@ -269,9 +269,8 @@ class OrderEntryLink:
                 return None
             if answer.op == "auth":
                 return self._on_auth(answer)
-        request = self._pending.pop(answer.req_id, None)
-        late = request is None
-        if request is None and (request := self._overdue.pop(answer.req_id, None)) is None:
+        request = self._pending.pop(answer.req_id, None) or self._overdue.pop(answer.req_id, None)
+        if request is None:
             self.unmatched += 1
             self._counters.unknown_messages += 1
             self._complain(
@@ -281,7 +280,7 @@ class OrderEntryLink:
             return None
         rate, key = answer.rate, self._authenticator.key
         outcome = understood(request.operation, request.given, answer, payload, rate, self._address, key)
-        self._end(request, outcome, rate, now, late=late)
+        self._end(request, outcome, rate, now)
         return self._after(answer.code, now)
 
     # Within
@@ -334,15 +333,14 @@ class OrderEntryLink:
                 ReplyTimeoutError(problem, retriable=request.operation.endpoint.repeatable, unknown_outcome=True),
             )
 
-    def _end(self, request: _Request, outcome: Outcome, rate: RateStatus | None, now: float, *, late: bool) -> None:
+    def _end(self, request: _Request, outcome: Outcome, rate: RateStatus | None, now: float) -> None:
         """A request's answer has come."""
         seconds = now - request.sent_at
         self.answered += 1
         self.round_trips.record(int(seconds * SECOND_NS))
         self.rejected += isinstance(outcome, RefusedError)
         self.unknown_outcomes += isinstance(outcome, RestError) and outcome.unknown_outcome
-        taken = request.take(outcome, rate)
-        if late or not taken:
+        if not request.take(outcome, rate):
             self.untaken(request.operation, request.given, outcome, request.sent_at)
 
     def _end_unknown(self, request: _Request, error: RestError) -> None:

@@ -524,3 +524,47 @@ def test_round_trips_are_measured_from_sending_to_answer() -> None:
     desk.hear(ack(sent))
     assert desk.link.round_trips.count == 1
     assert desk.link.round_trips.maximum == pytest.approx(5_000_000, rel=1e-6)
+
+
+def test_what_was_overdue_on_a_connection_that_is_gone_is_waited_for_no_more() -> None:
+    desk = Desk().sign_in()
+    sent = desk.order()
+    desk.later(15.0)
+    desk.link.on_disconnected()
+    desk.sign_in()
+    desk.hear(ack(sent))
+    assert (desk.link.late_acks, desk.link.unmatched) == (0, 1)
+
+
+def test_a_key_that_is_refused_keeps_its_requests_until_the_connection_ends() -> None:
+    """They are told of once, and what went wrong is known by then."""
+    desk = Desk().sign_in()
+    desk.order()
+    assert desk.hear({"retCode": 10003, "retMsg": "no", "op": "auth"}) == [Reconnect("auth refused")]
+    assert desk.outcomes == []
+    assert desk.states[-1] is EntryState.READY
+    desk.link.on_disconnected()
+    assert desk.states[-1] is EntryState.REFUSED
+    assert desk.outcome.unknown_outcome
+
+
+def test_a_pong_behind_what_piled_up_while_our_loop_stood_still_has_its_time() -> None:
+    desk = Desk().sign_in()
+    desk.later(8.0)
+    sent = desk.order()  # due at 23 s, before the pong
+    assert desk.later(12.0) == [Send('{"op":"ping"}')]
+    assert desk.link.next_timer() == desk.clock.monotonic() + 3.0
+    desk.clock.advance(63.0)
+    assert desk.link.on_timer() == []
+    desk.hear(ack(sent))
+    assert not any(isinstance(output, Reconnect) for output in desk.later(6.0))
+
+
+def test_a_venue_that_says_again_that_it_restarts_is_not_waited_for_longer() -> None:
+    desk = Desk().sign_in()
+    first, second, _ = desk.order(), desk.order(), desk.order()
+    desk.hear(refusal(first, 10019))
+    desk.later(DRAIN_SECONDS / 2)
+    desk.hear(refusal(second, 10019))
+    (output,) = desk.later(DRAIN_SECONDS / 2)
+    assert isinstance(output, Reconnect)
