@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, cast
@@ -16,20 +16,22 @@ from ..pacing import backoff_delay
 from ..rest.client import BybitClient
 from ..rest.results.account import CoinBalance
 from ..rest.words import Category
-from .account_orders import OrderName, UnknownOrders, find_order, name_of
+from .account_orders import OrderName, UnknownOrders, find_order_within, name_of
+from .account_scope import CATEGORIES, Scope
 from .account_state import CLOSED_ORDERS, AccountState, PositionKey
 from .channel import Channel
+from .fills import WITHOUT_ORDER
 from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate, WalletUpdate
 from .private import PrivateStream
-from .reconcile import OVERLAP_MS, Change, Reconciliation, Scope
+from .reconcile import OVERLAP_MS, Change, Reconciliation
 
-CATEGORIES: tuple[Category, ...] = ("linear", "inverse", "spot", "option")
+LATE_SECONDS = 15.0
+"""After a reconciliation fills are asked for once more: REST may list them later than the stream was back."""
 
+_EPOCH_MS = 1_500_000_000_000  # no fill is older; a time before this is one in seconds
 _RETRY_FIRST, _RETRY_CAP = 0.5, 30.0  # seconds between rounds of a reconciliation
-_ASK_FIRST, _ASK_CAP = 0.1, 2.0  # between questions for one order
 _READY_SECONDS = 30.0
 _WITHIN_SECONDS = 15.0  # beyond the usual recv_window, after which the venue takes a late request no more
-_NO_ORDER = ("Funding", "Settle", "Delivery")
 
 _log = logging.getLogger("feeder.bybit.account")
 
@@ -92,8 +94,10 @@ class Account:
     ) -> None:
         self._client = client
         self._stream = stream
-        self._scope = _scope(categories, settle_coins)
-        _check_topics(stream.topics, self._scope)
+        self._scope = Scope.of(categories, settle_coins)
+        self._scope.topics_of(stream.topics)
+        if fills_since is not None and fills_since < _EPOCH_MS:
+            raise ParameterError("Account", "fills_since", f"{fills_since}; give ms since the epoch")
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - for delays
         self._sleep = sleep
@@ -110,7 +114,8 @@ class Account:
             WalletUpdate: self.wallet_changes,
         }
         self._fills_since = fills_since
-        self._fills_until = 0  # the venue's time, ms: until then all fills are known
+        self._fills_until = 0  # the venue's time, ms: until then all are known, but for those that REST lists late
+        self._late_fills_known = False
         self._started_at: float | None = None
         self._connected = False
         self._asked = 0  # the moment since which the stream tells everything
@@ -191,7 +196,7 @@ class Account:
 
     async def start(self) -> None:
         """Follow the stream, which may be started before or after; returns at once, see `ready`."""
-        if self._started_at is not None:
+        if self._started_at is not None or self._closed:
             return
         self._started_at = self._clock.monotonic()
         stream, state = self._stream, self._state
@@ -256,25 +261,20 @@ class Account:
         end.
         """
         name = name_of(request, category, symbol)
-        deadline = self._clock.monotonic() + within_seconds
-        attempt = 0
-        while True:
-            attempt += 1
-            error: RestError | None = None
-            try:
-                found = await find_order(self._client, name)
-            except RestError as failed:
-                error, found = failed, None
-            if found is not None:
-                self._on_order_found(found)
-                return self._state.order(found.order_id) or found
-            delay = backoff_delay(attempt, _ASK_FIRST, _ASK_CAP, self._random)
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                if error is not None:
-                    raise error
-                return None
-            await self._sleep(min(delay, left))
+        error: RestError | None = None
+        try:
+            found = await find_order_within(
+                self._client, name, within_seconds, clock=self._clock, random=self._random, sleep=self._sleep
+            )
+        except RestError as failed:
+            error, found = failed, None
+        if found is not None:
+            self._on_order_found(found)
+            return self._state.order(found.order_id) or found
+        known = self._state.order(name.order_id or name.order_link_id or "")  # the stream may be ahead of REST
+        if known is None and error is not None:
+            raise error
+        return known
 
     # The stream
 
@@ -290,10 +290,10 @@ class Account:
         fill = self._state.take_fill(told)
         if fill is None:
             return
-        if self.is_reconciled:
+        if self._late_fills_known:
             self._fills_until = max(self._fills_until, fill.exec_time or 0)
         self._on_change(fill)
-        if fill.order_id and fill.exec_type not in _NO_ORDER and self._state.order(fill.order_id) is None:
+        if fill.order_id and fill.exec_type not in WITHOUT_ORDER and self._state.order(fill.order_id) is None:
             self._unknown.ask_for(OrderName(cast("Category", fill.category), fill.symbol, fill.order_id))
 
     def _on_order_found(self, order: OrderUpdate) -> None:
@@ -308,7 +308,8 @@ class Account:
     # Reconciliation
 
     async def _until_settled(self) -> None:
-        await self._settled.wait()
+        while not self._settled.is_set():  # it may be in doubt again before this goes on
+            await self._settled.wait()
         if self._closed:
             raise StreamError("the account is closed; make another")
 
@@ -318,6 +319,7 @@ class Account:
             self._reconciling.cancel()
             self._reconciling = None
         self._reason = reason
+        self._late_fills_known = False
         was_settled = self._settled.is_set()
         self._settled.clear()
         if was_settled:
@@ -330,37 +332,56 @@ class Account:
         self._reconciling = asyncio.create_task(self._reconcile(reason), name="reconcile")
 
     async def _reconcile(self, reason: str) -> None:
-        """Ask until all is answered; a defect must not leave the account in doubt for ever either."""
         began = self._clock.monotonic()
         reconciliation = Reconciliation(self._client, self._state, self._scope, self._on_change, self._since)
-        failures = 0
-        while True:
-            try:
-                self._check_granted()
-                await reconciliation.round(self._asked)
-                break
-            except Exception as error:  # noqa: BLE001 - see above; it is said, and asked again
-                failures += 1
-                self._counts["failures"] += 1
-                self._reason = f"{reason}, then {type(error).__name__}: {error}"
-                if not isinstance(error, RestError | StreamError):
-                    self._stream.report(error)
-                level = logging.WARNING if failures == 1 else logging.DEBUG
-                _log.log(level, "account not reconciled, asked again: %s", self._reason)
-                delay = backoff_delay(failures, _RETRY_FIRST, _RETRY_CAP, self._random)
-                await self._sleep(max(delay, getattr(error, "retry_after_seconds", 0.0)))
+
+        async def ask() -> None:
+            self._check_granted()
+            await reconciliation.round(self._asked)
+
+        def failed(error: Exception, failures: int) -> None:
+            self._counts["failures"] += 1
+            self._reason = f"{reason}, then {type(error).__name__}: {error}"
+            level = logging.WARNING if failures == 1 else logging.DEBUG
+            _log.log(level, "account not reconciled, asked again: %s", self._reason)
+
+        await self._until_answered(ask, failed)
         seconds = self._clock.monotonic() - began
         self._fills_until = max(self._fills_until, reconciliation.began_ms)
         self._counts["reconciliations"] += 1
         self._reason = reason
-        self._reconciling = None
         self._settled.set()
         _log.info("account reconciled after %s: %d fills found, %.3f s", reason, reconciliation.fills_found, seconds)
         self.reconciled.publish(Reconciled(done=True, reason=reason, fills=reconciliation.fills_found, seconds=seconds))
+        await self._sleep(LATE_SECONDS)
+        await self._until_answered(
+            reconciliation.late_fills, lambda error, _: _log.debug("late fills not told, asked again: %s", error)
+        )
+        self._late_fills_known = True
+        self._reconciling = None
+
+    async def _until_answered(
+        self, ask: Callable[[], Awaitable[None]], failed: Callable[[Exception, int], None]
+    ) -> None:
+        """Ask for ever; a defect must not leave the account in doubt for ever either."""
+        failures = 0
+        while True:
+            try:
+                return await ask()
+            except Exception as error:  # noqa: BLE001 - see above; it is said, and asked again
+                if self._reconciling is not asyncio.current_task():
+                    raise asyncio.CancelledError from None  # which a TaskGroup forgets where it has an error, too
+                failures += 1
+                failed(error, failures)
+                if not isinstance(error, RestError | StreamError):
+                    self._stream.report(error)
+                delay = backoff_delay(failures, _RETRY_FIRST, _RETRY_CAP, self._random)
+                await self._sleep(max(delay, getattr(error, "retry_after_seconds", 0.0)))
 
     def _check_granted(self) -> None:
         """Raises TopicError while the venue refuses a topic; only once it grants it does the stream tell everything."""
-        refused = self._stream.health().refused
+        needed = self._scope.topics_of(self._stream.topics)
+        refused = [topic for topic in self._stream.health().refused if topic in needed]
         if refused:
             self._asked = self._state.moment
             raise TopicError(refused[0], "the venue refuses it, so that the account cannot be followed")
@@ -371,28 +392,3 @@ class Account:
             assert self._started_at is not None
             self._fills_since = venue_ms - round((self._clock.monotonic() - self._started_at) * 1000)
         return max(self._fills_since, self._fills_until - OVERLAP_MS)
-
-
-def _scope(categories: Iterable[Category], settle_coins: Iterable[str]) -> Scope:
-    scope = Scope(tuple(dict.fromkeys(categories)), tuple(dict.fromkeys(settle_coins)))
-    unknown = [category for category in scope.categories if category not in CATEGORIES]
-    if unknown or not scope.categories:
-        raise ParameterError("Account", "categories", f"{unknown or 'none'}; give some of {', '.join(CATEGORIES)}")
-    if "linear" in scope.categories and not scope.settle_coins:
-        raise ParameterError("Account", "settle_coins", "linear contracts need at least one, as USDT")
-    return scope
-
-
-def _check_topics(topics: Iterable[str], scope: Scope) -> None:
-    """Raises TopicError for one without which what is told would not be the whole."""
-    wanted = set(topics)
-    kinds = {"order": scope.categories, "execution": scope.categories}
-    kinds["position"] = tuple(category for category in scope.categories if category != "spot")
-    for kind, categories in kinds.items():
-        for category in categories:
-            if not wanted & {kind, f"{kind}.{category}"}:
-                raise TopicError(
-                    f"{kind}.{category}", f"an Account of {category} needs it; subscribe to it or to {kind}"
-                )
-    if "wallet" not in wanted:
-        raise TopicError("wallet", "an Account needs it; subscribe to it")

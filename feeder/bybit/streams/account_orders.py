@@ -1,11 +1,13 @@
 """Asking REST for one order: what became of a request, or whose fill that was."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import NamedTuple
 
+from feeder.clock import Clock
 from feeder.errors import ParameterError, RestError
 
 from ..pacing import backoff_delay
@@ -18,6 +20,7 @@ from .messages import OrderUpdate
 
 _WEEK_MS = 7 * 86_400_000
 _LATE_SECONDS = 1.0  # an order's message mostly comes right before or after its fill's
+_ASK_FIRST, _ASK_CAP = 0.1, 2.0  # seconds between questions for one order
 _RETRY_FIRST, _RETRY_CAP = 0.5, 30.0
 _MOST_UNKNOWN = 1_000
 
@@ -66,6 +69,34 @@ async def find_order(client: BybitClient, name: OrderName) -> OrderUpdate | None
     for order in reply.result.entries:
         if name.order_id in (None, order.order_id) and (name.order_id or order.order_link_id == name.order_link_id):
             return as_update(order, name.category, reply.time_ms)
+    return None
+
+
+async def find_order_within(
+    client: BybitClient,
+    name: OrderName,
+    seconds: float,
+    *,
+    clock: Clock,
+    random: Random,
+    sleep: Callable[[float], Awaitable[None]],
+) -> OrderUpdate | None:
+    """As `find_order`, asked again until it is known. Raises the last RestError where the time ends with one."""
+    deadline = clock.monotonic() + seconds
+    for attempt in itertools.count(1):
+        error: RestError | None = None
+        try:
+            found = await find_order(client, name)
+        except RestError as failed:
+            error, found = failed, None
+        if found is not None:
+            return found
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            break
+        await sleep(min(backoff_delay(attempt, _ASK_FIRST, _ASK_CAP, random), left))
+    if error is not None:
+        raise error
     return None
 
 

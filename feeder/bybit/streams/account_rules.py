@@ -50,6 +50,9 @@ _MARKET_MOVES = frozenset(
     )
 )
 
+# Written "0" or left empty where they are not set: to leave one out is to tell that it is gone.
+_UNSET = frozenset(("take_profit", "stop_loss", "trailing_stop", "tp_limit_price", "sl_limit_price"))
+
 Row = TypeVar("Row", bound=msgspec.Struct)
 
 
@@ -144,6 +147,8 @@ def _agree(new: msgspec.Struct, old: msgspec.Struct, without: frozenset[str], lo
     """Whether two say the same. Lists leave out what streams tell and the other way round: that is passed over."""
     for name in new.__struct_fields__:
         told, known = getattr(new, name), getattr(old, name)
-        if told != known and name not in without and not (loosely and (told is None or known is None)):
+        if told == known or name in without:
+            continue
+        if (told or known) if name in _UNSET else not (loosely and (told is None or known is None)):
             return False
     return True

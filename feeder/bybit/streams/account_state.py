@@ -16,6 +16,7 @@ from ..rest.results.account import CoinBalance, Wallet
 from .account_rules import (
     GONE,
     ZERO,
+    is_done,
     is_later_order,
     is_later_position,
     is_open,
@@ -28,6 +29,7 @@ from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate, WalletUpdate
 
 CLOSED_ORDERS = 5_000  # some 14 MB
 RECENT_FILLS = 1_000
+_UNIFIED = "UNIFIED"
 _EMPTY_POSITIONS = 5_000  # options come and go for ever
 
 
@@ -90,12 +92,13 @@ class AccountState:
         return self._open.get(order_id) or self._closed.get(order_id)
 
     def orders_before(self, category: str, moment: int) -> list[OrderUpdate]:
-        """Open ones that the stream has not told of since a moment."""
+        """Those that something may still come of, and that the stream has not told of since a moment."""
         sources = self._order_sources
+        triggered = (order for order in self._closed.values() if not is_done(order))
         return [
             order
-            for order_id, order in self._open.items()
-            if order.category == category and sources[order_id].heard <= moment
+            for order in (*self._open.values(), *triggered)
+            if order.category == category and sources[order.order_id].heard <= moment
         ]
 
     def positions_before(self, category: str, moment: int) -> list[PositionKey]:
@@ -115,9 +118,9 @@ class AccountState:
         return self._take_order(order, asked)
 
     def forget_order(self, order_id: str, asked: int) -> OrderUpdate | None:
-        """REST, asked for an open order by its id at a moment, does not know it, neither open nor as history."""
-        order = self._open.get(order_id)
-        if order is None or self._order_sources[order_id].heard > asked:
+        """REST, asked for an order by its id at a moment, does not know it, neither open nor as history."""
+        order = self.order(order_id)
+        if order is None or is_done(order) or self._order_sources[order_id].heard > asked:
             return None
         return self.take_order(msgspec.structs.replace(order, order_status=GONE), asked)
 
@@ -145,7 +148,7 @@ class AccountState:
         order_id = order.order_id
         self._order_sources[order_id] = source
         if order.order_link_id is not None:
-            self._links[order.order_link_id] = order_id
+            self._name(order, order.order_link_id)
         if is_open(order):
             self._closed.pop(order_id, None)
             self._open[order_id] = order
@@ -158,6 +161,12 @@ class AccountState:
             link = forgotten.order_link_id
             if link is not None and self._links.get(link) == forgotten_id:
                 del self._links[link]
+
+    def _name(self, order: OrderUpdate, link: str) -> None:
+        """Of two orders with one orderLinkId, the later is meant."""
+        other = self.order(link)
+        if other is None or (order.created_time or 0) >= (other.created_time or 0):
+            self._links[link] = order.order_id
 
     # Fills
 
@@ -217,6 +226,8 @@ class AccountState:
     def on_wallet(self, wallet: WalletUpdate) -> WalletUpdate | None:
         """The stream tells of the coins that changed."""
         self.moment += 1
+        if wallet.account_type not in (None, _UNIFIED):  # an account of its own, with coins of its own
+            return None
         time_ms = wallet.creation_time
         changed = []
         for balance in wallet.coins:
@@ -238,10 +249,12 @@ class AccountState:
         gone = self._coins.keys() - {balance.coin for balance in wallet.coins}
         for balance in [*wallet.coins, *(CoinBalance(coin, equity=ZERO, wallet_balance=ZERO) for coin in sorted(gone))]:
             heard = self._coin_sources.get(balance.coin, _NOBODY).heard
-            if heard <= asked and self._keep_balance(balance, _Source(heard, by_rest=True)):
+            if heard > asked:
+                continue
+            if self._keep_balance(balance, _Source(heard, by_rest=True)):
                 changed.append(balance)
-                if balance.coin in gone:
-                    del self._coins[balance.coin]
+            if balance.coin in gone:
+                del self._coins[balance.coin]
         if self._totals_heard <= asked:
             # With no time: an event that was made before this answer may come after it, and is right.
             self.totals = _with_coins(wallet, [], 0)

@@ -6,15 +6,18 @@ goes into the state by the rules of account_rules.py, and from there to whoever 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
-from feeder.errors import RestError, StreamError
+from feeder.errors import InvalidRequestError, OrderNotFoundError, RestError, StreamError
 
 from ..rest.client import BybitClient
 from ..rest.words import Category, Derivative
 from .account_orders import OrderName, find_order
-from .account_rules import as_execution, as_position, as_update
+from .account_rules import as_execution, as_position, as_update, is_done
+from .account_scope import Scope
 from .account_state import AccountState, PositionKey
 from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate, WalletUpdate
 
@@ -27,16 +30,7 @@ OVERLAP_MS = 60_000
 DAY_MS = 86_400_000  # of fills at once: the venue allows 7 days, but all of them are in memory
 _ASKED_FOR_LOST = 5  # rounds; the history lags behind, too
 
-
-class Scope(NamedTuple):
-    """What REST is to be asked for; linear contracts by the coin that they settle in."""
-
-    categories: tuple[Category, ...]
-    settle_coins: tuple[str, ...]
-
-    def coins_of(self, category: Category) -> tuple[str | None, ...]:
-        """For each of which a listing is asked for."""
-        return self.settle_coins if category == "linear" else (None,)
+_log = logging.getLogger("feeder.bybit.account")
 
 
 class Reconciliation:
@@ -61,6 +55,7 @@ class Reconciliation:
         self._tell = tell
         self._asked = 0
         self._fills_since = fills_since
+        self._since_ms = 0  # as of the last round
         self._lost: dict[str, int] = {}  # by orderId: rounds in which nobody knew it
 
     async def round(self, asked: int) -> None:
@@ -70,25 +65,32 @@ class Reconciliation:
         """
         self._asked = asked
         await self._wallet()
-        since_ms = self._fills_since(self.began_ms)
-        await _all(self._category(category, since_ms) for category in self._scope.categories)
+        self._since_ms = self._fills_since(self.began_ms)
+        await _all(self._category(category) for category in self._scope.categories)
         missing = [order_id for order_id, times in self._lost.items() if times < _ASKED_FOR_LOST]
         if missing:
             raise StreamError(
                 f"the venue lists {len(missing)} orders neither as open nor as history yet, as {missing[0]}"
             )
 
+    async def late_fills(self) -> None:
+        """Ask once more for those of shortly before the last round, and since. Raises RestError."""
+        known = self.fills_found
+        since_ms = max(self._since_ms, self.began_ms - OVERLAP_MS)
+        await _all(self._fills(category, since_ms, None) for category in self._scope.categories)
+        if self.fills_found > known:
+            _log.warning("%d fills found that the venue listed late", self.fills_found - known)
+
     async def _wallet(self) -> None:
-        asked = self._state.moment
         reply = await self._client.wallet_balance()
         self.began_ms = reply.time_ms
         for wallet in reply.result.entries:
-            self._on_change(self._state.take_wallet(wallet, asked, reply.time_ms))
+            self._on_change(self._state.take_wallet(wallet, self._asked, reply.time_ms))
 
-    async def _category(self, category: Category, since_ms: int) -> None:
+    async def _category(self, category: Category) -> None:
         # Orders before fills: what an order is told to have executed, the list of fills then has.
         await self._orders(category)
-        for start, end in self._spans(since_ms):
+        for start, end in self._spans(self._since_ms):
             await self._past_orders(category, start, end)
             await self._fills(category, start, end)
         if category != "spot":
@@ -107,7 +109,9 @@ class Reconciliation:
     async def _fate(self, category: Category, order: OrderUpdate) -> None:
         order_id = order.order_id
         name = OrderName(category, order.symbol, order_id, created_ms=order.created_time)
-        found = await find_order(self._client, name)
+        found = None
+        with suppress(InvalidRequestError, OrderNotFoundError):  # as of a symbol that is traded no more
+            found = await find_order(self._client, name)
         if found is not None:
             self._lost.pop(order_id, None)
             self._on_change(self._state.take_order(found, self._asked))
@@ -122,8 +126,14 @@ class Reconciliation:
         return [(start, start + DAY_MS - 1 if start != starts[-1] else None) for start in starts]
 
     async def _past_orders(self, category: Category, start: int, end: int | None) -> None:
-        """Those that were placed and closed while nobody looked."""
-        async for order in self._client.each_past_order(category, start_time=start, end_time=end):
+        """Those that were placed and closed while nobody looked.
+
+        Only those that are done: history lags behind, and what it takes for open may be so no more.
+        """
+        listing = self._client.each_past_order(category, start_time=start, end_time=end)
+        found = [order async for order in listing if is_done(order)]
+        found.sort(key=lambda each: each.updated_time or 0)  # of more than are kept, the last are
+        for order in found:
             self._on_change(self._state.take_order(as_update(order, category, self.began_ms), self._asked))
 
     async def _fills(self, category: Category, start: int, end: int | None) -> None:
@@ -150,11 +160,13 @@ class Reconciliation:
     async def _whole_symbol(self, category: Derivative, symbol: str) -> None:
         """A symbol's positions as they are, the empty ones as well."""
         keys = {key for key in self._state.positions_before(category, self._asked) if key.symbol == symbol}
-        reply = await self._client.positions(category, symbol=symbol)
-        for position in reply.result.entries:
-            keys.discard(PositionKey(category, position.symbol, position.position_idx or 0))
-            self._on_change(self._state.take_position(as_position(position, category, reply.time_ms), self._asked))
-        for key in keys:  # as after a change of the position mode, or an option that expired
+        # A symbol that has expired, the venue does not take any more.
+        with suppress(InvalidRequestError):
+            reply = await self._client.positions(category, symbol=symbol)
+            for position in reply.result.entries:
+                keys.discard(PositionKey(category, position.symbol, position.position_idx or 0))
+                self._on_change(self._state.take_position(as_position(position, category, reply.time_ms), self._asked))
+        for key in keys:  # as after a change of the position mode
             self._on_change(self._state.forget_position(key, self._asked))
 
     def _on_change(self, change: Change | None) -> None:

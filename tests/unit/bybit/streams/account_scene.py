@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from feeder.bybit.streams.account import Account, Reconciled
+from feeder.bybit.streams.account import LATE_SECONDS, Account, Reconciled
 from feeder.bybit.streams.private import PrivateStream
 from feeder.clock import ManualClock
 from feeder.errors import ConnectError
@@ -18,7 +18,7 @@ DOWN = "REST is down"
 
 
 class Scene:
-    """`told` is what the account's channels told, in order."""
+    """`told` is what the account's channels told, in order. Fills are asked for once more when `later` is set."""
 
     def __init__(self, **options: Any) -> None:
         self.clock = ManualClock()
@@ -27,6 +27,7 @@ class Scene:
         self.errors: list[Exception] = []
         self.stream.errors.on(self.errors.append)
         self.pauses: list[float] = []
+        self.later = asyncio.Event()
         options = {"categories": ("linear",), "settle_coins": ("USDT",)} | options
         self.account = Account(self.venue, self.stream, clock=self.clock, random=Random(1), sleep=self.sleep, **options)
         self.told: list[Any] = []
@@ -37,6 +38,9 @@ class Scene:
         account.reconciled.on(self.said.append)
 
     async def sleep(self, seconds: float) -> None:
+        if seconds == LATE_SECONDS:
+            await self.later.wait()
+            return
         self.pauses.append(seconds)
         self.clock.advance(seconds)
         await asyncio.sleep(0)

@@ -199,6 +199,68 @@ async def test_while_a_topic_is_refused_the_account_is_not_known_to_be_true() ->
         assert len(scene.asked("/v5/account/wallet-balance")) == 1
 
 
+async def test_a_topic_that_the_account_does_not_need_may_be_refused() -> None:
+    async with scenes() as scene:
+        health = msgspec.structs.replace(scene.stream.health(), refused=["greeks", "dcp.future"])
+        scene.stream.health = lambda: health  # type: ignore[method-assign]
+        await scene.resume()
+        assert not scene.pauses
+
+
+async def test_a_topic_that_is_wanted_no_more_is_said() -> None:
+    async with scenes() as scene:
+        scene.stream.unsubscribe("position")
+        scene.stream.resumed.publish(1)
+        await turns(20)
+        assert not scene.account.is_reconciled
+        assert "position.linear" in scene.account.health().reason
+
+
+async def test_whoever_waits_is_not_told_of_what_is_in_doubt_again() -> None:
+    async with scenes() as scene:
+        waiting = asyncio.create_task(scene.account.ready(SECONDS))
+        scene.account.reconciled.on(lambda said: scene.lose() if len(scene.said) == 1 else None)
+        scene.stream.resumed.publish(1)
+        await turns(50)
+        assert not waiting.done()
+        await scene.resume()
+        await waiting
+
+
+async def test_two_by_hand_at_once_both_return_when_all_was_asked_for_anew() -> None:
+    async with scenes() as scene:
+        await scene.resume()
+        scene.venue.coins = [coin("USDT", "10")]
+        await asyncio.gather(scene.account.reconcile(), scene.account.reconcile())
+        assert scene.account.is_reconciled
+        assert list(scene.account.wallet) == ["USDT"]
+
+
+async def test_closed_in_the_midst_of_a_reconciliation() -> None:
+    async with scenes() as scene:
+
+        async def before(endpoint: Any, given: dict[str, object]) -> None:
+            await asyncio.Event().wait()
+
+        scene.venue.before = before
+        scene.stream.resumed.publish(1)
+        await turns(5)
+        waiting = asyncio.create_task(scene.account.ready(SECONDS))
+        await turns(2)
+    with pytest.raises(StreamError, match="closed"):
+        await waiting
+    assert not scene.said
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "reconcile"]
+
+
+async def test_closed_before_its_start_it_follows_nothing() -> None:
+    scene = Scene()
+    await scene.account.aclose()
+    await scene.account.start()
+    scene.stream.orders.publish(order())
+    assert not scene.account.orders
+
+
 async def test_by_hand_everything_is_asked_for_again() -> None:
     async with scenes() as scene:
         await scene.resume()
@@ -252,3 +314,5 @@ def test_categories_and_coins_must_make_sense() -> None:
         Scene(categories=("spots",))
     with pytest.raises(ParameterError, match="settle_coins"):
         Scene(settle_coins=())
+    with pytest.raises(ParameterError, match="ms since the epoch"):
+        Scene(fills_since=1_700_000_000)

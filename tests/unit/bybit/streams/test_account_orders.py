@@ -110,6 +110,15 @@ async def test_the_outcome_tells_what_the_stream_knows_better() -> None:
         assert found.order_status == "Filled"
 
 
+async def test_an_order_that_the_stream_told_of_is_known_though_rest_does_not_know_it_yet() -> None:
+    async with scenes() as scene:
+        scene.stream.orders.publish(order(order_link_id="mine"))
+        found = await scene.account.outcome("mine", "linear", within_seconds=1)
+        assert found is scene.account.orders["o1"]
+        fail(scene.venue, 1000)
+        assert await scene.account.outcome("mine", "linear", within_seconds=1) is found
+
+
 async def test_a_request_that_names_no_one_order_is_refused() -> None:
     async with scenes() as scene:
         with pytest.raises(ParameterError, match="category"):

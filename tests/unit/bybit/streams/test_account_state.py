@@ -10,7 +10,7 @@ import pytest
 from feeder.bybit.streams.account_rules import GONE
 from feeder.bybit.streams.account_state import AccountState, PositionKey
 
-from .account_rows import T0, coin, fill, order, position, wallet
+from .account_rows import T0, fill, order, position, wallet
 
 BTC = PositionKey("linear", "BTCUSDT", 0)
 
@@ -178,6 +178,14 @@ def test_an_order_told_since_is_not_forgotten(state: AccountState) -> None:
     assert "o1" in state.orders
 
 
+def test_of_two_orders_with_one_link_the_later_is_meant(state: AccountState) -> None:
+    state.on_order(order("new", order_link_id="mine", created_time=T0 + 9))
+    state.take_order(order("old", "Cancelled", order_link_id="mine", created_time=T0), state.moment)
+    assert state.order("mine") is state.orders["new"]
+    state.on_order(order("newer", order_link_id="mine", created_time=T0 + 10))
+    assert state.order("mine") is state.orders["newer"]
+
+
 # Fills
 
 
@@ -278,44 +286,6 @@ def test_a_position_told_since_is_not_forgotten(state: AccountState) -> None:
     assert BTC in state.positions
 
 
-# The wallet
-
-
-def test_only_coins_that_changed_are_told(state: AccountState) -> None:
-    state.on_wallet(wallet(USDT="10", BTC="1"))
-    told = state.on_wallet(wallet(T0 + 1, USDT="9", BTC="1"))
-    assert told is not None
-    assert [each.coin for each in told.coins] == ["USDT"]
-    assert state.on_wallet(wallet(T0 + 2, USDT="9")) is None
-    assert {name: each.wallet_balance for name, each in state.coins.items()} == {"USDT": 9, "BTC": 1}
-
-
-def test_an_older_wallet_changes_nothing(state: AccountState) -> None:
-    state.on_wallet(wallet(T0 + 5, USDT="10"))
-    assert state.on_wallet(wallet(T0 + 4, USDT="9")) is None
-    assert state.coins["USDT"].wallet_balance == 10
-    assert state.on_wallet(wallet(T0 + 5, USDT="8"))  # of one millisecond, the last
-
-
-def test_rest_replaces_the_wallet_but_for_what_came_since_it_was_asked(state: AccountState) -> None:
-    state.on_wallet(wallet(USDT="10", BTC="1", ETH="5"))
-    asked = state.moment
-    state.on_wallet(wallet(T0 + 5, USDT="20"))
-    told = state.take_wallet(wallet(USDT="11", BTC="2"), asked, T0 + 9)
-    assert told is not None
-    assert {each.coin: each.wallet_balance for each in told.coins} == {"BTC": 2, "ETH": 0}
-    assert {name: each.wallet_balance for name, each in state.coins.items()} == {"USDT": 20, "BTC": 2}
-
-
-def test_an_event_made_before_rest_s_answer_and_told_after_it_counts(state: AccountState) -> None:
-    state.take_wallet(wallet(USDT="11"), state.moment, T0 + 9)
-    assert state.on_wallet(wallet(T0 + 5, USDT="12"))
-    assert state.coins["USDT"].wallet_balance == 12
-    assert state.totals is not None
-    assert state.totals.creation_time == T0 + 5
-    assert not state.totals.coins
-
-
 # All of it
 
 
@@ -384,9 +354,3 @@ def test_a_state_that_keeps_nothing_is_refused() -> None:
         AccountState(closed_orders=0)
     with pytest.raises(ValueError, match="give at least 1"):
         AccountState(known_fills=0)
-
-
-def test_coins_compare_by_value(state: AccountState) -> None:
-    state.on_wallet(wallet(USDT="10.0"))
-    assert state.on_wallet(wallet(USDT="10")) is None
-    assert state.coins["USDT"] == coin("USDT", "10")
