@@ -16,12 +16,13 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from feeder.clock import Clock
-from feeder.errors import ParameterError
+from feeder.errors import InvalidRequestError, ParameterError
 
 from ..rest.reply import Page, Reply
 from ..rest.results.market import Candle
 from .history_bars import LARGEST_MS, Span, check_interval, moment_ms, number_of, start_of
 from .market_cache import CacheCounts, TtlCache
+from .unknown_symbol import of_symbol
 
 BARS_PER_PAGE = 1000  # the most that the venue gives at once
 _CATEGORIES = ("spot", "linear", "inverse")  # options have no bars
@@ -100,7 +101,7 @@ class HistoryPages:
         return number_of(interval, self._source.venue_ms() + _AHEAD_MS)
 
     async def page(self, category: str, symbol: str, interval: str, index: int, until: int) -> _Extended:
-        """A page, with all finished bars before number `until` that there are. Raises RestError."""
+        """A page, with all finished bars before number `until` that there are. Raises RestError, InstrumentError."""
         key = (category, symbol, interval, index)
         stored = self._stored.get(key)
         if stored is not None:
@@ -148,14 +149,17 @@ class HistoryPages:
         first, end = index * BARS_PER_PAGE, (index + 1) * BARS_PER_PAGE
         old = self._stored.get(key) or _Stored(first)
         invalidations = self._invalidations
-        reply = await self._source.klines(
-            category,
-            symbol,
-            interval,
-            start=start_of(interval, old.until),
-            end=start_of(interval, end) - 1,
-            limit=BARS_PER_PAGE,
-        )
+        try:
+            reply = await self._source.klines(
+                category,
+                symbol,
+                interval,
+                start=start_of(interval, old.until),
+                end=start_of(interval, end) - 1,
+                limit=BARS_PER_PAGE,
+            )
+        except InvalidRequestError as error:
+            raise of_symbol(error, category, symbol) from error
         # By number: no row twice, and none that was not asked for.
         rows = {number_of(interval, candle.start_ms): candle for candle in reply.result.entries}
         # By the venue's own time, in the reply: a bar is over when the next one has begun.
@@ -230,7 +234,7 @@ class History:
         return self._each()
 
     async def list(self) -> Candles:
-        """All of it, about 0.75 MB for 1000 bars. Raises RestError."""
+        """All of it, about 0.75 MB for 1000 bars. Raises RestError, InstrumentError."""
         candles = [candle async for candle in self]
         return Candles(candles, self.missing, self.running)
 

@@ -154,7 +154,8 @@ class Market:
         """The finished bars that begin at `start` or later and before `end` (None: now): `async for`, oldest first.
 
         Times are ms since the epoch, or datetimes with a time zone; intervals the venue's: "1" to "720" minutes, "D",
-        "W", "M". Finished bars are asked for once. Raises ParameterError; the iteration RestError.
+        "W", "M". Finished bars are asked for once. Raises ParameterError; the iteration RestError, and InstrumentError
+        for a symbol that the venue has not.
         """
         return History(self._reads.history, category, symbol, interval, start, end, told=self._on_candles)
 

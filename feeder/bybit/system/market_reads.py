@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from typing import Any, TypeVar
 
 from feeder.clock import Clock
-from feeder.errors import InstrumentError, InvalidRequestError
+from feeder.errors import InvalidRequestError
 from feeder.market.instrument import Category
 
 from ..rest.client import BybitClient
@@ -14,6 +14,7 @@ from ..rest.results.market import InstrumentDetails, OrderBook, PublicTrade, Tic
 from ..topics import base_coin
 from .history import HistoryPages
 from .market_cache import CacheCounts, CacheLimits, Kept, TtlCache
+from .unknown_symbol import of_symbol, unknown_symbol
 
 _BOOK_LEVELS = {Category.OPTION: 25}  # the most that REST tells
 _MOST_LEVELS = 1000
@@ -55,7 +56,7 @@ class MarketReads:
             try:
                 page = (await self._client.instruments(category, symbol=symbol, base_coin=coin)).result
             except InvalidRequestError as error:
-                raise _of_symbol(error, category, symbol) from error
+                raise of_symbol(error, category, symbol) from error
             return _the_one(page.entries, category, symbol)
 
         return await self._instruments.get((category, symbol), fetch)
@@ -67,7 +68,7 @@ class MarketReads:
             try:
                 page = (await self._client.tickers(category, symbol=symbol)).result
             except InvalidRequestError as error:
-                raise _of_symbol(error, category, symbol) from error
+                raise of_symbol(error, category, symbol) from error
             return _the_one(page.entries, category, symbol)
 
         return await self._tickers.get((category, symbol), fetch)
@@ -80,7 +81,7 @@ class MarketReads:
             try:
                 return (await self._client.order_book(category, symbol, limit=limit)).result
             except InvalidRequestError as error:
-                raise _of_symbol(error, category, symbol) from error
+                raise of_symbol(error, category, symbol) from error
 
         return await self._books.get((category, symbol), fetch)
 
@@ -92,7 +93,7 @@ class MarketReads:
             try:
                 return (await self._client.recent_trades(category, symbol=symbol, limit=limit)).result.entries
             except InvalidRequestError as error:
-                raise _of_symbol(error, category, symbol) from error
+                raise of_symbol(error, category, symbol) from error
 
         return await self._trades.get((category, symbol), fetch)
 
@@ -105,7 +106,7 @@ class MarketReads:
             try:
                 page = (await self._client.fee_rates(category, symbol=asked, base_coin=coin)).result
             except InvalidRequestError as error:
-                raise _of_symbol(error, category, symbol) from error
+                raise of_symbol(error, category, symbol) from error
             if coin and page.entries:
                 return page.entries[0]
             return _the_one(page.entries, category, symbol)
@@ -146,16 +147,4 @@ def _the_one(entries: list[Entry], category: str, symbol: str) -> Entry:
     for entry in entries:
         if entry.symbol == symbol:
             return entry
-    raise InstrumentError(_unknown(category, symbol))
-
-
-def _of_symbol(error: InvalidRequestError, category: str, symbol: str) -> Exception:
-    """The venue's way to say that it has no such symbol as our own; other refusals as they are."""
-    return InstrumentError(_unknown(category, symbol)) if "symbol" in error.ret_message.lower() else error
-
-
-def _unknown(category: str, symbol: str) -> str:
-    return (
-        f"{category} {symbol}: the venue lists no such instrument (any longer);"
-        " correct the symbol or the category (symbols are upper case)"
-    )
+    raise unknown_symbol(category, symbol)
