@@ -1,5 +1,6 @@
 """A system is made of its settings: each key reaches the part that it is about. Nothing is opened here."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -67,3 +68,25 @@ def test_the_times_of_the_websockets_are_those_of_every_stream(key: str, field: 
 def test_an_address_of_demo_trading_has_no_order_entry() -> None:
     with pytest.raises(ConfigError, match=r"features\.order_entry: .*demo trading has no order-entry WebSocket"):
         made(BYBIT_BASE_URL="https://api-demo.bybit.com")
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+async def test_a_part_that_does_not_close_is_cancelled_and_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, obeys: bool
+) -> None:
+    monkeypatch.setattr("feeder.bybit.system.system._CLOSE_SECONDS", 0.01)
+    cancelled = asyncio.Event()
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            if obeys:
+                raise
+            raise ValueError("on its way out") from None
+
+    await made()._close_part("the part", hangs)
+    assert cancelled.is_set()
+    assert "the part not closed within 0.01 s, and cancelled" in caplog.text
+    assert ("the part not closed as it should be: ValueError: on its way out" in caplog.text) is not obeys
