@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import msgspec
 import pytest
 
+from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.system.events import ErrorOccurred
 from feeder.bybit.system.settings import SystemSettings
 from feeder.bybit.system.system import BybitSystem
@@ -94,10 +95,16 @@ async def test_other_times_count_from_the_reload_on(scene: Scene) -> None:
         assert system._health_loop._reconcile_at <= system._clock.monotonic() + 60
 
 
-async def test_a_venue_that_does_not_answer_holds_no_check_up(scene: Scene) -> None:
-    system = scene.system("connection: {answer_seconds: 0.1}\n", key=False)
+async def test_a_venue_that_does_not_answer_holds_no_check_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = scene.system(key=False)
+
+    async def hangs(_: object) -> None:
+        await asyncio.Event().wait()
+
     async with running(system):
-        scene.fault(fault="rest", how="late", delay=0.06, path="/v5/market/time", seconds=60)  # each of several
+        monkeypatch.setattr(BybitClient, "measure_clock", hangs)
+        soon = msgspec.structs.replace(system.settings.connection, answer_seconds=0.1)
+        system.settings = msgspec.structs.replace(system.settings, connection=soon)
         health = await asyncio.wait_for(system.check_health(), SECONDS)
         (found,) = (finding for finding in health.findings if finding.kind == "rest_down")
         assert found.text == "no answer within 0.1 s"
