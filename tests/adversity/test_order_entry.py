@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from feeder.bybit import CancelRequest, OrderRequest, batch_outcome
 from feeder.bybit.pacing import Timing
 from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool, Timeouts
+from feeder.bybit.streams import order_entry
 from feeder.bybit.streams.order_entry import OrderEntry
 from feeder.bybit.streams.order_entry_link import LateAck
 from feeder.errors import (
@@ -22,6 +24,7 @@ from feeder.errors import (
     ClockError,
     ConnectError,
     ParameterError,
+    RateLimitedError,
     ReplyError,
     ReplyTimeoutError,
     RestError,
@@ -391,7 +394,9 @@ async def test_a_refused_key_is_told_to_all_who_wait_and_tried_again():
             with pytest.raises(StreamAuthError, match="10004") as caught:
                 await entry.ready()
             assert API_KEY not in str(caught.value)
-            assert isinstance(await order, AuthError)
+            told = await order
+            assert isinstance(told, AuthError)
+            assert told.ret_code == 10004
             assert isinstance(await failure(entry), AuthError)  # at once, while it stays so
             assert entry.health().state == "refused"
             assert any(isinstance(error, StreamAuthError) for error in errors)
@@ -469,8 +474,49 @@ async def test_http_403_does_not_bar_the_socket():
     async with trade_venue() as venue, desk(venue) as entry:
         await entry.ready()
         entry._pool.bar()
-        await place(entry)
+        await asyncio.gather(*(place(entry) for _ in range(11)))  # one of them waits for its turn
+        assert len(venue.asked) == 11
+
+
+async def test_what_the_venue_has_too_much_of_waits_until_it_says():
+    async def react(socket: TradeSocket, asked: dict[str, Any]) -> None:
+        reset = str(time.time_ns() // 10**6 + 5000)
+        header = {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": reset}
+        await socket.say(refused(asked, 10006, header=header))
+
+    async with trade_venue(react) as venue, desk(venue, timeouts=Timeouts(turn=2.0)) as entry:
+        error = await failure(entry)
+        assert isinstance(error, RateLimitedError)
+        assert 3 < error.retry_after_seconds <= 5.1
+        assert isinstance(await failure(entry), BudgetError)
         assert len(venue.asked) == 1
+
+
+async def test_a_connection_that_goes_while_an_order_waits_for_its_turn_costs_it_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    turn = BybitClient.socket_turn
+
+    async def cut_meanwhile(client: BybitClient, *args: Any) -> Any:
+        if venue.connections == 1:
+            venue.sockets[0].cut()
+            await until(lambda: entry.health().state != "ready", 5, "the loss")
+        return await turn(client, *args)
+
+    monkeypatch.setattr(BybitClient, "socket_turn", cut_meanwhile)
+    async with trade_venue() as venue, desk(venue) as entry:
+        await entry.ready()
+        await place(entry, "mine")
+        assert names(venue) == ["mine"]
+        assert venue.connections == 2
+
+
+async def test_a_refused_key_has_the_venue_s_clock_measured_anew():
+    async with trade_venue() as venue:
+        venue.auth_answers = [{"retCode": 10004, "retMsg": "error sign!"}, {"retCode": 0, "retMsg": "OK"}]
+        async with desk(venue) as entry:
+            await until(lambda: entry.health().state == "ready", 10, "the next attempt")
+            assert entry._pool.counters.clock_measurements == 2
 
 
 async def test_orders_over_the_socket_take_nothing_of_what_http_may_send():
@@ -505,7 +551,8 @@ async def test_closing_waits_for_the_answer_to_what_was_sent():
         assert "closed" in str(error)
 
 
-async def test_an_order_that_comes_while_order_entry_closes_is_not_sent():
+async def test_an_order_that_comes_while_order_entry_closes_is_not_sent(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(order_entry, "_CLOSE_SECONDS", 1000.0)  # it closes as soon as there is nothing to wait for
     async with trade_venue(silent) as venue, desk(venue) as entry:
         first = asyncio.create_task(failure(entry, "first"))
         await until(lambda: bool(venue.asked), 5, "the order")
@@ -559,6 +606,16 @@ async def test_a_start_that_was_cut_short_may_be_tried_again(monkeypatch: pytest
         await entry.start()
         await entry.ready()
         await entry.aclose()
+
+
+async def test_closing_ends_those_who_wait_even_if_the_socket_does_not_end(monkeypatch: pytest.MonkeyPatch):
+    async with trade_venue(silent) as venue, desk(venue) as entry:
+        sent = asyncio.create_task(failure(entry))
+        await until(lambda: bool(venue.asked), 5, "the order")
+        with monkeypatch.context() as patch:
+            patch.setattr(entry._stream, "aclose", lambda: asyncio.sleep(0))
+            await entry.aclose()
+        assert (await sent).unknown_outcome
 
 
 async def test_closing_ends_those_who_wait_for_a_connection():

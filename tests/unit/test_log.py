@@ -410,3 +410,15 @@ def test_a_program_that_uses_parts_of_feeder_as_a_library_decides_what_becomes_o
         assert line in done.stderr
     assert bool(done.stderr) == bool(expected)
     assert API_SECRET not in done.stderr
+
+
+def test_a_program_that_has_set_structlog_up_keeps_it_so() -> None:
+    code = """
+import structlog
+from feeder import log
+structlog.configure(processors=[structlog.processors.JSONRenderer()])
+log.library_logs()
+log.logger("bybit.stream").info("connected")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == '{"part": "bybit.stream", "event": "connected"}\n'
