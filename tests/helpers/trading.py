@@ -24,6 +24,7 @@ from feeder.errors import DuplicateOrderError, ParameterError, RefusedError, Res
 from feeder.simulator.keys import DEFAULT_KEY
 from feeder.simulator.script import parse_fault
 from feeder.simulator.server import Simulator, SimulatorConfig
+from feeder.simulator.stops import STOP_LOSS, TAKE_PROFIT
 from tests.helpers.quick_loop import LoopClock
 
 CATEGORIES: tuple[Literal["linear", "inverse", "spot"], ...] = ("linear", "inverse", "spot")
@@ -322,7 +323,7 @@ class Session:
         if order.price and self._random.random() < 0.7:
             change["price"] = max(order.price + self._random.randint(-4, 4) * market.tick, market.tick)
         if order.qty and self._random.random() < 0.4:
-            change["qty"] = order.qty + self._random.randint(0, 3) * market.step
+            change["qty"] = max(order.qty + self._random.randint(-3, 3) * market.step, market.step)
         if not change:
             return
         self.report.amended += 1
@@ -427,6 +428,7 @@ class Session:
             *_orders(self._account, ledger),
             *_fills(self._told, ledger),
             *_positions(self._account, ledger),
+            *_settings(self._account, ledger),
             *_wallet(self._account, ledger),
             *self._links(ledger),
         ]
@@ -482,6 +484,22 @@ def _positions(account: Account, ledger: Any) -> Iterator[str]:
     for key in ours.keys() | truth.keys():
         if ours.get(key) != truth.get(key):
             yield f"position {key}: {ours.get(key)} should be {truth.get(key)}"
+
+
+def _settings(account: Account, ledger: Any) -> Iterator[str]:
+    """What changes of a position without a fill."""
+    for key, held in account.positions.items():
+        position = ledger.positions.get(tuple(key))
+        if position is None:
+            continue
+        stops = [ledger.stop(position, kind) for kind in (TAKE_PROFIT, STOP_LOSS)]
+        ours = (held.leverage, held.take_profit or 0, held.stop_loss or 0)
+        truth = (
+            ledger.leverage(position.listing)[position.size < 0],
+            *(0 if order is None else order.trigger.price for order in stops),
+        )
+        if ours != truth:
+            yield f"position {tuple(key)}: {ours} should be {truth}"
 
 
 def _wallet(account: Account, ledger: Any) -> Iterator[str]:

@@ -140,6 +140,12 @@ class UnknownOrders:
             await asyncio.gather(self._asking, return_exceptions=True)
 
     async def _ask(self) -> None:
+        try:
+            await self._ask_for_all()
+        finally:
+            self._asking = None  # after a defect, too: the next fill has it begin again
+
+    async def _ask_for_all(self) -> None:
         failures = 0
         delay = _LATE_SECONDS
         while self._names:
@@ -156,7 +162,6 @@ class UnknownOrders:
                     break
                 failures = 0
                 del self._names[order_id]
-        self._asking = None
 
     async def _ask_once(self, order_id: str, name: OrderName) -> None:
         if self._state.order(order_id) is not None:

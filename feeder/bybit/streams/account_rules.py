@@ -83,8 +83,6 @@ def is_later_order(new: Order, old: Order, *, on_tie: bool) -> bool:
         return new.order_status != GONE
     if is_done(old):
         return is_done(new) and executed > before
-    if is_done(new):
-        return True
     if stage(new) != stage(old):
         return stage(new) > stage(old)
     if executed != before:

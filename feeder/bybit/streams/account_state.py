@@ -120,7 +120,7 @@ class AccountState:
     def forget_order(self, order_id: str, asked: int) -> OrderUpdate | None:
         """REST, asked for an order by its id at a moment, does not know it, neither open nor as history."""
         order = self.order(order_id)
-        if order is None or is_done(order) or self._order_sources[order_id].heard > asked:
+        if order is None or self._order_sources[order_id].heard > asked:
             return None
         return self.take_order(msgspec.structs.replace(order, order_status=GONE), asked)
 
@@ -133,7 +133,6 @@ class AccountState:
         if known is not None:
             if not is_later_order(order, known, on_tie=asked is None or before.heard <= asked):
                 self.outdated += 1
-                self._order_sources[order_id] = _Source(source.heard, before.by_rest)
                 return None
             loosely = before.by_rest != source.by_rest
             if is_same_order(order, known, loosely=loosely):
@@ -206,7 +205,6 @@ class AccountState:
         if known is not None:
             if not is_later_position(position, known, on_tie=asked is None or before.heard <= asked):
                 self.outdated += 1
-                self._position_sources[key] = _Source(source.heard, before.by_rest)
                 return None
             told = not is_same_position(position, known, loosely=before.by_rest != source.by_rest)
         self._position_sources[key] = source

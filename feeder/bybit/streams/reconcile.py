@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
-from feeder.errors import InvalidRequestError, OrderNotFoundError, RestError, StreamError
+from feeder.errors import InvalidRequestError, OrderNotFoundError, StreamError
 
 from ..rest.client import BybitClient
 from ..rest.words import Category, Derivative
@@ -28,6 +28,7 @@ OVERLAP_MS = 60_000
 """Fills are asked for from so long before the last that is surely known: lists lag behind, and events overtake."""
 
 DAY_MS = 86_400_000  # of fills at once: the venue allows 7 days, but all of them are in memory
+_AT_ONCE = 10  # questions of one category
 _ASKED_FOR_LOST = 5  # rounds; the history lags behind, too
 
 _log = logging.getLogger("feeder.bybit.account")
@@ -175,14 +176,22 @@ class Reconciliation:
 
 
 async def _all(asking: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Ask all at once, as fast as the client's limits let them. One error ends the others and is raised."""
+    """Ask all, a few at once: more would wait for the rate limits, in front of what others ask, and too long at last.
+
+    One error ends the others and is raised.
+    """
+    waiting = iter(asking)
+
+    async def ask() -> None:
+        for each in waiting:
+            await each
+
     try:
         async with asyncio.TaskGroup() as group:
-            for each in asking:
-                group.create_task(each)
+            for _ in range(_AT_ONCE):
+                group.create_task(ask())
     except BaseExceptionGroup as errors:
-        known = errors.subgroup(RestError)
-        error: BaseException = errors if known is None else known
+        error: BaseException = errors
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from None

@@ -9,7 +9,8 @@ import pytest
 
 from feeder.bybit.streams.account import Account, Reconciled
 from feeder.bybit.streams.private import PrivateStream
-from feeder.errors import ParameterError, StreamError, TopicError
+from feeder.bybit.streams.topic_stream import StreamHealth
+from feeder.errors import BarredError, ParameterError, StreamError, TopicError
 
 from .account_rows import T0, Venue, coin, fill, order, position, wallet
 from .account_scene import DOWN, SECONDS, Scene, fail, scenes, turns
@@ -139,6 +140,13 @@ async def test_rest_that_fails_is_asked_again_for_ever_and_said() -> None:
         assert reasons[5] == f"connection 1, then ConnectError: {DOWN}"
 
 
+async def test_rest_is_not_asked_again_before_the_venue_said() -> None:
+    async with scenes() as scene:
+        scene.venue.failures = [BarredError("left alone", retriable=True, retry_after_seconds=600)]
+        await scene.resume()
+        assert scene.pauses == [600]
+
+
 async def test_a_cut_during_a_reconciliation_starts_it_anew() -> None:
     async with scenes() as scene:
         reached, go_on = asyncio.Event(), asyncio.Event()
@@ -207,6 +215,22 @@ async def test_a_topic_that_the_account_does_not_need_may_be_refused() -> None:
         assert not scene.pauses
 
 
+async def test_what_came_while_a_topic_was_refused_loses_to_rest_on_a_tie() -> None:
+    async with scenes() as scene:
+        health = scene.stream.health()
+
+        def now() -> StreamHealth:
+            if scene.pauses:
+                return health
+            scene.stream.orders.publish(order(price=Decimal(99)))
+            return msgspec.structs.replace(health, refused=["order"])
+
+        scene.stream.health = now  # type: ignore[method-assign]
+        scene.venue.open = [order(price=Decimal(98))]
+        await scene.resume()
+        assert scene.account.orders["o1"].price == 98
+
+
 async def test_a_topic_that_is_wanted_no_more_is_said() -> None:
     async with scenes() as scene:
         scene.stream.unsubscribe("position")
@@ -240,7 +264,10 @@ async def test_closed_in_the_midst_of_a_reconciliation() -> None:
     async with scenes() as scene:
 
         async def before(endpoint: Any, given: dict[str, object]) -> None:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await turns(5)  # a connection that closes
 
         scene.venue.before = before
         scene.stream.resumed.publish(1)
@@ -273,7 +300,14 @@ async def test_by_hand_everything_is_asked_for_again() -> None:
 async def test_by_hand_it_waits_for_the_stream_where_that_is_down() -> None:
     async with scenes() as scene:
         waiting = asyncio.create_task(scene.account.reconcile())
-        await asyncio.sleep(0)
+        await turns(5)
+        assert not scene.venue.asked
+        await scene.resume()
+        await waiting
+        scene.lose()
+        scene.venue.asked.clear()
+        waiting = asyncio.create_task(scene.account.reconcile())
+        await turns(5)
         assert not scene.venue.asked
         await scene.resume()
         await waiting

@@ -1,13 +1,17 @@
 """Orders asked for one by one: of fills that nobody knows, and what became of a request."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from feeder.errors import ConnectError, OrderNotFoundError, ParameterError, RestError
+from feeder.bybit.rest.endpoint import Endpoint
+from feeder.bybit.rest.results.orders import Order
+from feeder.bybit.streams.account_orders import OrderName, find_order
+from feeder.errors import BarredError, ConnectError, OrderNotFoundError, ParameterError, RestError
 
-from .account_rows import T0, fill, order
+from .account_rows import T0, Venue, fill, listed, order
 from .account_scene import DOWN, fail, scenes, turns
 
 # Fills of orders that nobody knows
@@ -41,6 +45,70 @@ async def test_the_order_of_a_fill_is_asked_for_until_rest_answers(caplog: pytes
         await turns(50)
         assert "does not know order nobody's" in caplog.text
         assert len(scene.pauses) == 4
+
+
+async def test_the_orders_of_later_fills_are_asked_for_too() -> None:
+    async with scenes() as scene:
+        await scene.resume()
+        scene.venue.realtime = [order("first", "Filled", done="10"), order("second", "Filled", done="10")]
+        for name in ("first", "second"):
+            scene.stream.executions.publish(fill(name, name))
+            await turns(20)
+            assert scene.told[-1].order_id == name
+
+
+async def test_the_order_of_a_fill_is_not_asked_for_again_before_the_venue_said() -> None:
+    async with scenes() as scene:
+        await scene.resume()
+        scene.venue.failures = [BarredError("left alone", retriable=True, retry_after_seconds=600)]
+        scene.stream.executions.publish(fill(order_id="elsewhere"))
+        await turns(20)
+        assert scene.pauses[1] == 600
+
+
+async def test_after_a_defect_the_order_of_the_next_fill_is_asked_for() -> None:
+    async with scenes() as scene:
+        await scene.resume()
+        scene.venue.failures = [TypeError("a mistake of ours")]
+        scene.stream.executions.publish(fill("e1", "first"))
+        await turns(20)
+        scene.venue.realtime = [order("second", "Filled", done="10")]
+        scene.stream.executions.publish(fill("e2", "second"))
+        await turns(20)
+        assert scene.told[-1].order_id == "second"
+
+
+async def test_another_order_than_was_asked_for_is_none() -> None:
+    class Careless(Venue):
+        __slots__ = ()
+
+        def _rows(self, endpoint: Endpoint[Any], given: dict[str, object]) -> list[Any]:
+            return [listed(order("o1", order_link_id="mine"), Order)]
+
+    venue = Careless()
+    assert await find_order(venue, OrderName("linear", None, "o2")) is None
+    assert await find_order(venue, OrderName("linear", None, None, "another")) is None
+    assert await find_order(venue, OrderName("linear", None, None, "mine")) is not None
+    assert await find_order(venue, OrderName("linear", None, "o1", "another")) is not None
+    assert "orderLinkId" not in venue.asked[-1][1]
+
+
+async def test_the_order_of_a_fill_that_is_known_is_not_asked_for() -> None:
+    async with scenes() as scene:
+        await scene.resume()
+        scene.stream.orders.publish(order())
+        scene.stream.executions.publish(fill())
+        await turns(5)
+        assert not scene.pauses
+
+
+async def test_a_closed_account_asks_for_no_order_any_more() -> None:
+    async with scenes() as scene:
+        await scene.resume()
+        fail(scene.venue, 1000)
+        scene.stream.executions.publish(fill(order_id="elsewhere"))
+        await turns(5)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "orders of unknown fills"]
 
 
 async def test_funding_belongs_to_no_order() -> None:

@@ -186,6 +186,15 @@ def test_of_two_orders_with_one_link_the_later_is_meant(state: AccountState) -> 
     assert state.order("mine") is state.orders["newer"]
 
 
+def test_a_forgotten_order_takes_its_link_with_it_only_where_that_is_still_its_own() -> None:
+    state = AccountState(closed_orders=1)
+    state.on_order(order("old", "Cancelled", order_link_id="mine"))
+    state.on_order(order("new", order_link_id="mine"))
+    state.on_order(order("another", "Cancelled"))
+    assert "old" not in state.closed
+    assert state.order("mine") is state.orders["new"]
+
+
 # Fills
 
 

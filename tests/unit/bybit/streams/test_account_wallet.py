@@ -1,8 +1,11 @@
 """The rules by which a wallet is merged."""
 
+from decimal import Decimal
+
 import pytest
 
 from feeder.bybit.streams.account_state import AccountState
+from feeder.bybit.streams.messages import WalletUpdate
 
 from .account_rows import T0, coin, wallet
 
@@ -61,6 +64,22 @@ def test_a_coin_told_as_zero_is_gone_when_rest_does_not_list_it(state: AccountSt
     state.on_wallet(wallet(BTC="0"))
     assert state.take_wallet(wallet(), state.moment, T0) is None
     assert not state.coins
+
+
+def test_the_account_as_a_whole_is_of_its_latest_event(state: AccountState) -> None:
+    def of(at: int, equity: int) -> WalletUpdate:
+        told = wallet(at)
+        told.total_equity = Decimal(equity)
+        return told
+
+    connected = state.moment
+    state.on_wallet(of(T0 + 5, 10))
+    state.on_wallet(of(T0 + 4, 9))
+    state.take_wallet(of(T0 + 9, 8), connected, T0 + 9)
+    assert state.totals is not None
+    assert state.totals.total_equity == 10
+    state.take_wallet(of(T0 + 9, 7), state.moment, T0 + 9)
+    assert state.totals.total_equity == 7
 
 
 def test_coins_compare_by_value(state: AccountState) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from feeder.bybit.streams.account_rules import GONE
-from feeder.bybit.streams.reconcile import DAY_MS, OVERLAP_MS
-from feeder.errors import AuthError, ConnectError, InvalidRequestError
+from feeder.bybit.streams.reconcile import DAY_MS
+from feeder.errors import AuthError, ConnectError, InvalidRequestError, OrderNotFoundError, RefusedError
 
 from .account_rows import T0, coin, fill, order, position, wallet
-from .account_scene import Scene, fail, scenes, turns
+from .account_scene import Scene, scenes, turns
 
 
 async def test_an_order_closed_meanwhile_is_found_by_its_id() -> None:
@@ -42,13 +42,14 @@ async def test_an_order_that_came_and_went_meanwhile_is_found() -> None:
 
 async def test_an_order_that_nobody_knows_is_asked_for_again_before_it_is_gone() -> None:
     async with scenes() as scene:
-        scene.venue.open = [order()]
+        scene.venue.open = [order(created_time=T0 - DAY_MS)]
         await scene.resume()
         scene.lose()
         scene.venue.open = []
         await scene.resume()
         assert len(scene.pauses) == 4
         assert scene.account.health().failures == 4
+        assert sum("orderId" in given for given in scene.asked("/v5/order/history")) == 5
         assert scene.account.closed_orders["o1"].order_status == GONE
 
 
@@ -84,56 +85,6 @@ async def test_an_order_older_than_the_week_of_history_is_asked_for_by_its_day()
         assert scene.account.closed_orders["o1"].order_status == "Cancelled"
 
 
-async def test_fills_found_are_told_once_and_oldest_first() -> None:
-    async with scenes() as scene:
-        await scene.resume()
-        scene.stream.orders.publish(order())
-        scene.stream.executions.publish(fill("e1", at=T0 + 10))
-        scene.lose()
-        scene.venue.fills = [fill("e1", at=T0 + 10), fill("e3", at=T0 + 30), fill("e2", at=T0 + 20)]
-        scene.venue.open = [order()]
-        await scene.resume()
-        scene.stream.executions.publish(fill("e3", at=T0 + 30))
-        scene.stream.executions.publish(fill("e4", at=T0 + 40))
-        fills = [each.exec_id for each in scene.told if hasattr(each, "exec_id")]
-        assert fills == ["e1", "e2", "e3", "e4"]
-        assert scene.said[-1].fills == 2
-        assert scene.account.health().repeated_fills == 2
-
-
-async def test_fills_are_asked_for_from_the_last_known_less_an_overlap() -> None:
-    async with scenes(fills_since=T0 - DAY_MS) as scene:
-        await scene.resume()
-        scene.later.set()
-        await turns(20)
-        scene.stream.orders.publish(order())
-        scene.stream.executions.publish(fill(at=T0 + 500_000))
-        scene.lose()
-        scene.stream.executions.publish(fill("e2", at=T0 + 900_000))  # nobody knows what came before this one
-        scene.venue.asked.clear()
-        scene.venue.open = [order()]
-        scene.venue.now_ms = T0 + 900_000
-        await scene.resume()
-        (asked,) = scene.asked("/v5/execution/list")
-        assert asked["startTime"] == T0 + 500_000 - OVERLAP_MS
-
-
-async def test_after_a_week_away_fills_are_asked_for_day_by_day() -> None:
-    async with scenes() as scene:
-        await scene.resume()
-        scene.lose()
-        scene.venue.asked.clear()
-        scene.venue.now_ms = T0 + 9 * DAY_MS
-        scene.venue.fills = [fill(f"e{day}", "", at=T0 + day * DAY_MS) for day in range(10)]
-        await scene.resume()
-        asked = scene.asked("/v5/execution/list")
-        spans = [(int(str(given["startTime"])), given.get("endTime")) for given in asked]
-        assert len(spans) == 10 if spans[0][0] < T0 else 9
-        assert all(end == start + DAY_MS - 1 for start, end in spans[:-1])
-        assert spans[-1][1] is None
-        assert [each.exec_id for each in scene.account.executions] == [f"e{day}" for day in range(10)]
-
-
 async def test_a_position_closed_meanwhile_is_found_by_its_symbol() -> None:
     async with scenes() as scene:
         scene.venue.held = [position("1"), position("2", symbol="ETHUSDT")]
@@ -165,57 +116,27 @@ async def test_a_coin_that_was_spent_is_gone() -> None:
         assert list(scene.account.wallet) == ["BTC"]
 
 
-async def test_a_fill_that_rest_lists_late_is_told_a_little_later() -> None:
+@pytest.mark.parametrize("name", ["take_profit", "stop_loss", "tp_limit_price", "sl_limit_price"])
+async def test_what_was_removed_of_an_order_meanwhile_is_gone(name: str) -> None:
     async with scenes() as scene:
         await scene.resume()
-        scene.stream.executions.publish(fill("live", "", at=T0 + 500))
-        scene.venue.fills = [fill("late", "", at=T0 + 10), fill("live", "", at=T0 + 500)]
-        fail(scene.venue, 2)
-        scene.later.set()
-        await turns(50)
-        assert [each.exec_id for each in scene.account.executions] == ["live", "late"]
-        assert scene.account.is_reconciled
-        assert len(scene.pauses) == 2
-        assert not scene.errors
-
-
-async def test_until_late_fills_were_asked_for_live_ones_do_not_make_them_known() -> None:
-    async with scenes() as scene:
-        await scene.resume()
-        scene.venue.fills = [fill("late", "", at=T0 + 10)]
-        scene.stream.executions.publish(fill("live", "", at=T0 + 500_000))
+        scene.stream.orders.publish(order(**{name: Decimal(120)}))
         scene.lose()
-        scene.later.set()
-        await turns(20)
-        assert len(scene.account.executions) == 1
+        scene.venue.open = [order(at=T0 + 5, closed_pnl=None)]
         await scene.resume()
-        assert [each.exec_id for each in scene.account.executions] == ["live", "late"]
+        assert getattr(scene.account.orders["o1"], name) is None
+        assert scene.told[-1] is scene.account.orders["o1"]
 
 
-async def test_late_fills_are_asked_for_within_the_overlap_only() -> None:
-    async with scenes(fills_since=T0 - 3 * DAY_MS) as scene:
-        await scene.resume()
-        scene.venue.asked.clear()
-        scene.later.set()
-        await turns(50)
-        assert [(path, given["startTime"]) for path, given in scene.venue.asked] == [
-            ("/v5/execution/list", T0 - OVERLAP_MS)
-        ]
-
-
-async def test_a_take_profit_that_was_removed_meanwhile_is_gone() -> None:
+@pytest.mark.parametrize("name", ["take_profit", "stop_loss", "trailing_stop"])
+async def test_what_was_removed_of_a_position_meanwhile_is_told(name: str) -> None:
     async with scenes() as scene:
-        with_stops: dict[str, Any] = {"take_profit": Decimal(120), "stop_loss": Decimal(90)}
         await scene.resume()
-        scene.stream.orders.publish(order(**with_stops))
-        scene.stream.positions.publish(position(**with_stops))
+        scene.stream.positions.publish(position(**{name: Decimal(120)}))
         scene.lose()
-        scene.told.clear()
-        scene.venue.open = [order(at=T0 + 5, take_profit=None, stop_loss=Decimal(90), closed_pnl=None)]
-        scene.venue.held = [position(at=T0 + 5, take_profit=Decimal(120), stop_loss=None)]
+        scene.venue.held = [position(at=T0 + 5)]
         await scene.resume()
-        assert scene.account.orders["o1"].take_profit is None
-        assert sorted(type(each).__name__ for each in scene.told) == ["OrderUpdate", "PositionUpdate"]
+        assert getattr(scene.told[-1], name) is None
 
 
 async def test_stops_that_are_zero_in_one_and_empty_in_the_other_are_no_change() -> None:
@@ -227,6 +148,23 @@ async def test_stops_that_are_zero_in_one_and_empty_in_the_other_are_no_change()
         scene.venue.open = [order(at=T0 + 5, sl_limit_price=Decimal(0))]
         await scene.resume()
         assert not scene.told
+
+
+@pytest.mark.parametrize("refusal", [InvalidRequestError, OrderNotFoundError])
+async def test_an_order_whose_question_is_refused_is_one_that_nobody_knows(refusal: type[RefusedError]) -> None:
+    async with scenes() as scene:
+        scene.venue.open = [order()]
+        await scene.resume()
+        scene.lose()
+        scene.venue.open = []
+
+        async def before(endpoint: Any, given: dict[str, object]) -> None:
+            if "orderId" in given:
+                raise refusal("refused", 110001, "refused")
+
+        scene.venue.before = before
+        await scene.resume()
+        assert scene.account.closed_orders["o1"].order_status == GONE
 
 
 async def test_an_option_that_expired_meanwhile_is_gone_though_its_symbol_is_refused() -> None:
@@ -367,3 +305,25 @@ async def test_a_reconciliation_cut_after_any_question_ends_right_and_tells_each
             assert [key.symbol for key in account.positions] == ["ETHUSDT"]
             assert account.wallet["USDT"].wallet_balance == 9
             assert [each.done for each in scene.said] == [True, False, True]
+
+
+async def test_of_many_orders_that_are_gone_a_few_are_asked_for_at_once() -> None:
+    async with scenes() as scene:
+        scene.venue.open = [order(f"o{number}") for number in range(200)]
+        await scene.resume()
+        scene.lose()
+        scene.venue.open = []
+        scene.venue.realtime = [order(f"o{number}", "Cancelled", at=T0 + 1) for number in range(200)]
+        asking, most = 0, 0
+
+        async def before(endpoint: Any, given: dict[str, object]) -> None:
+            nonlocal asking, most
+            asking += 1
+            most = max(most, asking)
+            await asyncio.sleep(0)
+            asking -= 1
+
+        scene.venue.before = before
+        await scene.resume()
+        assert len(scene.account.closed_orders) == 200
+        assert 5 < most <= 20
