@@ -1,7 +1,7 @@
 """Bybit's WebSocket streams, v5, as a library: an account's own, the market's, order entry."""
 
 from .account import Account, AccountHealth, Reconciled
-from .channel import Channel, Events
+from .channel import Channel, Events, Latest
 from .messages import (
     ExecutionUpdate,
     FastExecution,
@@ -32,6 +32,7 @@ __all__ = [
     "Kline",
     "LateAck",
     "Latency",
+    "Latest",
     "Liquidation",
     "MarketTrade",
     "OrderEntry",

@@ -2,16 +2,16 @@
 
 A callback of an ordinary function is called at once, in the order of subscription. One that is a coroutine function,
 and whoever iterates, takes events from a queue of its own, in order; a queue that is full loses its oldest event, and
-its reader is told by an OverrunError how many.
+its reader is told by an OverrunError how many. `Channel.latest` keeps only the newest, and loses nothing else.
 """
 
 import asyncio
 import inspect
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Generic, TypeGuard, TypeVar
+from typing import Any, Generic, Self, TypeGuard, TypeVar
 from weakref import WeakKeyDictionary
 
 from feeder.errors import OverrunError, StreamError
@@ -24,40 +24,36 @@ Report = Callable[[Exception], None]
 
 QUEUE_CAPACITY = 10_000  # events; half a minute of a busy market's tickers
 
+Joined = TypeVar("Joined", bound="Iteration[Any]")
+
 _calling: ContextVar[asyncio.Task[Any] | None] = ContextVar("_calling", default=None)
 """The task of the callback that this is done in, or by a task of that: whoever closes from there cannot wait for it."""
 
 
-class Events(Generic[Event]):
-    """An async iterator over the events from its making on: `async with channel.events() as events: async for ...`.
+class Iteration(Generic[Event]):
+    """An async iterator over a channel's events from its making on, which keeps those that nobody took yet.
 
-    Ends when its channel is closed and all was taken, or by its own `close`.
+    Ends when its channel is closed and all was taken, or by its own `close`; `async with` closes it.
     """
 
-    def __init__(self, channel: "Channel[Event]", capacity: int) -> None:
+    def __init__(self, channel: "Channel[Event]") -> None:
         self._channel = channel
-        self._capacity = capacity
-        self._waiting: deque[Event] = deque()
-        self._lost = 0
         self._news = asyncio.Event()
         self._closed = False
 
-    def __aiter__(self) -> "Events[Event]":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event. Raises OverrunError once for what was lost; the iteration may go on after it."""
-        while not self._waiting:
+        """The next event."""
+        while not self._holds():
             if self._closed:
                 raise StopAsyncIteration
             self._news.clear()
             await self._news.wait()
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            raise OverrunError(f"{self._channel.name}: {lost} events lost; take them faster", lost)
-        return self._waiting.popleft()
+        return self._take()
 
-    async def __aenter__(self) -> "Events[Event]":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -74,16 +70,85 @@ class Events(Generic[Event]):
     def end(self) -> None:
         """Take no more events, and none of those that wait."""
         self.close()
-        self._waiting.clear()
-        self._lost = 0
+        self._drop()
 
     def put(self, event: Event) -> None:
         """Called by the channel."""
+        self._keep(event)
+        self._news.set()
+
+    def _holds(self) -> bool:
+        """Whether there is something to take."""
+        raise NotImplementedError
+
+    def _take(self) -> Event:
+        """What waits for longest."""
+        raise NotImplementedError
+
+    def _keep(self, event: Event) -> None:
+        """Until it is taken."""
+        raise NotImplementedError
+
+    def _drop(self) -> None:
+        """All that waits."""
+        raise NotImplementedError
+
+
+class Events(Iteration[Event]):
+    """Every event, in order: `async with channel.events() as events: async for event in events: ...`.
+
+    What comes while it is full costs the oldest one: then `async for` raises OverrunError once, which says how many
+    were lost, and the iteration may go on after it.
+    """
+
+    def __init__(self, channel: "Channel[Event]", capacity: int) -> None:
+        super().__init__(channel)
+        self._capacity = capacity
+        self._waiting: deque[Event] = deque()
+        self._lost = 0
+
+    def _holds(self) -> bool:
+        return bool(self._waiting)
+
+    def _take(self) -> Event:
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            raise OverrunError(f"{self._channel.name}: {lost} events lost; take them faster", lost)
+        return self._waiting.popleft()
+
+    def _keep(self, event: Event) -> None:
         if len(self._waiting) == self._capacity:
             self._waiting.popleft()
             self._lost += 1
         self._waiting.append(event)
-        self._news.set()
+
+    def _drop(self) -> None:
+        self._waiting.clear()
+        self._lost = 0
+
+
+class Latest(Iteration[Event]):
+    """The newest event of each key that nobody took yet; the key that waits for longest comes first.
+
+    For whoever quotes by them, and must never work through old ones: nothing is an overrun.
+    """
+
+    def __init__(self, channel: "Channel[Event]", key: Callable[[Event], Hashable] | None) -> None:
+        super().__init__(channel)
+        self._key = key
+        self._newest: OrderedDict[Hashable, Event] = OrderedDict()
+
+    def _holds(self) -> bool:
+        return bool(self._newest)
+
+    def _take(self) -> Event:
+        return self._newest.popitem(last=False)[1]
+
+    def _keep(self, event: Event) -> None:
+        self._newest[None if self._key is None else self._key(event)] = event  # one that is there keeps its turn
+
+    def _drop(self) -> None:
+        self._newest.clear()
 
 
 class Channel(Generic[Event]):
@@ -94,7 +159,7 @@ class Channel(Generic[Event]):
         self._report = report
         self._callbacks: dict[object, Callable[[Event], object]] = {}
         # Weakly: an iterator that was dropped, by a `break` for one, is to gather no events for ever.
-        self._queues: WeakKeyDictionary[Events[Event], None] = WeakKeyDictionary()
+        self._queues: WeakKeyDictionary[Iteration[Event], None] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -133,12 +198,17 @@ class Channel(Generic[Event]):
         """An iterator over the events from now on, which keeps at most `capacity` (at least 1) that nobody took yet."""
         if capacity < 1:
             raise ValueError(f"a queue of {capacity} events holds none; give at least 1")
-        events = Events(self, capacity)
-        if self._closed:
-            events.close()
-        else:
-            self._queues[events] = None
-        return events
+        return self._joined(Events(self, capacity))
+
+    def latest(self, key: Callable[[Event], Hashable] | None = None) -> Latest[Event]:
+        """An iterator over the newest event from now on that nobody took yet; with `key`, the newest of each.
+
+        For tickers and books of several symbols: `latest(lambda ticker: (ticker.category, ticker.symbol))`. A key
+        that raises is reported, and its event left out.
+        """
+        if key is not None and not callable(key):
+            raise TypeError(f"{self.name}: latest({key!r}): give a function that makes an event's key, or nothing")
+        return self._joined(Latest(self, key))
 
     def publish(self, event: Event) -> None:
         """Hand an event to all. Never raises."""
@@ -157,10 +227,13 @@ class Channel(Generic[Event]):
                     problem = "a callback makes a coroutine, which nobody awaits; give the coroutine function itself"
                     self._report(StreamError(f"{self.name}: {problem}"))
         for events in tuple(self._queues):
-            events.put(event)
+            try:
+                events.put(event)
+            except Exception as error:  # noqa: BLE001 - a user's key
+                self._report(error)
 
-    def forget(self, events: Events[Event]) -> None:
-        """Called by a queue that is closed."""
+    def forget(self, events: Iteration[Event]) -> None:
+        """Called by an iterator that is closed."""
         self._queues.pop(events, None)
 
     async def aclose(self) -> None:
@@ -175,6 +248,14 @@ class Channel(Generic[Event]):
             events.close()
         calling = _calling.get()
         await asyncio.gather(*(task for task in self._tasks if task is not calling), return_exceptions=True)
+
+    def _joined(self, events: Joined) -> Joined:
+        """It takes events from now on; none where the channel is closed."""
+        if self._closed:
+            events.close()
+        else:
+            self._queues[events] = None
+        return events
 
     async def _feed(self, callback: Callable[[Event], Awaitable[object]], events: Events[Event]) -> None:
         task = asyncio.current_task()
