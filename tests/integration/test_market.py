@@ -157,7 +157,7 @@ async def test_while_the_venue_is_away_rest_answers_and_the_stream_takes_over_ag
     assert sources == ("rest", "rest")
     await view.ready(SECONDS)
     assert ((await view.book(1)).source, (await view.ticker()).source) == ("stream", "stream")
-    assert market.quality(*BTC).part("gaps").number == 2.0  # of the book, and of the ticker
+    assert market.quality(*BTC).part("gaps").number == 1.0, "of book and ticker, at once"
     forget(market, BTC)
     await until(lambda: score(market) == 100.0)
 

@@ -25,12 +25,16 @@ from .history import Candles, History
 from .market_cache import CacheCounts, CacheLimits
 from .market_feeds import MarketFeeds
 from .market_reads import MarketReads
+from .market_symbol import WatchedSymbol
 from .market_view import SymbolView
 from .quality import WINDOW_SECONDS, Quality
 
 
 class SymbolStatus(msgspec.Struct, frozen=True):
-    """A watched symbol: its book's status and why, seconds since its last data (None: none came), its quality."""
+    """A watched symbol: its book's status and why, seconds since its last data (None: none came), its quality.
+
+    `score` is of 100, and `weakness` the sentence of its lowest part; "" when no part costs anything.
+    """
 
     category: str
     symbol: str
@@ -39,6 +43,7 @@ class SymbolStatus(msgspec.Struct, frozen=True):
     reason: str
     age_seconds: float | None
     score: float
+    weakness: str
 
 
 class MarketStatus(msgspec.Struct, frozen=True):
@@ -178,18 +183,7 @@ class Market:
     def status(self) -> MarketStatus:
         """How all is now."""
         connections = self._feeds.connections()
-        symbols = [
-            SymbolStatus(
-                category=category,
-                symbol=symbol,
-                depth=watched.book.depth,
-                book=watched.book.status.name,
-                reason=watched.book.reason.name,
-                age_seconds=None if watched.book.updated_at is None else watched.age(watched.book.updated_at),
-                score=watched.quality().score,
-            )
-            for (category, symbol), watched in self._feeds.watched.items()
-        ]
+        symbols = [_status_of(watched) for watched in self._feeds.watched.values()]
         return MarketStatus(
             symbols=symbols,
             connections=len(connections),
@@ -202,3 +196,19 @@ class Market:
         watched = self._feeds.watched.get((history.category, history.symbol))
         if watched is not None:
             watched.record.on_candles(self._clock.monotonic(), history.interval, asked, missing)
+
+
+def _status_of(watched: WatchedSymbol) -> SymbolStatus:
+    book, quality = watched.book, watched.quality()
+    category, symbol = watched.key
+    lowest = quality.lowest
+    return SymbolStatus(
+        category=category,
+        symbol=symbol,
+        depth=book.depth,
+        book=book.status.name,
+        reason=book.reason.name,
+        age_seconds=None if book.updated_at is None else watched.age(book.updated_at),
+        score=quality.score,
+        weakness=lowest.sentence if lowest.value < 1 else "",
+    )

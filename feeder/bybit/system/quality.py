@@ -9,14 +9,17 @@ age      The worst of the watched feeds: 1 until `fresh` seconds since its last 
          so that they are held to their own rhythm: 10 and 60 times the usual time between two seconds with data, that
          of 1 s at least and 60 s at most; before the rhythm is known 40 (quiet books were seen silent for 36) and 120.
          Late data is not this part's matter: its connection is replaced, which is an interruption.
-gaps     0 while the book is not LIVE. Else halved by each interruption (missed update, lost connection, trades lost)
-         of the last `window_seconds`, which counts in full at first and less and less to its end: 0.5 ^ sum(1 - age /
-         window).
+gaps     0 while the book is not LIVE. Else 0.7 ^ sum(1 - age / window) over the interruptions (missed update, lost
+         connection, trades lost) of the last `window_seconds` (300): each counts in full at first and less and less to
+         the window's end. What happens within 5 s of one is part of it: a connection that is cut takes book, ticker and
+         trades with it. So one alone leaves 70, above the usual `health.quality` (50), and two at once 49.
 candles  The share of bars that were there, of those asked for in the last hour.
-crossed  0 while the book is asked for anew because its best bid was at or above its best ask; else halved as above.
-spread   z = (spread - median) / max(1.4826 x median absolute deviation, median / 4, 1 tick), over the samples of the
-         window: 1 up to z = 3, then straight down to 0 at z = 10. Only a wide spread is odd. 1 while there are fewer
-         than 20 samples, 0 when one side of a book that had two is empty.
+crossed  0 while the book is asked for anew because its best bid was at or above its best ask; else as gaps.
+spread   How long of the last tenth of the window (30 s) it was usual: 1 - odd seconds / 30. Odd it is by z = (spread -
+         median) / max(1.4826 x median absolute deviation, median / 4, 1 tick), over the samples of the whole window:
+         not at all up to z = 3, wholly from z = 10 on, straight between. So one wide moment costs next to nothing, and
+         only what lasts half a minute is 0. Only a wide spread is odd. 1 while there are fewer than 20 samples (one is
+         taken every 1.5 s at most), 0 when one side of a book that had two is empty.
 """
 
 from collections import deque
@@ -42,7 +45,10 @@ _FEWEST_SAMPLES = 20
 _TO_SIGMA = 1.4826  # of a normal distribution's median absolute deviation
 _LEAST_SHARE = 0.25  # of the median: a wide spread that stands still may yet move by some of itself
 _ODD, _ABSURD = 3.0, 10.0  # z
+_JUDGED_SHARE = 0.1  # of the window, the newest: how much of it was odd
 _EVENTS = 100  # remembered of a kind: half a hundred in the window are 0 already
+_ONE_EVENT_SECONDS = 5.0  # what happens within so long of an event's beginning is part of it
+_LEFT = 0.7  # by an event
 _CANDLES_SECONDS = 3600.0
 
 
@@ -70,6 +76,11 @@ class Quality(msgspec.Struct, frozen=True):
             if part.name == name:
                 return part
         raise KeyError(name)
+
+    @property
+    def lowest(self) -> Part:
+        """The part that costs most; of equals the first."""
+        return min(self.parts, key=lambda part: part.value)
 
 
 class Feed(NamedTuple):
@@ -138,11 +149,11 @@ class QualityRecord:
 
     def on_interruption(self, now: float, what: str) -> None:
         """Something was missed, or may have been: `what` in a few words."""
-        self._interruptions.append((now, what))
+        _note(self._interruptions, now, what)
 
     def on_crossed(self, now: float) -> None:
         """The best bid was at or above the best ask."""
-        self._crossings.append((now, "crossed"))
+        _note(self._crossings, now, "crossed")
 
     def wants_spread(self, now: float) -> bool:
         """Whether it is time for another sample."""
@@ -180,7 +191,7 @@ class QualityRecord:
         if not count:
             return Part("gaps", 1.0, 0.0, "interruptions", f"nothing missed in the last {self._window:g} s")
         said = f"{_counted(count, 'interruption')} in the last {self._window:g} s, the last {last}"
-        return Part("gaps", _rounded(0.5**weight), float(count), "interruptions", said)
+        return Part("gaps", _rounded(_LEFT**weight), float(count), "interruptions", said)
 
     def _crossed(self, now: float, book: BookFacts) -> Part:
         count, weight, _ = self._recent(self._crossings, now)
@@ -189,7 +200,7 @@ class QualityRecord:
         if not count:
             return Part("crossed", 1.0, 0.0, "times", f"never crossed in the last {self._window:g} s")
         said = f"crossed {_counted(count, 'time')} in the last {self._window:g} s"
-        return Part("crossed", _rounded(0.5**weight), float(count), "times", said)
+        return Part("crossed", _rounded(_LEFT**weight), float(count), "times", said)
 
     def _missing_candles(self, now: float) -> Part:
         recent = [(asked, missing) for at, asked, missing in self._candles.values() if now - at < _CANDLES_SECONDS]
@@ -200,24 +211,41 @@ class QualityRecord:
         return Part("candles", _rounded(1 - missing / asked), float(missing), "bars", said)
 
     def _spread(self, now: float, book: BookFacts) -> Part:
-        samples = [ticks for at, ticks in self._spreads if now - at < self._window]
+        samples = [(at, ticks) for at, ticks in self._spreads if now - at < self._window]
         if not book.live:
-            return Part("spread", 1.0, None, "z", "not judged while the book is not LIVE")
+            return Part("spread", 1.0, None, "s", "not judged while the book is not LIVE")
         if len(samples) < _FEWEST_SAMPLES:
-            return Part("spread", 1.0, None, "z", f"{len(samples)} samples, too few to judge by")
+            return Part("spread", 1.0, None, "s", f"{len(samples)} samples, too few to judge by")
         if book.spread_ticks is None:
-            return Part("spread", 0.0, None, "z", "one side of the book is empty")
-        middle = median(samples)
-        deviation = max(_TO_SIGMA * median(abs(each - middle) for each in samples), _LEAST_SHARE * middle, 1.0)
-        z = (book.spread_ticks - middle) / deviation
-        said = f"{book.spread_ticks:g} ticks, usually {middle:g}"
-        return Part("spread", _falling(z, _ODD, _ABSURD), _rounded(z), "z", said)
+            return Part("spread", 0.0, None, "s", "one side of the book is empty")
+        middle = median(ticks for _, ticks in samples)
+        deviation = max(_TO_SIGMA * median(abs(each - middle) for _, each in samples), _LEAST_SHARE * middle, 1.0)
+        judged = self._window * _JUDGED_SHARE
+        # Each sample holds until the next one; since the last it is as the book is now.
+        newest = (samples[-1][0], book.spread_ticks)
+        odd, end = 0.0, now
+        for at, ticks in (newest, *reversed(samples[:-1])):
+            usual = _falling((ticks - middle) / deviation, _ODD, _ABSURD)
+            odd += (1 - usual) * (end - max(at, now - judged))
+            end = at
+            if end <= now - judged:
+                break
+        said = f"{book.spread_ticks:g} ticks, usually {middle:g}; odd for {odd:.1f} s of the last {judged:g} s"
+        return Part("spread", _rounded(1 - odd / judged), _rounded(odd), "s", said)
 
     def _recent(self, events: deque[tuple[float, str]], now: float) -> tuple[int, float, str]:
         """How many are within the window, the sum of their weights, and what the last one was."""
         within = [(now - at, what) for at, what in events if now - at < self._window]
         weight = sum(1 - age / self._window for age, _ in within)
         return len(within), weight, within[-1][1] if within else ""
+
+
+def _note(events: deque[tuple[float, str]], now: float, what: str) -> None:
+    """Another event, or more of the last one, which keeps its time."""
+    at = now
+    if events and now - events[-1][0] < _ONE_EVENT_SECONDS:
+        at, _ = events.pop()
+    events.append((at, what))
 
 
 def unwatched(category: str, symbol: str) -> Quality:

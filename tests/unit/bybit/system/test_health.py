@@ -53,7 +53,7 @@ ACCOUNT = AccountHealth(
     repeated_fills=0,
     outdated=0,
 )
-SYMBOL = SymbolStatus("linear", "BTCUSDT", 50, "LIVE", "SNAPSHOT", 0.1, 50.0)
+SYMBOL = SymbolStatus("linear", "BTCUSDT", 50, "LIVE", "SNAPSHOT", 0.1, 50.0, "")
 MARKET = MarketStatus(symbols=[SYMBOL], connections=1, connected=1, tickers={"linear": STREAM}, caches={})
 REST = RestStatus(
     requests=100,

@@ -135,6 +135,7 @@ async def test_a_lost_connection_of_tickers_is_an_interruption_of_those_it_carri
     scene.tickers_up = False
     for _ in range(2):  # told once for an outage
         lost("no pong")
+        scene.clock.advance(6.0)
     scene.feeds._on_tickers_lost("spot")("not its category")
     assert not watched.ticker_is_current
     assert watched.quality().part("gaps").sentence.endswith("the last of the ticker: no pong")
@@ -235,12 +236,18 @@ async def test_a_wide_spread_costs_quality_until_it_is_usual_again(scene: Scene)
         scene.clock.advance(2.0)
         scene.update(BTC, update_id)
         await turn()
-    assert watched.quality().part("spread").sentence == "2 ticks, usually 2"
-    scene.update(BTC, 61, bids=[1000, 0, 993, 1])
-    assert watched.quality().part("spread") == watched.quality().parts[-1]
-    assert (watched.quality().part("spread").number, watched.quality().score) == (7.0, 42.9)
-    scene.update(BTC, 62, bids=[1000, 1])
+    assert watched.quality().part("spread").sentence == "2 ticks, usually 2; odd for 0.0 s of the last 30 s"
+    scene.clock.advance(2.0)
+    scene.update(BTC, 61, bids=[1000, 0, 993, 1])  # z 7: 4 / 7 odd
+    await turn()
     assert watched.quality().score == 100.0
+    scene.clock.advance(7.0)
+    assert watched.quality().part("spread").sentence == "9 ticks, usually 2; odd for 4.0 s of the last 30 s"
+    assert watched.quality().score == 86.7
+    scene.update(BTC, 62, bids=[1000, 1])
+    await turn()
+    scene.clock.advance(30.0)
+    assert watched.quality().part("spread").value == 1.0
 
 
 async def test_without_anybody_to_tell_errors_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from feeder.bybit.system.quality import BookFacts, Feed, Quality, QualityRecord, Rhythm, unwatched
+from feeder.bybit.system.quality import BookFacts, Feed, Part, Quality, QualityRecord, Rhythm, unwatched
 
 LIVE = BookFacts(live=True, status="LIVE", reason="SNAPSHOT", crossed=False, since_seconds=5.0, spread_ticks=2.0)
 FRESH = (Feed("book", 0.5, True, 10.0, 60.0), Feed("ticker", 1.0, True, 10.0, 60.0))
@@ -72,14 +72,15 @@ def test_among_equals_the_older_feed_is_named() -> None:
     assert judged().part("age").number == 1.0
 
 
-def test_an_interruption_halves_the_score_and_is_forgotten_over_the_window() -> None:
+def test_an_interruption_alone_leaves_70_and_is_forgotten_over_the_window() -> None:
     record = QualityRecord(300.0)
     record.on_interruption(1000.0, "of the book: GAP")
     quality = judged(record, now=1000.0)
-    assert quality.score == 50.0
+    assert quality.score == 70.0
+    assert quality.lowest is quality.part("gaps")
     assert quality.part("gaps").sentence == "1 interruption in the last 300 s, the last of the book: GAP"
-    assert judged(record, now=1150.0).part("gaps").value == round(0.5**0.5, 4) == 0.7071
-    assert judged(record, now=1299.0).part("gaps").value == round(0.5 ** (1 / 300), 4)
+    assert judged(record, now=1150.0).part("gaps").value == round(0.7**0.5, 4) == 0.8367
+    assert judged(record, now=1299.0).part("gaps").value == round(0.7 ** (1 / 300), 4)
     assert judged(record, now=1300.0).part("gaps").value == 1.0
 
 
@@ -88,8 +89,21 @@ def test_interruptions_add_up() -> None:
     record.on_interruption(1000.0, "of the book: GAP")
     record.on_interruption(1050.0, "of the ticker: closed")
     part = judged(record, now=1050.0).part("gaps")
-    assert (part.value, part.number) == (round(0.5**1.5, 4), 2.0)
+    assert (part.value, part.number) == (round(0.7**1.5, 4), 2.0)
     assert part.sentence == "2 interruptions in the last 100 s, the last of the ticker: closed"
+
+
+def test_what_a_cut_takes_along_within_5_s_is_the_same_interruption() -> None:
+    record = QualityRecord(300.0)
+    for at, what in ((1000.0, "of the book: DISCONNECTED"), (1000.0, "of the ticker: cut"), (1004.9, "of the trades")):
+        record.on_interruption(at, what)
+    part = judged(record, now=1004.9).part("gaps")
+    assert part.sentence == "1 interruption in the last 300 s, the last of the trades"
+    assert part.value == round(0.7 ** (1 - 4.9 / 300), 4)
+    record.on_interruption(1005.0, "of the book: GAP")
+    again = judged(record, now=1005.0)
+    assert again.part("gaps").number == 2.0, "5 s from its beginning: one that never ends is not one"
+    assert again.score < 50
 
 
 def test_a_book_that_is_not_live_scores_0() -> None:
@@ -99,12 +113,12 @@ def test_a_book_that_is_not_live_scores_0() -> None:
     assert quality.part("spread").number is None
 
 
-def test_a_crossed_book_is_0_until_it_is_whole_and_halves_the_score_afterwards() -> None:
+def test_a_crossed_book_is_0_until_it_is_whole_and_leaves_70_afterwards() -> None:
     record = QualityRecord(300.0)
     record.on_crossed(1000.0)
     assert judged(record, book=stale("CROSSED")).part("crossed").value == 0.0
     healed = judged(record)
-    assert (healed.score, healed.part("crossed").value, healed.part("gaps").value) == (50.0, 0.5, 1.0)
+    assert (healed.score, healed.part("crossed").value, healed.part("gaps").value) == (70.0, 0.7, 1.0)
     assert healed.part("crossed").sentence == "crossed 1 time in the last 300 s"
     assert judged(record, now=1300.0).score == 100.0
 
@@ -126,43 +140,51 @@ def test_bars_read_again_replace_those_of_the_same_interval() -> None:
     assert judged(record, now=1002.0).part("candles").value == 1.0
 
 
+def wide(spreads: list[float], ticks: float, seconds: float) -> Part:
+    """The spread's part when it has been `ticks` for so long, after samples of these."""
+    now = 1000.0 + seconds
+    record = sampled(QualityRecord(300.0), spreads, end=1001.0)
+    record.on_spread(1000.0, ticks)
+    return judged(record, now=now, book=BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, ticks)).part("spread")
+
+
 def test_a_usual_spread_is_no_outlier_even_if_it_never_changed_before() -> None:
-    record = sampled(QualityRecord(), [1.0] * 30)
-    wide = BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, 4.0)
-    part = judged(record, book=wide).part("spread")
-    assert (part.value, part.number, part.sentence) == (1.0, 3.0, "4 ticks, usually 1")
+    part = wide([1.0] * 30, 4.0, seconds=100.0)
+    assert (part.value, part.number, part.sentence) == (1.0, 0.0, "4 ticks, usually 1; odd for 0.0 s of the last 30 s")
 
 
-@pytest.mark.parametrize(
-    ("ticks", "z", "value"), [(4.0, 3.0, 1.0), (7.5, 6.5, 0.5), (11.0, 10.0, 0.0), (99.0, 98.0, 0)]
-)
-def test_a_wide_spread_counts_by_ticks_where_the_usual_does_not_vary(ticks: float, z: float, value: float) -> None:
-    record = sampled(QualityRecord(), [1.0] * 30)
-    part = judged(record, book=BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, ticks)).part("spread")
-    assert (part.number, part.value) == (z, value)
+@pytest.mark.parametrize(("seconds", "value"), [(0.0, 1.0), (1.5, 0.95), (15.0, 0.5), (30.0, 0.0), (200.0, 0.0)])
+def test_a_wide_moment_costs_little_and_what_lasts_is_0(seconds: float, value: float) -> None:
+    part = wide([1.0] * 30, 99.0, seconds)
+    assert (part.value, part.number, part.unit) == (value, min(seconds, 30.0), "s")
+
+
+def test_a_wide_moment_is_forgotten_half_a_minute_later() -> None:
+    record = sampled(QualityRecord(300.0), [1.0] * 30)
+    record.on_spread(1000.0, 99.0)
+    record.on_spread(1003.0, 1.0)
+    assert [judged(record, now=now).part("spread").number for now in (1003.0, 1020.0, 1031.0, 1033.0)] == [3, 3, 2, 0]
+
+
+@pytest.mark.parametrize(("ticks", "value"), [(4.0, 1.0), (7.5, 0.5), (11.0, 0.0), (99.0, 0.0)])
+def test_a_wide_spread_counts_by_ticks_where_the_usual_does_not_vary(ticks: float, value: float) -> None:
+    assert wide([1.0] * 30, ticks, seconds=30.0).value == value
 
 
 def test_a_wide_spread_counts_by_the_usual_deviation() -> None:
-    # Median 20, absolute deviations 0 and 10 in equal parts: their median is 5, sigma 1.4826 x 5.
-    record = sampled(QualityRecord(), [20.0] * 10 + [10.0] * 5 + [30.0] * 5)
+    # Median 20, absolute deviations 0 and 10 in equal parts: their median is 5, sigma 1.4826 x 5, z 6.5.
+    record = sampled(QualityRecord(), [20.0] * 10 + [10.0] * 5 + [30.0] * 5, end=970.0)
     part = judged(record, book=BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, 68.1845)).part("spread")
-    assert part.number == 6.5
     assert part.value == 0.5
 
 
 def test_a_narrow_spread_is_never_odd() -> None:
-    record = sampled(QualityRecord(), [100.0] * 30)
-    part = judged(record, book=BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, 1.0)).part("spread")
-    assert (part.number, part.value) == (-3.96, 1.0)
+    assert wide([100.0] * 30, 1.0, seconds=30.0).value == 1.0
 
 
-@pytest.mark.parametrize(("ticks", "z", "value"), [(175.0, 3.0, 1.0), (262.5, 6.5, 0.5), (350.0, 10.0, 0.0)])
-def test_a_spread_of_many_ticks_that_stood_still_may_move_by_some_of_itself(
-    ticks: float, z: float, value: float
-) -> None:
-    record = sampled(QualityRecord(), [100.0] * 30)
-    part = judged(record, book=BookFacts(True, "LIVE", "SNAPSHOT", False, 5.0, ticks)).part("spread")
-    assert (part.number, part.value) == (z, value)
+@pytest.mark.parametrize(("ticks", "value"), [(175.0, 1.0), (262.5, 0.5), (350.0, 0.0)])
+def test_a_spread_of_many_ticks_that_stood_still_may_move_by_some_of_itself(ticks: float, value: float) -> None:
+    assert wide([100.0] * 30, ticks, seconds=30.0).value == value
 
 
 def test_few_samples_judge_nothing() -> None:
@@ -189,17 +211,17 @@ def test_samples_are_taken_at_a_pace_and_forgotten() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    record = sampled(QualityRecord(), [1.0] * 10_000)
-    for at in range(10_000):
+    record = sampled(QualityRecord(1e6), [1.0] * 10_000)
+    for at in range(0, 100_000, 10):
         record.on_interruption(float(at), "of the book: GAP")
-    assert judged(record, now=10_000.0).part("gaps").number == 100.0
+    assert judged(record, now=100_000.0).part("gaps").number == 100.0
 
 
 def test_the_parts_multiply() -> None:
     record = QualityRecord(300.0)
     record.on_interruption(1000.0, "of the book: GAP")
     record.on_candles(1000.0, "1", asked=10, missing=1)
-    assert judged(record, feeds=(Feed("book", 35.0, True, 10.0, 60.0),)).score == 22.5  # 100 x 0.5 x 0.5 x 0.9
+    assert judged(record, feeds=(Feed("book", 35.0, True, 10.0, 60.0),)).score == 31.5  # 100 x 0.5 x 0.7 x 0.9
 
 
 @pytest.mark.parametrize("window", [0.0, -1.0, float("inf"), float("nan")])
