@@ -18,6 +18,7 @@ _MONDAY_MS = -3 * _DAY_MS  # the epoch was a Thursday
 _MONTHS = 12
 _INTERVALS: tuple[str, ...] = get_args(Interval)
 LARGEST_MS = 9_000_000_000_000
+_LEAST_MS = 100_000_000_000  # in 1973: what is less is seconds, but for 0, which is "all there is"
 
 
 def number_of(interval: str, time_ms: int) -> int:
@@ -52,6 +53,8 @@ def moment_ms(name: str, moment: "int | datetime") -> int:
         if moment.utcoffset() is None:
             raise ParameterError("history", name, "has no time zone; give one, as datetime(..., tzinfo=UTC)")
         moment = round(moment.timestamp() * 1000)
+    elif type(moment) is int and 0 < moment < _LEAST_MS:
+        raise ParameterError("history", name, f"{moment} looks like seconds; give ms since the epoch, or a datetime")
     if type(moment) is not int:
         raise ParameterError("history", name, f"must be ms since the epoch or a datetime, not {type(moment).__name__}")
     if not 0 <= moment <= LARGEST_MS:

@@ -408,6 +408,8 @@ async def test_a_datetime_is_taken_by_its_zone(asker: Asker) -> None:
         (("1", datetime(2026, 1, 1)), "start: has no time zone"),  # noqa: DTZ001 - what is tried
         (("1", 1.5), "start: must be ms"),
         (("1", -1), "start: -1 is no time"),
+        (("1", 1_795_274_700), "start: 1795274700 looks like seconds; give ms"),
+        (("1", NOW, 99_999_999_999), "end: 99999999999 looks like seconds; give ms"),
         (("1", NOW, NOW), "end: must be later"),
         (("1", NOW, True), "end: must be ms"),
         (("2", NOW), "interval: '2' is none; use one of 1, 3"),
