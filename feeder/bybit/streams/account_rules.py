@@ -6,7 +6,8 @@ decides is in the data itself; only where that is equal does it matter who told 
 - An order's stages come in one order: Untriggered, Triggered, open, done. What is done never opens again, and changes
   only into something with more executed: of two Filled messages, as a cancellation that came too late causes, one is
   counted. Within a stage more executed is later, then `updated_time`.
-- A position's `seq` is that of its last fill; a setting changes `updated_time` alone.
+- A position's `seq` grows with each order and fill, and `updated_time` with each fill and setting; a setting is told
+  with the `seq` of the last fill. Where the two contradict one another, it is as where both are equal.
 - On a tie the stream is believed, which tells its events in order. REST is believed over what is known from before the
   connection that there is now: nothing that came then is still to be corrected.
 """
@@ -94,12 +95,10 @@ def is_later_order(new: Order, old: Order, *, on_tie: bool) -> bool:
 
 def is_later_position(new: Position, old: Position, *, on_tie: bool) -> bool:
     """Whether `new` tells a later state of a position than `old`."""
-    sequence, before = _sequence(new), _sequence(old)
-    if sequence is not None and before is not None and sequence != before:
-        return sequence > before
-    if new.updated_time and old.updated_time and new.updated_time != old.updated_time:
-        return new.updated_time > old.updated_time
-    return on_tie
+    by_sequence = _compared(_sequence(new), _sequence(old))
+    by_time = _compared(new.updated_time or None, old.updated_time or None)
+    later = by_sequence + by_time
+    return later > 0 if later else on_tie
 
 
 def is_same_order(new: Order, old: Order, *, loosely: bool) -> bool:
@@ -139,6 +138,11 @@ def _fields(row: msgspec.Struct) -> dict[str, Any]:
 def _sequence(position: Position) -> int | None:
     """None where the venue tells none, or that there never was a trade."""
     return position.seq if position.seq is not None and position.seq >= 0 else None
+
+
+def _compared(new: int | None, old: int | None) -> int:
+    """1 where `new` is the greater, -1 where it is the smaller, 0 where they are equal or one is not known."""
+    return 0 if new is None or old is None else (new > old) - (new < old)
 
 
 def _agree(new: msgspec.Struct, old: msgspec.Struct, without: frozenset[str], loosely: bool) -> bool:

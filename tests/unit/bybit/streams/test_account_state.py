@@ -258,6 +258,25 @@ def test_a_setting_changes_the_time_and_not_the_sequence(state: AccountState) ->
     assert state.positions[BTC].leverage == 20
 
 
+def test_a_setting_that_is_told_with_the_sequence_of_the_last_fill_counts(state: AccountState) -> None:
+    state.on_position(position("1", seq=5, leverage=Decimal(10)))
+    state.on_position(position("1", seq=8, leverage=Decimal(10)))  # after an order
+    assert state.on_position(position("1", seq=5, at=T0 + 1, leverage=Decimal(20)))
+    assert state.positions[BTC].leverage == 20
+    assert state.on_position(position("2", seq=9, at=T0, leverage=Decimal(20)))  # the venue's clock was set back
+    assert state.positions[BTC].size == 2
+
+
+def test_where_sequence_and_time_contradict_rest_is_believed_over_what_was_before_the_connection(
+    state: AccountState,
+) -> None:
+    state.on_position(position("1", seq=500, at=T0))
+    connected = state.moment
+    assert state.take_position(position("2", seq=3, at=T0 + 9), connected)  # as after the venue counts anew
+    assert state.on_position(position("3", seq=4, at=T0 + 10))
+    assert state.take_position(position("4", seq=3, at=T0 + 11), connected) is None
+
+
 def test_both_sides_of_a_hedged_symbol_are_two_positions(state: AccountState) -> None:
     state.on_position(position("1", position_idx=1))
     state.on_position(position("2", position_idx=2))
