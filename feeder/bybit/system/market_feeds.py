@@ -95,6 +95,7 @@ class MarketFeeds:
 
     async def watch(self, category: str, symbol: str, depth: int, ticker: bool, trades: bool) -> None:
         """See Market.watch."""
+        self._check_running()
         book_topic(category, depth, symbol)  # raises what is wrong with category or depth before anything is asked
         key = (category, symbol)
         instrument = await self._instrument(key)
@@ -102,8 +103,7 @@ class MarketFeeds:
         if watched is not None and watched.book.status is BookStatus.DELISTED:  # and it is listed again by now
             await self.unwatch(key)
             watched = self.watched.get(key)
-        if not self._running:
-            raise StreamError("the market is not open; use `async with`, or call start")
+        self._check_running()  # it may have been closed meanwhile
         fresh = watched is None
         if watched is None:
             watched = WatchedSymbol(instrument, depth, self._resync, self._window_seconds, self._clock)
@@ -198,6 +198,10 @@ class MarketFeeds:
             watched.on_definition(instrument)
 
     # Within
+
+    def _check_running(self) -> None:
+        if not self._running:
+            raise StreamError("the market is not open; use `async with`, or call start")
 
     async def _instrument(self, key: InstrumentKey) -> Instrument:
         """The instrument; its category's table is read with the first. Raises RestError, InstrumentError."""

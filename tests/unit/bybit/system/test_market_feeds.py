@@ -14,6 +14,7 @@ from feeder.bybit.system.market_feeds import MarketFeeds
 from feeder.bybit.system.market_symbol import WatchedSymbol
 from feeder.bybit.system.market_trades import Trade
 from feeder.clock import ManualClock
+from feeder.errors import StreamError
 from feeder.market.instrument import Instrument, InstrumentKey, TradingStatus
 from feeder.market.status import BookStatus, StatusReason
 from feeder.market.update import BookUpdate, Side, TradeUpdate
@@ -248,6 +249,11 @@ async def test_a_wide_spread_costs_quality_until_it_is_usual_again(scene: Scene)
     await turn()
     scene.clock.advance(30.0)
     assert watched.quality().part("spread").value == 1.0
+
+
+async def test_before_the_start_nothing_is_asked_for_a_symbol(scene: Scene) -> None:
+    with pytest.raises(StreamError, match="the market is not open; use `async with`, or call start"):
+        await scene.feeds.watch("linear", "BTCUSDT", 50, True, True)
 
 
 async def test_without_anybody_to_tell_errors_are_logged(caplog: pytest.LogCaptureFixture) -> None:
