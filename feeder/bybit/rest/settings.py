@@ -49,6 +49,7 @@ KEYS = {
 }
 """Of each key what to do, for whoever gave it a value that it cannot have."""
 
+_NEAR = 0.94  # of 1: a letter or an underscore too many or too few
 _SWITCHES = ("BYBIT_TESTNET", "BYBIT_DEMO")  # what other programs call it
 _ENVIRONMENTS = ("mainnet", "testnet", "demo")
 _WORD = re.compile("[!-~]+")
@@ -123,7 +124,8 @@ def settings_of(given: Given, environ: Mapping[str, str]) -> Settings:
     given |= over
     environment = _word(given, "environment") or "mainnet"
     if environment == "mainnet" and "environment" not in over:
-        _check_other_variables(environ)
+        _check_environment_variables(environ)
+    _check_near_variables(environ)
     if environment not in _ENVIRONMENTS:
         raise _wrong(given, "environment", "is none that there is")
     address = _word(given, "base_url")
@@ -206,7 +208,18 @@ def _secret(given: Given, credentials: str | None) -> Secret | None:
     return secret
 
 
-def _check_other_variables(environ: Mapping[str, str]) -> None:
+def _check_near_variables(environ: Mapping[str, str]) -> None:
+    """Nobody who mistyped BYBIT_API_SECRET wants it to be left out.
+
+    Where the right one is there too, the other is another program's; so is one of several, with a number at its end.
+    """
+    for name in sorted(environ.keys() - VARIABLES.keys()):
+        near = get_close_matches(name, VARIABLES.keys() - environ.keys(), n=1, cutoff=_NEAR)
+        if near and not name[-1].isdigit():
+            raise ConfigError(ascii(name)[1:-1], "no such variable", f"did you mean {near[0]}? or else unset it")
+
+
+def _check_environment_variables(environ: Mapping[str, str]) -> None:
     """Nobody who mistyped BYBIT_ENVIRONMENT=testnet wants to trade on mainnet."""
     for name in sorted(environ):
         close = name in _SWITCHES or name.startswith("BYBIT_ENV")

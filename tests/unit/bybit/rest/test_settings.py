@@ -283,6 +283,10 @@ def test_a_file_with_a_secret_that_others_may_read_is_refused(file: Path, tmp_pa
         ({"BYBIT_ENV": "testnet"}, "BYBIT_ENV", "did you mean BYBIT_ENVIRONMENT?"),
         ({"BYBIT_TESTNET": "1"}, "BYBIT_TESTNET", "no such variable; did you mean BYBIT_ENVIRONMENT?"),
         ({"BYBIT_DEMO": "true"}, "BYBIT_DEMO", "no such variable; did you mean BYBIT_ENVIRONMENT?"),
+        ({"BYBIT_APIKEY": "k", "BYBIT_API_SECRET": "s"}, "BYBIT_APIKEY", "did you mean BYBIT_API_KEY?"),
+        ({"BYBIT_APISECRET": "s"}, "BYBIT_APISECRET", "no such variable; did you mean BYBIT_API_SECRET?"),
+        ({"BYBIT_BASEURL": "x"}, "BYBIT_BASEURL", "no such variable; did you mean BYBIT_BASE_URL?"),
+        ({"BYBIT_API_SECRETFILE": "x"}, "BYBIT_API_SECRETFILE", "did you mean BYBIT_API_SECRET_FILE?"),
     ],
 )
 def test_a_mistake_in_the_environment_is_named_by_its_variable(environ: dict[str, str], path: str, told: str) -> None:
@@ -310,6 +314,13 @@ def test_who_wants_the_testnet_by_another_name_does_not_get_the_mainnet_of_the_f
 def test_the_remedy_for_a_file_that_others_may_read_is_a_command_that_works(tmp_path: Path) -> None:
     own = secret_file(tmp_path / "a secret", API_SECRET, 0o640)
     assert f"; chmod 600 '{own}'" in str(refused(environ={**KEY, "BYBIT_API_SECRET_FILE": str(own)}))
+
+
+def test_a_variable_of_another_program_does_no_harm() -> None:
+    given = {**KEY, "BYBIT_API_SECRET": API_SECRET, "BYBIT_APIKEY": "theirs", "BYBIT_APISECRET": "theirs"}
+    assert Settings.load(environ=given).api_key == KEY["BYBIT_API_KEY"]
+    theirs = {"BYBIT_API_KEY2": "k", "BYBIT_API_SECRET_2": "s", "BYBIT_SYMBOL": "BTCUSDT", "BYBIT_API": "v5"}
+    assert Settings.load(environ=theirs).api_key is None
 
 
 def test_a_variable_that_looks_like_the_environment_does_no_harm_where_one_is_named() -> None:
