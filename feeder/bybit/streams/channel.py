@@ -10,6 +10,7 @@ import inspect
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeGuard, TypeVar
 from weakref import WeakKeyDictionary
@@ -41,12 +42,17 @@ class Iteration(Generic[Event]):
         self._news = asyncio.Event()
         self._closed = False
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to take."""
+        raise NotImplementedError
+
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
         """The next event."""
-        while not self._holds():
+        while not self.waits:
             if self._closed:
                 raise StopAsyncIteration
             self._news.clear()
@@ -77,10 +83,6 @@ class Iteration(Generic[Event]):
         self._keep(event)
         self._news.set()
 
-    def _holds(self) -> bool:
-        """Whether there is something to take."""
-        raise NotImplementedError
-
     def _take(self) -> Event:
         """What waits for longest."""
         raise NotImplementedError
@@ -107,7 +109,9 @@ class Events(Iteration[Event]):
         self._waiting: deque[Event] = deque()
         self._lost = 0
 
-    def _holds(self) -> bool:
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to take."""
         return bool(self._waiting)
 
     def _take(self) -> Event:
@@ -138,7 +142,9 @@ class Latest(Iteration[Event]):
         self._key = key
         self._newest: OrderedDict[Hashable, Event] = OrderedDict()
 
-    def _holds(self) -> bool:
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to take."""
         return bool(self._newest)
 
     def _take(self) -> Event:
@@ -151,6 +157,38 @@ class Latest(Iteration[Event]):
         self._newest.clear()
 
 
+class _Lag:
+    """What a callback lost from when it fell behind until it had caught up.
+
+    Told when it begins, each time it has become ten times as much, and when it ends: never for each event.
+    """
+
+    def __init__(self, name: str, callback: str, report: Report) -> None:
+        self._names = (name, callback)
+        self._report = report
+        self._lost = self._told = 0
+
+    def lose(self, count: int) -> None:
+        """So many more."""
+        self._lost += count
+        if self._lost >= 10 * self._told:
+            self._tell()
+
+    def end(self) -> None:
+        """It has caught up."""
+        if self._lost > self._told:
+            self._tell()
+        self._lost = self._told = 0
+
+    def _tell(self) -> None:
+        more = self._lost - self._told
+        so_far = f", {self._lost} since it fell behind" if self._told else ""
+        name, callback = self._names
+        problem = f"the callback {callback} is too slow: {more} events lost{so_far}"
+        self._told = self._lost
+        self._report(OverrunError(f"{name}: {problem}; do less in it, or take the newest only, by latest()", more))
+
+
 class Channel(Generic[Event]):
     """Who wants the events of one kind. `report` is told of what callbacks raise."""
 
@@ -158,6 +196,7 @@ class Channel(Generic[Event]):
         self.name = name
         self._report = report
         self._callbacks: dict[object, Callable[[Event], object]] = {}
+        self._unawaited: set[object] = set()  # those callbacks of which it was told
         # Weakly: an iterator that was dropped, by a `break` for one, is to gather no events for ever.
         self._queues: WeakKeyDictionary[Iteration[Event], None] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -171,7 +210,10 @@ class Channel(Generic[Event]):
         """Call this for each event from now on; the result ends that. A coroutine function needs a running loop.
 
         To end a coroutine function cancels it where it is, unless it does so itself: then it goes on to its end.
+        Raises TypeError for what cannot be called.
         """
+        if not callable(callback):
+            raise TypeError(f"{self.name}: on({callback!r:.60}): not callable; give a function or a coroutine function")
         if self._closed:
             return lambda: None
         if is_coroutine_function(callback):
@@ -191,6 +233,7 @@ class Channel(Generic[Event]):
 
         def forget() -> None:
             self._callbacks.pop(token, None)
+            self._unawaited.discard(token)
 
         return forget
 
@@ -218,14 +261,12 @@ class Channel(Generic[Event]):
             try:
                 made = callback(event)
             except Exception as error:  # noqa: BLE001 - a user's mistake must not stop the stream; it is reported
-                self._report(error)
+                self._report_raised(callback, error)
             except asyncio.CancelledError:
-                self._report_cancelled()
+                self._report_cancelled(callback)
             else:
-                if made is not None and inspect.iscoroutine(made):
-                    made.close()
-                    problem = "a callback makes a coroutine, which nobody awaits; give the coroutine function itself"
-                    self._report(StreamError(f"{self.name}: {problem}"))
+                if made is not None and inspect.isawaitable(made):
+                    self._refuse(token, callback, made)
         for events in tuple(self._queues):
             try:
                 events.put(event)
@@ -244,6 +285,7 @@ class Channel(Generic[Event]):
         """
         self._closed = True
         self._callbacks.clear()
+        self._unawaited.clear()
         for events in tuple(self._queues):
             events.close()
         calling = _calling.get()
@@ -261,25 +303,46 @@ class Channel(Generic[Event]):
         task = asyncio.current_task()
         assert task is not None
         _calling.set(task)
+        lag = _Lag(self.name, name_of(callback), self._report)
         while True:
+            if not events.waits:
+                lag.end()
             try:
                 event = await anext(events)
             except StopAsyncIteration:
                 return
             except OverrunError as error:
-                self._report(error)
+                lag.lose(error.lost)
                 continue
             try:
                 await callback(event)
             except Exception as error:  # noqa: BLE001 - as above
-                self._report(error)
+                self._report_raised(callback, error)
             except asyncio.CancelledError:
                 if task.cancelling():
                     raise
-                self._report_cancelled()
+                self._report_cancelled(callback)
 
-    def _report_cancelled(self) -> None:
-        self._report(StreamError(f"{self.name}: a callback was cancelled, by something that it waited for"))
+    def _refuse(self, token: object, callback: Callback[Event], made: Awaitable[object]) -> None:
+        """What a function made has nobody who awaits it, unless it is a task, which goes on by itself."""
+        if isinstance(made, asyncio.Future):
+            return
+        if inspect.iscoroutine(made):
+            made.close()
+        if token not in self._unawaited:
+            self._unawaited.add(token)
+            problem = f"the callback {name_of(callback)} makes a {type(made).__name__}, which nobody awaits"
+            self._report(TypeError(f"{self.name}: {problem}; give the coroutine function itself"))
+
+    def _report_raised(self, callback: Callback[Event], error: Exception) -> None:
+        note = f"in the callback {name_of(callback)} of {self.name}"
+        if note not in getattr(error, "__notes__", ()):  # one that is raised again and again is one
+            error.add_note(note)
+        self._report(error)
+
+    def _report_cancelled(self, callback: Callback[Event]) -> None:
+        problem = f"the callback {name_of(callback)} was cancelled, by something that it waited for"
+        self._report(StreamError(f"{self.name}: {problem}"))
 
 
 def in_callback() -> bool:
@@ -291,3 +354,10 @@ def is_coroutine_function(callback: object) -> TypeGuard[Callable[..., Awaitable
     """Whether it makes coroutines: an `async def`, a part of one, or an object whose call is one."""
     call = getattr(type(callback), "__call__", None)  # noqa: B004 - not whether, but which
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(call)
+
+
+def name_of(callback: object) -> str:
+    """What it is called where it was written."""
+    while isinstance(callback, partial):
+        callback = callback.func
+    return str(getattr(callback, "__qualname__", type(callback).__qualname__))

@@ -229,7 +229,7 @@ async def test_a_coroutine_function_goes_on_after_something_in_it_was_cancelled(
     channel.publish(2)
     await channel.aclose()
     assert seen == [1, 2]
-    assert ["a callback was cancelled" in str(error) for error in reported] == [True]
+    assert ["waits was cancelled, by something" in str(error) for error in reported] == [True]
 
 
 async def test_a_callback_that_raises_what_iterators_end_with_goes_on(
