@@ -24,7 +24,7 @@ async def test_a_fill_of_an_unknown_order_is_told_and_its_order_asked_for() -> N
         scene.stream.executions.publish(fill(order_id="elsewhere"))
         assert scene.told[-1].exec_id == "e1"
         await turns(50)
-        assert scene.told[-1].order_id == "elsewhere"
+        assert scene.told[-1] is scene.account.order("elsewhere")
 
 
 async def test_the_order_of_a_fill_that_comes_late_is_not_asked_for() -> None:
@@ -54,7 +54,7 @@ async def test_the_orders_of_later_fills_are_asked_for_too() -> None:
         for name in ("first", "second"):
             scene.stream.executions.publish(fill(name, name))
             await turns(20)
-            assert scene.told[-1].order_id == name
+            assert scene.told[-1] is scene.account.order(name)
 
 
 async def test_the_order_of_a_fill_is_not_asked_for_again_before_the_venue_said() -> None:
@@ -75,7 +75,7 @@ async def test_after_a_defect_the_order_of_the_next_fill_is_asked_for() -> None:
         scene.venue.realtime = [order("second", "Filled", done="10")]
         scene.stream.executions.publish(fill("e2", "second"))
         await turns(20)
-        assert scene.told[-1].order_id == "second"
+        assert scene.told[-1] is scene.account.order("second")
 
 
 async def test_another_order_than_was_asked_for_is_none() -> None:
