@@ -76,7 +76,8 @@ class Account:
     Each channel tells of a change once, when the properties show it already: `order_changes`, `fills` (also funding,
     settlement and delivery; see `exec_type`), `position_changes`, `wallet_changes` (with the coins that changed). They
     are merged by the rules in account_rules.py. `reconciled` tells when the stream was lost or returned, and when REST
-    has told what happened meanwhile; until then `is_reconciled` is False, and what is known is of before.
+    has told what happened meanwhile; until then `is_reconciled` is False, and what is known is of before. Some seconds
+    later REST is asked for fills once more, as it may list them late: those are told then.
     """
 
     def __init__(
