@@ -615,6 +615,8 @@ async def test_closing_ends_those_who_wait_even_if_the_socket_does_not_end(monke
         with monkeypatch.context() as patch:
             patch.setattr(entry._stream, "aclose", lambda: asyncio.sleep(0))
             await entry.aclose()
+            await asyncio.sleep(0)
+            assert sent.done()
         assert (await sent).unknown_outcome
 
 
