@@ -23,6 +23,8 @@ from bench_consumer import consumer
 from bench_market import Shape
 from bench_memory import memory_per_symbol
 from bench_report import HEADING, LIMITS, commit, details, machine, ratios, remarks, row, spread
+from bench_order_entry import order_entry
+from bench_order_entry import text as order_entry_text
 from bench_rest import rest
 from bench_rest import text as rest_text
 from bench_retransmit import retransmit
@@ -47,7 +49,7 @@ PLANS = {
 }
 _FEW, _MANY = 50, 2_000
 _SYMBOLS_SECONDS = 8.0
-SCENARIOS = (*PLANS, "symbols", "memory", "consumer", "retransmit", "scrape", "shards", "rest")
+SCENARIOS = (*PLANS, "symbols", "memory", "consumer", "retransmit", "scrape", "shards", "rest", "orders")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -186,6 +188,9 @@ def _scenarios(args: argparse.Namespace, result: Figures) -> None:
     if "rest" in wanted:
         found["rest"] = rest(THIS_CHECKOUT)
         print(rest_text(found["rest"]))
+    if "orders" in wanted:
+        found["orders"] = order_entry(THIS_CHECKOUT)
+        print(order_entry_text(found["orders"]))
     lines = [limit.line(found[limit.scenario]) for limit in LIMITS if limit.scenario in found]
     if lines:
         print("limits:", *lines, sep="\n")

@@ -1,15 +1,13 @@
 """What an order over the order-entry socket costs, beside the same order over REST and a bare WebSocket message.
 
-`python tools/bench_order_entry.py [--json]`. All three in turn, in one process and event loop on a core of its own.
+All three in turn, in one process and event loop on a core of its own.
 """
 
-import argparse
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench_child import HERE, Child
+from bench_child import Child
 from bench_report import spread, spread_text
 from bench_subject import cores
 
@@ -58,11 +56,3 @@ def text(figures: Figures) -> str:
         ratios = f"{spread_text(each['socket_over_rest'], 2)} of REST, {spread_text(each['socket_over_bare'], 1)} bare"
         lines.append(f"    {loop:<10}{values}; the socket's is {ratios}")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="figures instead of text")
-    wanted = parser.parse_args()
-    measured = order_entry(HERE.parent)
-    print(json.dumps(measured) if wanted.json else text(measured))
