@@ -22,9 +22,9 @@ from bench_child import BenchError
 from bench_consumer import consumer
 from bench_market import Shape
 from bench_memory import memory_per_symbol
-from bench_report import HEADING, LIMITS, commit, details, machine, ratios, remarks, row, spread
 from bench_order_entry import order_entry
 from bench_order_entry import text as order_entry_text
+from bench_report import HEADING, LIMITS, commit, details, machine, ratios, remarks, row, spread
 from bench_rest import rest
 from bench_rest import text as rest_text
 from bench_retransmit import retransmit

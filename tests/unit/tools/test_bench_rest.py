@@ -43,7 +43,7 @@ async def test_each_request_is_sent_once_so_many_at_a_time() -> None:
 
 
 async def test_each_way_of_each_request_has_an_answer() -> None:
-    server = await asyncio.get_running_loop().create_server(bench_rest_venue._Connection, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(bench_rest_venue.Connection, "127.0.0.1", 0)
     async with server, SessionPool() as pool, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         client = BybitClient("k" * 18, "s" * 36, pool=pool, base_url=url)
@@ -54,7 +54,7 @@ async def test_each_way_of_each_request_has_an_answer() -> None:
 
 
 async def test_the_bench_s_exchange_answers_as_the_venue_does() -> None:
-    server = await asyncio.get_running_loop().create_server(bench_rest_venue._Connection, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(bench_rest_venue.Connection, "127.0.0.1", 0)
     async with server, SessionPool() as pool:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         client = BybitClient("k" * 18, "s" * 36, pool=pool, base_url=url)
