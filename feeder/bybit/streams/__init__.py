@@ -2,6 +2,7 @@
 
 from .account import Account, AccountHealth, Reconciled
 from .channel import Channel, Events, Latest
+from .latency import Latency
 from .messages import (
     ExecutionUpdate,
     FastExecution,
@@ -18,7 +19,7 @@ from .order_entry import EntryHealth, OrderEntry
 from .order_entry_link import LateAck
 from .private import PrivateStream
 from .public import PublicStream, kline_topic, liquidation_topic, ticker_topic
-from .topic_stream import Latency, StreamHealth
+from .topic_stream import StreamHealth
 
 __all__ = [
     "Account",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
-from feeder.clock import MILLISECOND_NS
 from feeder.errors import (
     AuthError,
     ClockError,
@@ -33,7 +32,9 @@ from ..rest.reply import RateStatus, Reply
 from ..stream import Stream
 from .auth import Authenticator
 from .channel import Channel
+from .error_log import ErrorLog
 from .hosts import private_host
+from .latency import Latency
 from .order_entry_link import EntryState, LateAck, OrderEntryLink, Outcome, name_orders
 from .order_entry_messages import OPERATIONS, Operation
 
@@ -51,15 +52,6 @@ _CLOSE_SECONDS = 1.0  # for the answers to what was sent before `aclose`
 Result = TypeVar("Result")
 
 _log = logging.getLogger("feeder.bybit.streams")
-
-
-class RoundTrips(msgspec.Struct, frozen=True):
-    """From the sending of a request to its answer: ms, since the start."""
-
-    count: int
-    p50: float
-    p99: float
-    maximum: float
 
 
 class EntryHealth(msgspec.Struct, frozen=True):
@@ -83,7 +75,7 @@ class EntryHealth(msgspec.Struct, frozen=True):
     unmatched: int
     decode_errors: int
     silent_seconds: float | None
-    round_trips: RoundTrips | None
+    round_trips: Latency | None
 
 
 class OrderEntry(OrderActions):
@@ -121,7 +113,9 @@ class OrderEntry(OrderActions):
         self._address = (url or private_host(client.base_url)).rstrip("/") + PATH
         self._counters = Counters()
         self._random = random or Random()  # noqa: S311 - for delays and request names
-        self.errors: Channel[Exception] = Channel("order entry errors", self._report_on_reporting)
+        self._error_log = ErrorLog("order entry", pool.clock)
+        # To tell `errors` of what its own callbacks raise would go on for ever.
+        self.errors: Channel[Exception] = Channel("order entry errors", self._error_log.warn)
         self.late_acks: Channel[LateAck] = Channel("late acks", self.report)
         self.resumed: Channel[int] = Channel("order entry resumed", self.report)
         self.lost: Channel[str] = Channel("order entry lost", self.report)
@@ -196,6 +190,7 @@ class OrderEntry(OrderActions):
             await asyncio.gather(self._measuring, return_exceptions=True)
         for channel in (self.late_acks, self.resumed, self.lost, self.errors):
             await channel.aclose()
+        self._error_log.close()
 
     async def ready(self, seconds: float = READY_SECONDS) -> None:
         """Return when orders can be sent.
@@ -247,7 +242,6 @@ class OrderEntry(OrderActions):
     def health(self) -> EntryHealth:
         """How it is now."""
         link, counters = self._link, self._counters
-        trips = link.round_trips
         return EntryHealth(
             state=self._state(),
             connects=counters.connects,
@@ -261,14 +255,7 @@ class OrderEntry(OrderActions):
             unmatched=link.unmatched,
             decode_errors=counters.decode_errors,
             silent_seconds=link.silent_seconds,
-            round_trips=RoundTrips(
-                trips.count,
-                trips.percentile(50) / MILLISECOND_NS,
-                trips.percentile(99) / MILLISECOND_NS,
-                trips.maximum / MILLISECOND_NS,
-            )
-            if trips.count
-            else None,
+            round_trips=Latency.of(link.round_trips),
         )
 
     def report(self, error: Exception) -> None:
@@ -276,7 +263,7 @@ class OrderEntry(OrderActions):
         if self.errors:
             self.errors.publish(error)
         else:
-            _log.warning("order entry: %s: %s", type(error).__name__, error)
+            self._error_log.warn(error)
 
     # Told by the link
 
@@ -384,7 +371,3 @@ class OrderEntry(OrderActions):
         self._measuring = None
         if not task.cancelled() and (error := task.exception()) is not None:
             self.report(error if isinstance(error, Exception) else StreamError(repr(error)))
-
-    def _report_on_reporting(self, error: Exception) -> None:
-        """A callback of `errors` raised: telling `errors` of it would go on for ever."""
-        _log.warning("order entry: a callback of errors raised %s: %s", type(error).__name__, error)

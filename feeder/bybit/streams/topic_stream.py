@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import logging
 import ssl
 from collections.abc import Callable, Iterable
 from random import Random
@@ -23,23 +22,14 @@ from ..stream import Stream, StreamState
 from ..topics import TOPICS_PER_CONNECTION, has_room
 from .auth import Authenticator
 from .channel import Channel
+from .error_log import ErrorLog
+from .latency import Latency
 from .link import TopicLink
 from .messages import Envelope
 
 _CONNECT_BURST = 50.0  # attempts at once, and per second: 200 in 5 minutes, of the 500 that the venue allows an address
 _CONNECTS_PER_SECOND = 0.5
 READY_SECONDS = 10.0
-
-_log = logging.getLogger("feeder.bybit.streams")
-
-
-class Latency(msgspec.Struct, frozen=True):
-    """From the venue's making of a message to our receiving it, by the venue's clock: ms, since the start."""
-
-    count: int
-    p50: float
-    p99: float
-    maximum: float
 
 
 class StreamHealth(msgspec.Struct, frozen=True):
@@ -85,7 +75,9 @@ class TopicStream:
         library_logs()
         self.name = name
         self.counters = Counters()
-        self.errors: Channel[Exception] = Channel(f"{name} errors", self._report_on_reporting)
+        self._error_log = ErrorLog(name, clock)
+        # To tell `errors` of what its own callbacks raise would go on for ever.
+        self.errors: Channel[Exception] = Channel(f"{name} errors", self._error_log.warn)
         self.resumed: Channel[int] = Channel(f"{name} resumed", self.report)
         self.lost: Channel[str] = Channel(f"{name} lost", self.report)
         self.url = url
@@ -137,6 +129,7 @@ class TopicStream:
         channels: list[Channel[Any]] = [*self._channels(), self.resumed, self.lost, self.errors]
         for channel in channels:
             await channel.aclose()
+        self._error_log.close()
 
     async def ready(self, seconds: float = READY_SECONDS) -> None:
         """Return when every connection is up and every topic granted.
@@ -200,7 +193,7 @@ class TopicStream:
         up = [stream for stream in self._streams if stream.state is StreamState.CONNECTED]
         sessions = [stream.connection.session for stream in self._streams]
         wanted = [topic for session in sessions for topic in session.topics.values()]
-        latency, counters = self._latency, self.counters
+        counters = self.counters
         return StreamHealth(
             state=self._state(),
             connections=len(up),
@@ -212,14 +205,7 @@ class TopicStream:
             messages=counters.messages,
             decode_errors=counters.decode_errors,
             silent_seconds=max((each.silent_seconds(now) for each in sessions if each.connected), default=None),
-            latency=Latency(
-                latency.count,
-                latency.percentile(50) / MILLISECOND_NS,
-                latency.percentile(99) / MILLISECOND_NS,
-                latency.maximum / MILLISECOND_NS,
-            )
-            if latency.count
-            else None,
+            latency=Latency.of(self._latency),
         )
 
     def report(self, error: Exception) -> None:
@@ -227,7 +213,7 @@ class TopicStream:
         if self.errors:
             self.errors.publish(error)
         else:
-            _log.warning("%s: %s: %s", self.name, type(error).__name__, error)
+            self._error_log.warn(error)
 
     # What is different from stream to stream
 
@@ -350,7 +336,3 @@ class TopicStream:
 
     def _closed_error(self) -> StreamError:
         return StreamError(f"{self.name}: it is closed; make another")
-
-    def _report_on_reporting(self, error: Exception) -> None:
-        """A callback of `errors` raised: telling `errors` of it would go on for ever."""
-        _log.warning("%s: a callback of errors raised %s: %s", self.name, type(error).__name__, error)

@@ -65,7 +65,9 @@ def test_a_ticker_is_told_whole_whatever_the_delta_leaves_out() -> None:
     one, two, three = seen
     assert (one.last_price, one.bid1_price, one.pre_qty, one.time_ms, one.cs) == (Decimal("100.10"), 100, None, 1, 9)
     assert (two.last_price, two.bid1_price, two.funding_rate, two.cs) == (101, 100, Decimal("0.0001"), 10)
-    assert (three.funding_rate, three.last_price, three.bid1_price) == (None, 101, 100), "an empty value is one, and replaces"
+    assert (three.funding_rate, three.last_price, three.bid1_price) == (None, 101, 100), (
+        "an empty value is one, and replaces"
+    )
     assert one.last_price == Decimal("100.10"), "what was told is not changed afterwards"
 
 
