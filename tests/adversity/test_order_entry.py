@@ -634,9 +634,12 @@ async def test_before_the_start_nothing_is_sent_and_the_error_says_so():
     async with trade_venue() as venue, SessionPool() as pool:
         entry = OrderEntry(BybitClient(API_KEY, API_SECRET, pool=pool, base_url=venue.rest_url), url=venue.url)
         assert "not started" in str(await failure(entry))
-        with pytest.raises(StreamError, match="not started"):
-            await entry.ready()
+        with pytest.raises(StreamError, match=r"it is not started; use `async with`, or call start\(\)$"):
+            await entry.ready(1000)
         await entry.aclose()
+        for again in (entry.start, entry.ready):
+            with pytest.raises(StreamError, match=r"/v5/trade: it is closed, and has one life; make another$"):
+                await again()
 
 
 async def test_what_a_callback_raises_is_reported_and_stops_nothing():

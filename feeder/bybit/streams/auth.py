@@ -41,6 +41,12 @@ class Authenticator:
         sign = self._sign(f"GET/realtime{expires}".encode("ascii"))
         return msgspec.json.encode({"op": "auth", "args": [self.key, expires, sign]}).decode()
 
+    def refused(self, text: str) -> str:
+        """What the venue said when it refused the key, which is left out, and what to do."""
+        said = self.without_key(text) or "it says no more"
+        environment = self._client.base_url
+        return f"{said}; check the key, its secret, and that both are of this environment ({environment})"
+
     def without_key(self, text: str) -> str:
         """A message of the venue's, with the key left out: it quotes it."""
         return text.replace(self.key, "***")[:200]

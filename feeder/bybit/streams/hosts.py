@@ -1,5 +1,7 @@
 """Which WebSocket host belongs to which REST host. Source: Bybit v5, ws/connect and demo."""
 
+import re
+
 from feeder.errors import ParameterError
 
 _MAINNET = "wss://stream.bybit.com"
@@ -10,6 +12,22 @@ _BY_REST_HOST = {
     "https://api-testnet.bybit.com": (_TESTNET, _TESTNET),
     "https://api-demo.bybit.com": (_MAINNET, "wss://stream-demo.bybit.com"),  # demo has no market data of its own
 }
+
+_ADDRESS = re.compile(r"wss?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:([0-9]{1,5}))?/?")
+_LARGEST_PORT = 65535
+
+
+def is_address(url: object) -> bool:
+    """Whether it is ws:// or wss:// and a host, with its port or without: no user, password or path."""
+    found = _ADDRESS.fullmatch(url) if isinstance(url, str) else None
+    return found is not None and 0 < int(found[3] or 1) <= _LARGEST_PORT
+
+
+def given_host(owner: str, url: str) -> str:
+    """What a user gave, without a / behind it. Raises ParameterError, which does not quote it, for what is none."""
+    if not is_address(url):
+        raise ParameterError(owner, "url", "write ws:// or wss:// and host[:port], without user, password and path")
+    return url.rstrip("/")
 
 
 def public_host(base_url: str) -> str:

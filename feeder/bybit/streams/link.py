@@ -179,8 +179,8 @@ class TopicLink:
             outputs = self._apply(self.session.on_connected(now))
             self._owner.on_topics()
             return outputs
-        said = authenticator.without_key(message.ret_msg)
-        self.auth_refused = StreamAuthError(f"{self.name}: the venue refuses the key: {said or 'it says no more'}")
+        said = authenticator.refused(message.ret_msg)
+        self.auth_refused = StreamAuthError(f"{self.name}: the venue refuses the key: {said}")
         self._refusals += 1
         self._owner.on_error(self.auth_refused)
         self._owner.on_topics()

@@ -33,7 +33,7 @@ from ..stream import Stream
 from .auth import Authenticator
 from .channel import Channel
 from .error_log import ErrorLog
-from .hosts import private_host
+from .hosts import given_host, private_host
 from .latency import Latency
 from .order_entry_link import EntryState, LateAck, OrderEntryLink, Outcome, name_orders
 from .order_entry_messages import OPERATIONS, Operation
@@ -105,12 +105,13 @@ class OrderEntry(OrderActions):
         timing: Timing | None = None,
         random: Random | None = None,
     ) -> None:
-        if client.base_url in _DEMO or (url or "").rstrip("/") in _DEMO:
+        host = private_host(client.base_url) if url is None else given_host("OrderEntry", url)
+        if client.base_url in _DEMO or host in _DEMO:
             raise ParameterError("OrderEntry", "client", "demo trading has no order-entry WebSocket; use the client")
         library_logs()
         self._client = client
         self._pool = pool = client.pool
-        self._address = (url or private_host(client.base_url)).rstrip("/") + PATH
+        self._address = host + PATH
         self._counters = Counters()
         self._random = random or Random()  # noqa: S311 - for delays and request names
         self._error_log = ErrorLog("order entry", pool.clock)
@@ -158,8 +159,13 @@ class OrderEntry(OrderActions):
         await self.aclose()
 
     async def start(self) -> None:
-        """Measure the venue's clock, by which the key signs in, then connect, for ever; see `ready`."""
-        if not self._started and not self._closed:
+        """Measure the venue's clock, by which the key signs in, then connect, for ever; see `ready`.
+
+        Raises StreamError when it is closed.
+        """
+        if self._closed:
+            raise StreamError(f"{self._address}: {self._unusable()}")
+        if not self._started:
             self._started = True
             try:
                 await self._client.keep_time()
@@ -195,16 +201,17 @@ class OrderEntry(OrderActions):
     async def ready(self, seconds: float = READY_SECONDS) -> None:
         """Return when orders can be sent.
 
-        Raises StreamAuthError when the key is refused, StreamError when the time is over.
+        Raises StreamAuthError when the key is refused, StreamError when the time is over, or it is closed or not
+        started.
         """
         try:
             async with asyncio.timeout(seconds):
-                while not self._link.is_ready:
+                while not self._may_send():
+                    if self._closed or not self._started:
+                        raise StreamError(f"{self._address}: {self._unusable()}")
                     if self._link.refused is not None:
                         # Another each time: what is raised grows a traceback.
                         raise StreamAuthError(str(self._link.refused), self._link.refused.ret_code)
-                    if self._closed or not self._started:
-                        raise StreamError(f"{self._address}: {self._unusable()}")
                     await self._next_news()
         except TimeoutError:
             raise StreamError(f"{self._address}: not ready within {seconds:g} s: {self._doing()}") from None
@@ -358,7 +365,9 @@ class OrderEntry(OrderActions):
         await self._news.wait()
 
     def _unusable(self) -> str:
-        return "it is closed; make another" if self._closed else "it was not started; await start(), or use async with"
+        if self._closed:
+            return "it is closed, and has one life; make another"
+        return "it is not started; use `async with`, or call start()"
 
     def _state(self) -> str:
         return "closed" if self._closed else self._link.state.name.lower().replace("_", " ")

@@ -293,7 +293,7 @@ class OrderEntryLink:
                 self._enter(EntryState.READY)
                 return []
             return None
-        said = self._authenticator.without_key(answer.message or "it says no more")
+        said = self._authenticator.refused(answer.message or "")
         self.refused = StreamAuthError(
             f"{self._address}: the venue refuses the key: retCode {answer.code} {said}", answer.code
         )

@@ -11,7 +11,7 @@ from feeder.errors import RestError, StreamAuthError, StreamError, TopicError
 from ..pacing import Timing
 from .auth import Authenticator
 from .channel import Channel
-from .hosts import private_host
+from .hosts import given_host, private_host
 from .link import rows_of
 from .messages import (
     Envelope,
@@ -54,9 +54,12 @@ class PrivateStream(TopicStream):
             await stream.ready()
             async for order in stream.orders.events(): ...
 
-    Topics: order, execution, execution.fast and position, or each of one category (order.linear); wallet; greeks;
-    dcp.future, dcp.spot, dcp.option (no data: they arm what set_disconnect_cancel_all has set). What happens while
-    the connection is down is not told afterwards: at each `resumed`, ask REST, or have an `Account` do it.
+    Channels, and the topics that they tell of: `orders` (order), `executions` (execution), `fast_executions`
+    (execution.fast), `positions` (position), each of all categories or of one (order.linear), not both; `wallets`
+    (wallet), `greeks` (greeks). dcp.future, dcp.spot and dcp.option have no data: they arm what
+    set_disconnect_cancel_all has set. `resumed` tells the number of a connection (1, 2, ...) that is up, `lost` why
+    one went down, `errors` what is wrong meanwhile, and what callbacks raised. What happens while the connection is
+    down is not told afterwards: at each `resumed`, ask REST, or have an `Account` do it.
 
     `url`, without a path, is needed where the client has a `base_url` that is not one of the venue's own.
     """
@@ -71,10 +74,10 @@ class PrivateStream(TopicStream):
         clock: Clock | None = None,
         random: Random | None = None,
     ) -> None:
-        address = (url or private_host(client.base_url)).rstrip("/") + PATH
+        host = private_host(client.base_url) if url is None else given_host("PrivateStream", url)
         super().__init__(
             "private",
-            address,
+            host + PATH,
             "private",
             authenticator=Authenticator(client),
             timing=timing,
@@ -103,8 +106,15 @@ class PrivateStream(TopicStream):
     async def start(self) -> None:
         """Measure the venue's clock, by which the key signs in, then connect, for ever; see `ready`."""
         if not self._started and not self._closed:
-            await self._measure(self._client.keep_time)
-        await super().start()
+            self._starting = True
+            try:
+                await self._measure(self._client.keep_time)
+            finally:
+                self._starting = False
+            if not self._closed:  # meanwhile
+                await super().start()
+        else:
+            await super().start()
 
     async def aclose(self) -> None:
         """As every stream does."""
@@ -114,8 +124,14 @@ class PrivateStream(TopicStream):
             await asyncio.gather(self._measuring, return_exceptions=True)
         await super().aclose()
 
-    def subscribe(self, *topics: str) -> None:
-        """Want these from now on. Raises TopicError for what is none, or stands beside a topic that has it already."""
+    def on_error(self, error: StreamError) -> None:
+        """A link found something wrong; a clock that is wrong is one reason for a key to be refused."""
+        if isinstance(error, StreamAuthError) and self._measuring is None and not self._closed:
+            self._measuring = asyncio.create_task(self._measure(self._client.measure_clock), name="venue's clock")
+            self._measuring.add_done_callback(self._on_measured)
+        super().on_error(error)
+
+    def _check(self, topics: Sequence[str]) -> None:
         wanted = {*self.topics, *topics}
         for topic in topics:
             kind, category = _parsed(topic)
@@ -125,17 +141,6 @@ class PrivateStream(TopicStream):
                 others := sorted(each for each in wanted if _parsed(each)[0] == kind and each != kind)
             ):
                 raise TopicError(topic, f"beside {', '.join(others)}; leave one or the other out")
-        super().subscribe(*topics)
-
-    def on_error(self, error: StreamError) -> None:
-        """A link found something wrong; a clock that is wrong is one reason for a key to be refused."""
-        if isinstance(error, StreamAuthError) and self._measuring is None and not self._closed:
-            self._measuring = asyncio.create_task(self._measure(self._client.measure_clock), name="venue's clock")
-            self._measuring.add_done_callback(self._on_measured)
-        super().on_error(error)
-
-    def _check(self, topic: str) -> None:
-        _parsed(topic)
 
     def _take(self, envelope: Envelope) -> None:
         kind, _ = _parsed(envelope.topic)

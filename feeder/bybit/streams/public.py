@@ -3,7 +3,7 @@
 Books with exact integers, continuity checks and resyncs are the feeder's own (`BybitPool`; the system's market).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from feeder.market.instrument import Category
 from ..messages import DECODE_ERRORS
 from ..pacing import Timing
 from .channel import Channel
-from .hosts import public_host
+from .hosts import given_host, public_host
 from .link import rows_of
 from .messages import (
     Envelope,
@@ -46,6 +46,7 @@ _OPTION_NAMES = {  # what REST calls otherwise
     "askIv": "ask1Iv",
     "markPriceIv": "markIv",
 }
+_WITH_LIQUIDATIONS = (Category.LINEAR, Category.INVERSE)
 _decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -70,8 +71,11 @@ class PublicStream(TopicStream):
         async with PublicStream("linear", topics=[ticker_topic("BTCUSDT")]) as stream:
             async for ticker in stream.tickers.events(): ...
 
-    Topics: tickers.{symbol}, kline.{interval}.{symbol}, allLiquidation.{symbol}, publicTrade.{symbol}, of options
-    publicTrade.{base coin}. A ticker is told whole each time: what the venue leaves out has not changed.
+    Channels, and the topics that they tell of: `tickers` (tickers.{symbol}), `klines` (kline.{interval}.{symbol}),
+    `liquidations` (allLiquidation.{symbol}), `trades` (publicTrade.{symbol}, of options publicTrade.{base coin}). A
+    ticker is told whole each time: what the venue leaves out has not changed. `resumed` tells the number of a
+    connection (1, 2, ...) that is up, `lost` why one went down, `errors` what is wrong meanwhile, and what callbacks
+    raised.
 
     `client` tells the environment and the venue's clock; without it, mainnet and our own. `url`, without a path, is
     needed where the client has a `base_url` that is not one of the venue's own.
@@ -90,10 +94,11 @@ class PublicStream(TopicStream):
     ) -> None:
         if category not in tuple(Category):
             raise TopicError(category, f"no category; use one of {', '.join(Category)}")
-        host = url or public_host("https://api.bybit.com" if client is None else client.base_url)
+        base_url = "https://api.bybit.com" if client is None else client.base_url
+        host = public_host(base_url) if url is None else given_host("PublicStream", url)
         super().__init__(
             category,
-            host.rstrip("/") + PATH + category,
+            host + PATH + category,
             category,
             authenticator=None,
             timing=timing,
@@ -114,17 +119,33 @@ class PublicStream(TopicStream):
         }
         self.subscribe(*topics)
 
-    def _check(self, topic: str) -> None:
+    def _check(self, topics: Sequence[str]) -> None:
+        for topic in topics:
+            self._check_one(topic)
+
+    def _check_one(self, topic: str) -> None:
         match topic.split("."):
             case ["tickers" | "publicTrade", symbol] if symbol:
-                return
+                pass
             case ["kline", interval, symbol] if symbol:
                 if interval not in INTERVALS:
                     raise TopicError(topic, f"no such interval; use one of {', '.join(INTERVALS)}")
-                return
-            case ["allLiquidation", symbol] if symbol and self.category in (Category.LINEAR, Category.INVERSE):
-                return
-        raise TopicError(topic, f"no topic of the {self.category} stream that this library reads")
+            case ["allLiquidation", symbol] if symbol and self.category in _WITH_LIQUIDATIONS:
+                pass
+            case ["orderbook", *_]:
+                raise TopicError(topic, "not on this stream; exact books are Market's, or BybitSystem's")
+            case _:
+                topics = ", ".join(self._kinds_of_topics())
+                raise TopicError(topic, f"no topic of the {self.category} stream; there are {topics}")
+        if symbol != symbol.upper():
+            raise TopicError(topic, f"symbols are upper-case, as the venue writes them: {symbol.upper()}")
+
+    def _kinds_of_topics(self) -> Iterable[str]:
+        yield "tickers.{symbol}"
+        yield "kline.{interval}.{symbol}"
+        yield "publicTrade.{base coin}" if self.category == Category.OPTION else "publicTrade.{symbol}"
+        if self.category in _WITH_LIQUIDATIONS:
+            yield "allLiquidation.{symbol}"
 
     def _begins_with_snapshot(self, topic: str) -> bool:
         # Of spot and options every ticker is a whole one, and a quiet one may not come for long.

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -98,7 +98,7 @@ class TopicStream:
         self._live: set[Stream[TopicLink]] = set()  # those of which `resumed` was told
         self._closing: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-        self._started = self._closed = False
+        self._starting = self._started = self._closed = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -110,8 +110,13 @@ class TopicStream:
         await self.aclose()
 
     async def start(self) -> None:
-        """Connect; returns at once. Connections come up by themselves, and again for ever; see `ready`."""
-        if not self._started and not self._closed:
+        """Connect; returns at once. Connections come up by themselves, and again for ever; see `ready`.
+
+        Raises StreamError when it is closed.
+        """
+        if self._closed:
+            raise self._closed_error()
+        if not self._started:
             self._started = True
             for stream in self._streams:
                 stream.start()
@@ -135,7 +140,7 @@ class TopicStream:
         """Return when every connection is up and every topic granted.
 
         Raises StreamAuthError when the key is refused, TopicError when a topic is, StreamError when the time is over,
-        or the stream closed.
+        or the stream closed or not started.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -152,8 +157,8 @@ class TopicStream:
         """
         if self._closed:
             raise self._closed_error()
-        for topic in topics:
-            self._check(topic)
+        self._check_text("subscribe", topics)
+        self._check(topics)
         touched: dict[Stream[TopicLink], None] = {}
         for topic in topics:
             if topic not in self._stream_of:
@@ -165,6 +170,7 @@ class TopicStream:
 
     def unsubscribe(self, *topics: str) -> None:
         """Want these no longer; those that were not wanted are left alone."""
+        self._check_text("unsubscribe", topics)
         touched: dict[Stream[TopicLink], None] = {}
         for topic in topics:
             stream = self._stream_of.pop(topic, None)
@@ -217,8 +223,8 @@ class TopicStream:
 
     # What is different from stream to stream
 
-    def _check(self, topic: str) -> None:
-        """Raises TopicError for a topic that this stream does not have."""
+    def _check(self, topics: Sequence[str]) -> None:
+        """Raises TopicError for a topic that this stream does not have, or not beside the others."""
         raise NotImplementedError
 
     def _begins_with_snapshot(self, topic: str) -> bool:
@@ -263,10 +269,18 @@ class TopicStream:
 
     # Within
 
+    def _check_text(self, method: str, topics: Sequence[object]) -> None:
+        for topic in topics:
+            if not isinstance(topic, str):
+                kind = type(topic).__name__
+                raise TypeError(f"{self.name}: a topic is text, not {kind}; give topics one by one: {method}(*topics)")
+
     def _is_ready(self) -> bool:
         """Raises what there is no hope for, for now."""
         if self._closed:
             raise self._closed_error()
+        if not (self._started or self._starting):
+            raise StreamError(f"{self.name}: it is not started; use `async with`, or call start()")
         for stream in self._streams:
             link = stream.connection
             if link.auth_refused is not None:
@@ -335,4 +349,4 @@ class TopicStream:
         task.add_done_callback(self._closing.discard)
 
     def _closed_error(self) -> StreamError:
-        return StreamError(f"{self.name}: it is closed; make another")
+        return StreamError(f"{self.name}: it is closed, and has one life; make another")

@@ -180,6 +180,7 @@ def test_a_refused_key_is_told_with_its_code_and_tried_again_ever_later_for_ever
         delays.append(desk.link.reconnect_delay())
         error = desk.errors[attempt]
         assert isinstance(error, StreamAuthError)
+        assert "; check the key, its secret, and that both are of this environment (http" in str(error)
         assert error.ret_code == 33004
         assert API_KEY not in str(error)
         assert desk.link.refused is error

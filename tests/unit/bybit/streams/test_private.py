@@ -48,6 +48,12 @@ def test_beside_an_address_of_another_host_its_own_is_needed() -> None:
     assert PrivateStream(client, url="ws://127.0.0.1:8/").url == "ws://127.0.0.1:8/v5/private"
 
 
+def test_topics_are_given_one_by_one(client: BybitClient) -> None:
+    stream = PrivateStream(client)
+    with pytest.raises(TypeError, match=r"^private: a topic is text, not list; give .*: subscribe\(\*topics\)$"):
+        stream.subscribe(["greeks"])  # type: ignore[arg-type]
+
+
 def test_without_a_key_there_is_nothing_to_sign_in_with() -> None:
     with pytest.raises(ParameterError, match="api_key: this needs one"):
         PrivateStream(BybitClient(pool=SessionPool()))

@@ -34,17 +34,49 @@ def test_a_category_that_is_none_is_refused() -> None:
 @pytest.mark.parametrize(
     ("topic", "said"),
     [
-        ("ticker.BTCUSDT", "no topic of the spot stream"),
+        (
+            "ticker.BTCUSDT",
+            r"no topic of the spot stream; there are tickers\.\{symbol\}, kline\.\{interval\}\.\{symbol\},"
+            r" publicTrade\.\{symbol\}$",
+        ),
         ("tickers.", "no topic"),
         ("kline.2.BTCUSDT", "no such interval; use one of 1, 3, 5"),
         ("kline.1.", "no topic"),
         ("allLiquidation.BTCUSDT", "no topic of the spot stream"),
-        ("orderbook.50.BTCUSDT", "no topic of the spot stream that this library reads"),
+        ("orderbook.50.BTCUSDT", "^orderbook.50.BTCUSDT: not on this stream; exact books are Market's"),
+        ("tickers.btcusdt", "^tickers.btcusdt: symbols are upper-case, as the venue writes them: BTCUSDT$"),
+        ("publicTrade.BtcUSDT", "symbols are upper-case"),
+        ("kline.1.btcusdt", "symbols are upper-case"),
     ],
 )
 def test_a_topic_that_is_none_is_refused_by_name(topic: str, said: str) -> None:
     with pytest.raises(TopicError, match=said):
         PublicStream("spot", topics=["tickers.BTCUSDT", topic])
+
+
+def test_the_topics_that_are_named_are_those_of_the_category() -> None:
+    linear, option = PublicStream("linear"), PublicStream("option")
+    with pytest.raises(TopicError, match=r"publicTrade\.\{symbol\}, allLiquidation\.\{symbol\}$"):
+        linear.subscribe("nonsense")
+    with pytest.raises(TopicError, match=r", publicTrade\.\{base coin\}$"):
+        option.subscribe("nonsense")
+    with pytest.raises(TopicError, match="symbols are upper-case"):
+        linear.subscribe("allLiquidation.btcusdt")
+
+
+def test_topics_are_given_one_by_one() -> None:
+    stream = PublicStream("linear", topics=["tickers.BTCUSDT"])
+    said = r"^linear: a topic is text, not list; give topics one by one: {}\(\*topics\)$"
+    with pytest.raises(TypeError, match=said.format("subscribe")):
+        stream.subscribe("tickers.ETHUSDT", ["tickers.SOLUSDT"])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=said.format("unsubscribe")):
+        stream.unsubscribe("tickers.BTCUSDT", ["tickers.BTCUSDT"])  # type: ignore[arg-type]
+    assert stream.topics == ["tickers.BTCUSDT"], "nothing has changed"
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "BTC-29SEP23", "BTC-2JAN26-30000-C", "1000PEPEUSDT"])
+def test_a_symbol_as_the_venue_writes_it_is_none_of_our_business(symbol: str) -> None:
+    assert PublicStream("linear", topics=[f"tickers.{symbol}"]).topics == [f"tickers.{symbol}"]
 
 
 def test_one_bad_topic_of_several_changes_nothing() -> None:

@@ -115,7 +115,7 @@ async def test_closing_ends_all_who_wait_at_once(clock: ManualClock) -> None:
     await stream.aclose()
     async with asyncio.timeout(5):
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [str(outcome) for outcome in outcomes] == ["linear: it is closed; make another"] * 3
+    assert [str(outcome) for outcome in outcomes] == ["linear: it is closed, and has one life; make another"] * 3
     with pytest.raises(StreamError, match="closed"):
         await stream.ready()
 
@@ -136,8 +136,8 @@ async def test_ready_names_the_topic_that_the_venue_refuses(clock: ManualClock) 
 async def test_ready_says_that_nobody_has_started_it(clock: ManualClock) -> None:
     stream = market(clock)
     assert stream.health().state == "not started"
-    with pytest.raises(StreamError, match=r"not ready within 0 s: not started"):
-        await stream.ready(0)
+    with pytest.raises(StreamError, match=r"^linear: it is not started; use `async with`, or call start\(\)$"):
+        await stream.ready(1000)
     await stream.aclose()
     assert stream.health().state == "closed"
 
@@ -146,7 +146,8 @@ async def test_a_closed_one_is_not_started_again_and_takes_no_topics(clock: Manu
     stream = market(clock)
     (line,) = lines(stream)
     await stream.aclose()
-    await stream.start()
+    with pytest.raises(StreamError, match=r"^linear: it is closed, and has one life; make another$"):
+        await stream.start()
     assert (line.starts, line.closed, stream.topics) == (0, True, [])
     with pytest.raises(StreamError, match="linear: it is closed"):
         stream.subscribe(ticker_topic("B"))
@@ -161,9 +162,16 @@ async def test_an_account_s_stream_that_is_closed_while_it_starts_stays_so(
     monkeypatch.setattr(BybitClient, "keep_time", lambda _self: gate.wait())
     starting = asyncio.create_task(stream.start())
     await asyncio.sleep(0)
+    waiting = asyncio.create_task(stream.ready())
+    await asyncio.sleep(0)
+    assert not waiting.done(), "it is about to be started"
     await stream.aclose()
+    with pytest.raises(StreamError, match="it is closed"):
+        await waiting
     gate.set()
     await starting
+    with pytest.raises(StreamError, match=r"^private: it is closed, and has one life; make another$"):
+        await stream.start()
     assert line.starts == 0
     assert stream.health().state == "closed"
 
