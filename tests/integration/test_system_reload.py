@@ -249,7 +249,7 @@ async def test_another_key_is_named_not_shown_and_not_used(scene: Scene, caplog:
         assert (reloaded.changed, reloaded.needs_restart) == (["rate.requests"], ["api_key", "api_secret"])
         assert (await system.rest.wallet_balance()).result.entries
         shown = caplog.text + repr(system) + repr(reloaded) + repr(system.status())
-        assert "restart needed for ['api_key', 'api_secret']" in shown
+        assert "restart needed for api_key, api_secret" in shown
         for value in (API_KEY, API_SECRET, DEFAULT_KEY.secret):
             assert value not in shown
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import yaml
 
@@ -22,7 +22,7 @@ _SHOWN = re.compile("[A-Za-z_-]{1,30}")  # a key that is mistyped, and no secret
 
 
 class SettingsFile(NamedTuple):
-    """A file's text, the mode it has, and what tells it from another text without showing it."""
+    """A file's text, the mode it has, and what tells both from others without showing them."""
 
     path: Path
     text: str
@@ -35,7 +35,7 @@ def read(path: Path, name: str, remedy: str) -> SettingsFile:
     problem = ""
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            mode = _mode(file)
             content = file.read(_LARGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         problem = getattr(error, "strerror", None) or "no such path"
@@ -46,14 +46,23 @@ def read(path: Path, name: str, remedy: str) -> SettingsFile:
     if len(content) > _LARGEST:
         raise ConfigError(name, f"{str(path)!r} is larger than {_LARGEST} bytes", remedy)
     # Undecodable bytes become what no key and no secret may have. An error of the decoding would hold the whole file.
-    return SettingsFile(path, content.decode("utf-8-sig", "replace"), mode, sha256(content).digest())
+    return SettingsFile(path, content.decode("utf-8-sig", "replace"), mode, _digest(mode, content))
 
 
 def digest_of(path: Path) -> bytes | None:
     """As a SettingsFile has it. None: it cannot be read."""
     with suppress(OSError), path.open("rb") as file:
-        return sha256(file.read(_LARGEST + 1)).digest()
+        return _digest(_mode(file), file.read(_LARGEST + 1))
     return None
+
+
+def _mode(file: BinaryIO) -> int:
+    return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+
+
+def _digest(mode: int, content: bytes) -> bytes:
+    """Of the mode as well: a file that others may read is refused for that, and mended by chmod alone."""
+    return sha256(b"%o " % mode + content).digest()
 
 
 def check_private(file: SettingsFile, name: str, credentials: str | None) -> None:

@@ -83,7 +83,7 @@ class SettingsReader:
             return reloaded
 
     async def read_if_changed(self) -> Reloaded | None:
-        """As `read`, when the file has other bytes than those read last, or cannot be read any more."""
+        """As `read`, when the file, or its mode, is another than when it was read, or it cannot be read any more."""
         seen = await self._look()
         if seen == self._digest:
             return None
@@ -102,10 +102,12 @@ class SettingsReader:
             self._check_open()  # or was closed meanwhile: then that is why it failed
         self._settings = then
         reloaded = Reloaded(changed_paths(old, then), changed_paths(then, new))
-        self.needs_restart = reloaded.needs_restart
         self._apply(then)
-        if reloaded.changed or reloaded.needs_restart:
-            _log.info("settings read again: changed %s; restart needed for %s", *msgspec.structs.astuple(reloaded))
+        if reloaded.changed:
+            _log.info("settings read again: %s changed", ", ".join(reloaded.changed))
+        if reloaded.needs_restart and reloaded.needs_restart != self.needs_restart:
+            _log.warning("settings read again: restart needed for %s", ", ".join(reloaded.needs_restart))
+        self.needs_restart = reloaded.needs_restart
         return reloaded
 
     def _check_open(self) -> None:
