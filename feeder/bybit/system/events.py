@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,9 +14,11 @@ from feeder.clock import MILLISECOND_NS, Clock
 from feeder.errors import FeederError
 from feeder.log_limit import Kind, RepetitionLimit
 
-from ..streams.channel import QUEUE_CAPACITY, Callback, Channel, Events, is_coroutine_function
+from ..streams.channel import QUEUE_CAPACITY, Callback, Channel, Events, Latest, is_coroutine_function
 
-EVENTS = {
+EventName = Literal["ticker", "trade", "book", "order", "fill", "position", "wallet", "health_check", "error_occurred"]
+
+EVENTS: dict[EventName, str] = {
     "ticker": "a watched symbol's ticker, whole: TickerUpdate",
     "trade": "a trade of a watched symbol: Trade",
     "book": "a watched symbol's book has changed: BookEvent",
@@ -28,6 +30,17 @@ EVENTS = {
     "error_occurred": "what went wrong, and where: ErrorOccurred",
 }
 """Each event, and what its callbacks are called with."""
+
+_NEWEST_OF: dict[str, Callable[[Any], Hashable] | None] = {
+    "ticker": lambda ticker: (ticker.category, ticker.symbol),
+    "trade": lambda trade: (trade.category, trade.symbol),
+    "book": lambda book: (book.category, book.symbol),
+    "order": lambda order: order.order_id,
+    "position": lambda position: (position.category, position.symbol, position.position_idx),
+    "wallet": lambda wallet: wallet.account_type,
+    "health_check": None,
+}
+"""Of which the newest makes up for those before it, and of what each."""
 
 _CLOSE_SECONDS = 2.0  # callbacks get so long for what waits for them
 
@@ -54,7 +67,7 @@ class EventHub:
         self._clock = clock
         self._limit = RepetitionLimit()
         self._channels: dict[str, Channel[Any]] = {
-            name: Channel(name, partial(self.report, f"callback of {name}")) for name in EVENTS
+            str(name): Channel(name, partial(self.report, f"callback of {name}")) for name in EVENTS
         }
         # To tell callbacks of errors of their own errors would go on for ever.
         self._channels["error_occurred"] = Channel("error_occurred", self._log_error_of_callback)
@@ -72,6 +85,13 @@ class EventHub:
     def events(self, event: str, capacity: int = QUEUE_CAPACITY) -> Events[Any]:
         """An async iterator over such events from now on. Raises FeederError for no such event."""
         return self._channel(event).events(capacity)
+
+    def latest(self, event: str) -> Latest[Any]:
+        """An async iterator over the newest such events. Raises FeederError for one that every one counts of."""
+        channel = self._channel(event)
+        if event not in _NEWEST_OF:
+            raise FeederError(f"{event}: every one counts, not the newest alone; use events() or on()")
+        return channel.latest(_NEWEST_OF[event])
 
     def publish(self, event: str, value: Any) -> None:
         """Tell all who want to know. Never raises."""

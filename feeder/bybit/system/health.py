@@ -18,8 +18,13 @@ KINDS = {
     "account_not_reconciled": "orders, positions and coins may not be as the venue has them",
     "quality": "a symbol's data cannot be relied on",
     "settings_refused": "the settings were changed, and cannot be used",
+    "restart_needed": "the settings were changed, and some of them take effect at the next start only",
+    "loop_late": "the event loop stood still since the last look: a callback blocks it",
 }
 """Each kind of finding."""
+
+
+LOOP_LATE_SECONDS = 0.5
 
 
 def findings(now: SystemStatus, before: SystemStatus | None, limits: HealthSettings) -> list[Finding]:
@@ -40,6 +45,14 @@ def findings(now: SystemStatus, before: SystemStatus | None, limits: HealthSetti
         found += _of_market(now.market, limits)
     if now.settings_error is not None:
         found.append(Finding("settings_refused", "settings", now.settings_error))
+    if now.restart_needed:
+        text = f"changed, and used after a restart only: {', '.join(now.restart_needed)}"
+        found.append(Finding("restart_needed", "settings", text))
+    if now.loop_late_seconds > LOOP_LATE_SECONDS:
+        text = (
+            f"stood still for {now.loop_late_seconds:.1f} s; let no callback block (asyncio.sleep, asyncio.to_thread)"
+        )
+        found.append(Finding("loop_late", "event loop", text))
     return found
 
 
@@ -60,7 +73,7 @@ def _of_market(market: MarketStatus, limits: HealthSettings) -> Iterator[Finding
         yield from _of_stream(f"{category} tickers", stream, limits)
     for symbol in market.symbols:
         if symbol.score < limits.quality:
-            text = f"{symbol.score:g} of 100, book {symbol.book} ({symbol.reason}); market.quality has the parts"
+            text = f"{symbol.score:g} of 100: {symbol.weakness}"
             yield Finding("quality", f"{symbol.category}:{symbol.symbol}", text)
 
 

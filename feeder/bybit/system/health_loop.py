@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from feeder.clock import Clock
 
+from .loop_lag import LoopLag
+
 if TYPE_CHECKING:
     from .system import BybitSystem
 
@@ -25,14 +27,25 @@ class HealthLoop:
         self._report = report
         self._clock = clock
         self._sleep = sleep
+        self._lag = LoopLag(clock, sleep)
         self._retimed = asyncio.Event()
         self._reconcile_at = 0.0  # monotonic seconds
         self._task: asyncio.Task[None] | None = None
         self._reconciling: asyncio.Task[None] | None = None
 
+    @property
+    def late_seconds(self) -> float:
+        """How late the event loop was at most since `forget_lateness`."""
+        return self._lag.worst
+
+    def forget_lateness(self) -> None:
+        """It was told."""
+        self._lag.reset()
+
     def start(self) -> None:
         """Begin; the first round is an interval from now."""
         self._plan_reconciliation()
+        self._lag.start()
         self._task = asyncio.create_task(self._run(), name="health of the system")
 
     def retime(self) -> None:
@@ -45,7 +58,7 @@ class HealthLoop:
         tasks = [task for task in (self._task, self._reconciling) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._lag.aclose(), *tasks, return_exceptions=True)
 
     async def _run(self) -> None:
         system = self._system

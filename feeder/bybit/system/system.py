@@ -7,20 +7,23 @@ from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from feeder.clock import MILLISECOND_NS, Clock, SystemClock
 from feeder.errors import ConfigError, FeederError, RestError, VenueError
 
 from ..rest.client import BybitClient
 from ..rest.pool import SessionPool, Timeouts
-from ..rest.settings import client_from
-from ..streams.channel import Callback, Events, in_callback
+from ..rest.settings import Settings, client_from
+from ..rest.venue_clock import SAMPLES
+from ..streams.channel import in_callback
 from .events import EventHub
 from .health import findings
 from .health_loop import HealthLoop
 from .log_level import library_level
 from .market import Market
 from .settings import SystemSettings
+from .system_events import SystemEvents
 from .system_reload import Reloaded, SettingsReader, watch_all
 from .system_status import Health, SystemStatus, rest_status
 from .system_streams import SystemStreams
@@ -29,21 +32,27 @@ _CLOSE_SECONDS = 5.0  # each part gets so long to close
 _CANCEL_SECONDS = 1.0  # and then so long to be cancelled
 
 _CLOSED_MEANWHILE = "the system was closed while it started"
-_FEATURE_OF = {"ticker": "market", "trade": "market", "book": "market"}
-_FEATURE_OF |= {"order": "private", "fill": "private", "position": "private", "wallet": "private"}
 
 _log = logging.getLogger("feeder.bybit.system")
 
 
-class BybitSystem:
+class BybitSystem(SystemEvents):
     """Everything of the SDK for one account, or for none.
 
         async with BybitSystem(SystemSettings.load("bybit.yaml")) as system:
             system.on("fill", print)
             await system.rest.wallet_balance()
 
-    `rest` is a BybitClient on a pool of its own, `streams` has the WebSockets and the account, `market` merges both per
-    symbol. Constructing it opens nothing. Starting raises ConfigError, RestError or StreamError as soon as a part does
+    rest      a BybitClient on a pool of its own: every REST endpoint
+    streams   account (orders, positions and coins, kept true), orders (order entry), private, public(category)
+    market    Market, REST and streams merged: watch(category, symbol), symbol, quality, history
+    settings  the SystemSettings that it runs with; `reload` reads them again
+
+    Events are told by `on`, `events` and `latest`: ticker (TickerUpdate), trade (Trade), book (BookEvent), order
+    (OrderUpdate), fill (ExecutionUpdate), position (PositionUpdate), wallet (WalletUpdate), health_check (Health),
+    error_occurred (ErrorOccurred). `status` says how it all is, `check_health` what is wrong with it.
+
+    Constructing it opens nothing. Starting raises ConfigError, RestError or StreamError as soon as a part does
     not come up, and then nothing is left open. It has one life: a closed one is not started again. `clock`, `random`
     and `sleep` are for tests.
     """
@@ -56,6 +65,8 @@ class BybitSystem:
         random: Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        if not isinstance(settings, SystemSettings | None):
+            raise TypeError(f"BybitSystem: settings is a {type(settings).__name__}; give it SystemSettings.load(path)")
         self.settings = settings = settings or SystemSettings()
         self._clock = clock = clock or SystemClock()
         self._random = random = random or Random()  # noqa: S311 - for delays
@@ -105,23 +116,6 @@ class BybitSystem:
         if self._market is None:
             raise ConfigError("features.market", "is off", "switch it on")
         return self._market
-
-    # Events
-
-    def on(self, event: str, callback: Callback[Any]) -> Callable[[], None]:
-        """Call this, a function or coroutine function, for each such event; the result ends that. See `EVENTS`.
-
-        May be called before the start; a coroutine function needs a running loop. What a callback raises is told by
-        error_occurred, and stops nothing. Raises FeederError for no such event, ConfigError for one of a feature that
-        is off.
-        """
-        self._check_feature(event)
-        return self._hub.on(event, callback)
-
-    def events(self, event: str) -> Events[Any]:
-        """An async iterator over such events from now on; raises as `on`, and OverrunError to whoever is too slow."""
-        self._check_feature(event)
-        return self._hub.events(event)
 
     # Its life
 
@@ -256,11 +250,6 @@ class BybitSystem:
             account.position_changes.on(partial(publish, "position"))
             account.wallet_changes.on(partial(publish, "wallet"))
 
-    def _check_feature(self, event: str) -> None:
-        feature = _FEATURE_OF.get(event)
-        if feature is not None and not self.settings.has(feature):
-            raise ConfigError(f"features.{feature}", f"is off, so that there is never a {event}", "switch it on")
-
     # How it is
 
     def status(self) -> SystemStatus:
@@ -272,7 +261,7 @@ class BybitSystem:
             healths["private"] = streams.private.health()
         return SystemStatus(
             state=self._state,
-            environment=self.settings.client.environment,
+            environment=_environment(self.settings.client),
             uptime_seconds=self._clock.monotonic() - self._began,
             rest=rest_status(self.rest, self._pool, self._rest_error),
             streams=healths,
@@ -281,29 +270,38 @@ class BybitSystem:
             market=None if market is None else market.status(),
             restart_needed=self._reader.needs_restart,
             settings_error=self._reader.error,
+            loop_late_seconds=self._health_loop.late_seconds,
             health=self._health,
         )
 
     async def check_health(self) -> Health:
         """Look at everything now, and tell health_check of it; the loop does so every health.interval_seconds.
 
-        REST is asked for the time, and gets connection.answer_seconds for it.
+        REST is asked for the time, and gets connection.answer_seconds for it; but not while the rate limit has no room
+        for that.
         """
-        seconds = self.settings.connection.answer_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                await self.rest.measure_clock()
-            self._rest_error = None
-        except TimeoutError:
-            self._rest_error = f"no answer within {seconds:g} s"
-        except RestError as error:
-            self._rest_error = str(error)
+        used, limit = self._pool.address_usage()
+        if used + SAMPLES <= limit.requests:
+            self._rest_error = await self._ask_rest()
         now = self.status()
+        self._health_loop.forget_lateness()
         found = findings(now, self._last, self.settings.health)
         self._last = now
         self._health = Health(self._clock.wall_ns() // MILLISECOND_NS, not found, found)
         self._hub.publish("health_check", self._health)
         return self._health
+
+    async def _ask_rest(self) -> str | None:
+        """What is wrong with REST."""
+        seconds = self.settings.connection.answer_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self.rest.measure_clock()
+        except TimeoutError:
+            return f"no answer within {seconds:g} s"
+        except RestError as error:
+            return str(error)
+        return None
 
     # Settings
 
@@ -320,9 +318,9 @@ class BybitSystem:
             raise
 
     async def reload_if_changed(self) -> None:
-        """Reload when the file has other bytes than those read last. What is wrong with them is told, not raised.
+        """Reload when the file, or its mode, is another than when it was read. What is wrong is told, not raised.
 
-        By error_occurred once, and by status() until it is mended.
+        By error_occurred once, and by status() until it is mended; that the file is gone as well.
         """
         try:
             await self._reader.read_if_changed()
@@ -338,6 +336,11 @@ class BybitSystem:
             self._market.configure(settings.cache.of_market)
         if settings.health != before.health:
             self._health_loop.retime()
+
+
+def _environment(settings: Settings) -> str:
+    """Where it trades: what the settings call it, or the address's host if they name one."""
+    return settings.environment if settings.base_url is None else urlsplit(settings.base_url).netloc
 
 
 def _is_cancelled() -> bool:

@@ -60,6 +60,8 @@ class SystemStatus(msgspec.Struct, frozen=True):
 
     `streams` by name: private, and the categories of the public ones in use. `restart_needed` names keys of the
     settings that changed and wait for a restart, `settings_error` is why the last reading of them was refused.
+    `environment` is the host of base_url where the settings have one. `loop_late_seconds` is how long the event loop
+    stood still at most since the last health check.
     """
 
     state: str
@@ -72,6 +74,7 @@ class SystemStatus(msgspec.Struct, frozen=True):
     market: MarketStatus | None
     restart_needed: list[str]
     settings_error: str | None
+    loop_late_seconds: float
     health: Health | None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,6 +43,39 @@ async def test_functions_and_coroutine_functions_are_told_in_order(hub: EventHub
     await turns()
     assert told[3:] == [("later", 0), ("later", 1), ("later", 2)]
     await hub.aclose()
+
+
+@pytest.mark.parametrize(
+    ("event", "same", "other"),
+    [
+        ("ticker", {"category": "linear", "symbol": "A"}, {"category": "spot", "symbol": "A"}),
+        ("trade", {"category": "linear", "symbol": "A"}, {"category": "linear", "symbol": "B"}),
+        ("book", {"category": "linear", "symbol": "A"}, {"category": "linear", "symbol": "B"}),
+        ("order", {"order_id": "1", "symbol": "A"}, {"order_id": "2", "symbol": "A"}),
+        (
+            "position",
+            {"category": "linear", "symbol": "A", "position_idx": 1},
+            {"category": "linear", "symbol": "A", "position_idx": 2},
+        ),
+        ("wallet", {"account_type": "UNIFIED"}, {"account_type": "FUND"}),
+    ],
+)
+async def test_the_newest_makes_up_for_those_before_it(
+    hub: EventHub, event: str, same: dict[str, Any], other: dict[str, Any]
+) -> None:
+    async with hub.latest(event) as newest:
+        for number in range(3):
+            hub.publish(event, SimpleNamespace(**same, number=number))
+        hub.publish(event, SimpleNamespace(**other, number=9))
+        assert [(await anext(newest)).number for _ in range(2)] == [2, 9]
+
+
+@pytest.mark.parametrize("event", ["fill", "error_occurred"])
+def test_events_that_all_count_are_not_given_by_the_newest_alone(hub: EventHub, event: str) -> None:
+    with pytest.raises(
+        FeederError, match=rf"{event}: every one counts, not the newest alone; use events\(\) or on\(\)"
+    ):
+        hub.latest(event)
 
 
 async def test_who_has_had_enough_is_told_no_more(hub: EventHub) -> None:

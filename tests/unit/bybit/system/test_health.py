@@ -76,8 +76,9 @@ GOOD = SystemStatus(
     order_entry=ENTRY,
     account=ACCOUNT,
     market=MARKET,
-    restart_needed=["recv_window"],
+    restart_needed=[],
     settings_error=None,
+    loop_late_seconds=0.5,
     health=None,
 )
 
@@ -133,8 +134,8 @@ def test_what_is_off_is_not_missed() -> None:
             ("stream_down", "linear tickers", "connecting, 4 of 4 topics"),
         ),
         (
-            changed("market", symbols=[msgspec.structs.replace(SYMBOL, score=49.9, book="STALE", reason="GAP")]),
-            ("quality", "linear:BTCUSDT", "49.9 of 100, book STALE (GAP); market.quality has the parts"),
+            changed("market", symbols=[msgspec.structs.replace(SYMBOL, score=49.9, weakness="2 interruptions")]),
+            ("quality", "linear:BTCUSDT", "49.9 of 100: 2 interruptions"),
         ),
         (changed("rest", error="no connection"), ("rest_down", "rest", "no connection")),
         (
@@ -152,6 +153,18 @@ def test_what_is_off_is_not_missed() -> None:
         (
             msgspec.structs.replace(GOOD, settings_error="rate: no"),
             ("settings_refused", "settings", "rate: no"),
+        ),
+        (
+            msgspec.structs.replace(GOOD, restart_needed=["recv_window", "api_key"]),
+            ("restart_needed", "settings", "changed, and used after a restart only: recv_window, api_key"),
+        ),
+        (
+            msgspec.structs.replace(GOOD, loop_late_seconds=2.04),
+            (
+                "loop_late",
+                "event loop",
+                "stood still for 2.0 s; let no callback block (asyncio.sleep, asyncio.to_thread)",
+            ),
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -1,15 +1,19 @@
 """A system is made of its settings: each key reaches the part that it is about. Nothing is opened here."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
 from feeder.bybit.pacing import Timing
 from feeder.bybit.rest.endpoint import Limit
+from feeder.bybit.rest.settings import Settings
+from feeder.bybit.system.events import EVENTS
 from feeder.bybit.system.settings import SystemSettings
 from feeder.bybit.system.system import BybitSystem
-from feeder.errors import ConfigError
+from feeder.bybit.system.system_status import Health
+from feeder.errors import ConfigError, OverrunError
 from tests.helpers.secrets import API_KEY, API_SECRET
 
 KEY = {"BYBIT_API_KEY": API_KEY, "BYBIT_API_SECRET": API_SECRET}
@@ -68,6 +72,61 @@ def test_the_times_of_the_websockets_are_those_of_every_stream(key: str, field: 
 def test_an_address_of_demo_trading_has_no_order_entry() -> None:
     with pytest.raises(ConfigError, match=r"features\.order_entry: .*demo trading has no order-entry WebSocket"):
         made(BYBIT_BASE_URL="https://api-demo.bybit.com")
+
+
+@pytest.mark.parametrize("settings", ["bybit.yaml", Settings(), {"watch": []}])
+def test_what_are_no_settings_is_refused_with_the_way_to_have_some(settings: Any) -> None:
+    told = f"settings is a {type(settings).__name__}; give it SystemSettings.load(path)"
+    with pytest.raises(TypeError, match=re.escape(told)):
+        BybitSystem(settings)
+
+
+def test_the_environment_is_the_host_where_that_is_named() -> None:
+    assert made(BYBIT_ENVIRONMENT="testnet").status().environment == "testnet"
+    url = {"BYBIT_BASE_URL": "http://127.0.0.1:9444/", "BYBIT_WEBSOCKET__URL": "ws://127.0.0.1:9443"}
+    assert made(**url).status().environment == "127.0.0.1:9444"
+
+
+def test_the_name_of_the_event_comes_first() -> None:
+    system: Any = made()
+    for call in (system.on, system.events):
+        with pytest.raises(TypeError, match="is no event's name, which comes first, as in on"):
+            call(print, "fill")
+    with pytest.raises(TypeError, match="is no event's name"):
+        system.latest(["ticker"])
+    with pytest.raises(TypeError, match="fill"):
+        system.on("fill", 5)
+
+
+async def test_events_wait_up_to_a_capacity_and_the_newest_can_be_had_alone() -> None:
+    system = made()
+    few, newest = system.events("health_check", capacity=2), system.latest("health_check")
+    for time_ms in range(3):
+        system._hub.publish("health_check", Health(time_ms, True, []))
+    assert (await anext(newest)).time_ms == 2
+    with pytest.raises(OverrunError):
+        await anext(few)
+    assert [(await anext(few)).time_ms for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize("call", ["on", "events", "latest"])
+def test_events_of_the_account_need_a_key_or_their_feature(call: str) -> None:
+    arguments = ("order", print) if call == "on" else ("order",)
+    with pytest.raises(ConfigError) as without:
+        getattr(BybitSystem(SystemSettings.load(environ={})), call)(*arguments)
+    said = "features.private: needs a key, without which there is never a order; give api_key and api_secret"
+    assert str(without.value) == said
+    with pytest.raises(ConfigError) as off:
+        getattr(made(BYBIT_FEATURES__PRIVATE="false"), call)(*arguments)
+    assert str(off.value) == "features.private: is off, so that there is never a order; switch it on"
+
+
+def test_its_help_names_its_parts_and_each_event_with_what_it_brings() -> None:
+    said = " ".join((BybitSystem.__doc__ or "").split())
+    for part in ("rest", "streams", "market", "settings"):
+        assert f" {part} " in said
+    for event, described in EVENTS.items():
+        assert f"{event} ({described.rpartition(': ')[2]})" in said
 
 
 @pytest.mark.parametrize("obeys", [True, False])
