@@ -19,7 +19,6 @@ are read as YAML. The client's keys are BYBIT_API_KEY and so on, as ever.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ import msgspec
 
 from feeder.bybit.rest.settings import KEYS, Settings, keys_of, settings_of
 from feeder.bybit.rest.settings_file import mapping, read, shown
+from feeder.bybit.streams.hosts import is_address
 from feeder.bybit.topics import DEPTHS
 from feeder.errors import ConfigError
 from feeder.market.instrument import InstrumentKey, is_symbol
@@ -47,9 +47,6 @@ from .settings_sections import (
     remedy_of,
 )
 from .settings_values import overlay, section_of
-
-_ADDRESS = re.compile(r"wss?://([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?/?")
-
 
 APPLIED_AT_ONCE: dict[str, str | None] = {
     "rate.requests": None,
@@ -169,7 +166,7 @@ def _problems(settings: SystemSettings) -> Iterator[ConfigError]:
         if value is not None and not least <= value <= most:  # nor is it nan
             yield ConfigError(path, "is no such number", remedy_of(path))
     websocket = settings.websocket
-    if websocket.url is not None and not _ADDRESS.fullmatch(websocket.url):
+    if websocket.url is not None and not is_address(websocket.url):
         yield ConfigError("websocket.url", "is no address of a host", remedy_of("websocket.url"))
     if websocket.reconnect_first_seconds > websocket.reconnect_cap_seconds:
         remedy = "use at least as much as websocket.reconnect_first_seconds"

@@ -187,6 +187,7 @@ def test_settings_show_no_key_and_no_secret(file: Path) -> None:
         ("websocket: {url: stream.bybit.com}", "websocket.url: is no address of a host; write wss://host"),
         (f"websocket: {{url: 'wss://u:{API_SECRET}@h'}}", "websocket.url: is no address of a host"),
         ("websocket: {url: 'wss://h/v5'}", "websocket.url: is no address of a host"),
+        ("websocket: {url: 'wss://h:65536'}", "websocket.url: is no address of a host"),
         ("websocket: {private_topics: greeks}", "websocket.private_topics: is read as text, not as a list"),
         ("websocket: {public_topics: {linaer: []}}", "websocket.public_topics.linaer: no category; use spot, linear"),
         ("websocket: {reconnect_first_seconds: 9}", "websocket.reconnect_cap_seconds: is less than the first delay"),
