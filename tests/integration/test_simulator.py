@@ -182,7 +182,9 @@ async def test_the_servers_time_is_told(http: aiohttp.ClientSession) -> None:
         assert body["time"] // 1000 == int(body["result"]["timeSecond"])
 
 
-@pytest.mark.parametrize("path", ["/", "/v5/public", "/v5/public/futures", "/v5/private/more", "/v5/public/linear/more"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v5/public", "/v5/public/futures", "/v5/private/more", "/v5/public/linear/more"]
+)
 async def test_other_paths_are_not_found(http: aiohttp.ClientSession, path: str) -> None:
     async with Simulator(SimulatorConfig()) as simulator:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
