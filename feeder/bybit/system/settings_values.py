@@ -27,7 +27,7 @@ def overlay(sections: dict[str, Any], environ: Mapping[str, str]) -> dict[str, s
         if not name.startswith(_PREFIX) or name in VARIABLES:
             continue
         if not inner and section not in SECTIONS:
-            _check_underscores(name, section)
+            _check_near(name, section)
             continue  # another program's
         if section not in SECTIONS or (inner and section == "watch"):
             near = get_close_matches(section, [each for each in SECTIONS if each != "watch"], n=1)
@@ -53,11 +53,15 @@ def overlay(sections: dict[str, Any], environ: Mapping[str, str]) -> dict[str, s
     return variables
 
 
-def _check_underscores(name: str, rest: str) -> None:
-    """Nobody who wrote BYBIT_RATE_REQUESTS, or nearly so, wants it to be left out."""
-    near = get_close_matches(rest, _WITH_ONE_UNDERSCORE, n=1, cutoff=_NEAR)
-    if near:
-        raise ConfigError(_variable(name), "no such variable", f"did you mean {_WITH_ONE_UNDERSCORE[near[0]]}?")
+def _check_near(name: str, rest: str) -> None:
+    """Nobody who wrote BYBIT_RATES or BYBIT_RATE_REQUESTS, or nearly so, wants it to be left out."""
+    meant = ""
+    if near := get_close_matches(rest, _WITH_ONE_UNDERSCORE, n=1, cutoff=_NEAR):
+        meant = _WITH_ONE_UNDERSCORE[near[0]]
+    elif near := get_close_matches(rest, SECTIONS, n=1, cutoff=_NEAR_SECTION):
+        meant = f"{_PREFIX}{near[0]}".upper()
+    if meant:
+        raise ConfigError(_variable(name), "no such variable", f"did you mean {meant}? or else unset it")
 
 
 _WITH_ONE_UNDERSCORE = {
@@ -67,6 +71,7 @@ _WITH_ONE_UNDERSCORE = {
     for key in kind.__struct_fields__
 }
 _NEAR = 0.8  # LOG_LEVEL is that near to LOGGING_LEVEL; what is farther may well be another program's
+_NEAR_SECTION = 0.85  # RATES, but neither LOG nor ACCOUNT_ID
 _SECTIONS_REMEDY = f"the sections are {', '.join(name.upper() for name in SECTIONS)}, as in BYBIT_RATE__REQUESTS"
 
 

@@ -236,6 +236,8 @@ def test_a_mistake_in_the_file_is_named_by_its_path(file: Path, content: str, to
         ("BYBIT_RATE_REQUEST", "1", "no such variable; did you mean BYBIT_RATE__REQUESTS?"),
         ("BYBIT_LOG_LEVEL", "debug", "no such variable; did you mean BYBIT_LOGGING__LEVEL?"),
         ("BYBIT_WEBSOCKET_URLS", "ws://h", "no such variable; did you mean BYBIT_WEBSOCKET__URL?"),
+        ("BYBIT_RATES", "{requests: 9}", "no such variable; did you mean BYBIT_RATE? or else unset it"),
+        ("BYBIT_FEATURE", "{}", "no such variable; did you mean BYBIT_FEATURES?"),
         ("BYBIT_RATE__REQUESTS", " ", "is empty; give it a value, or unset it"),
         ("BYBIT_RATE", "", "is empty; give it a value, or unset it"),
         ("BYBIT_LOGGING__LEVEL", "off", "is read as true or false, not as text"),
