@@ -1,4 +1,4 @@
-"""The log of errors that nobody takes from a stream's `errors`."""
+"""The log of errors that nobody else takes: of a stream's `errors`, of a system's `error_occurred`."""
 
 import logging
 import math
@@ -9,34 +9,32 @@ from feeder.log_limit import Kind, RepetitionLimit
 _NEWS_LENGTH = 200
 _MOST_SHOWN = 1000  # callbacks and types of errors: those of a program's source are far fewer
 
-_log = logging.getLogger("feeder.bybit.streams")
-
 
 class ErrorLog:
-    """Warnings of one stream. What a callback raised has its traceback the first time, not each time.
+    """Warnings. What a callback raised has its traceback the first time, not each time.
 
     Repetitions are left out, and counted (`log_limit.py`).
     """
 
-    def __init__(self, name: str, clock: Clock) -> None:
-        self._name = name
+    def __init__(self, log: logging.Logger, clock: Clock) -> None:
+        self._log = log
         self._clock = clock
         self._limit = RepetitionLimit()
         self._shown: set[tuple[type[Exception], str]] = set()  # with their tracebacks
 
-    def warn(self, error: Exception) -> None:
-        """Log one. Its notes say in which callback it was raised, and are not there otherwise."""
+    def warn(self, source: str, error: Exception) -> None:
+        """Log one of a source. Its notes say in which callback it was raised, and are not there otherwise."""
         where = "; ".join(getattr(error, "__notes__", ()))
-        line = f"{self._name}: {type(error).__name__}: {error}{where and f' ({where})'}"
+        line = f"{source}: {type(error).__name__}: {error}{where and f' ({where})'}"
         now = self._clock.monotonic()
         self._tell_left_out(now)
-        if not self._limit.admit(Kind("streams", self._name, "warning"), line[:_NEWS_LENGTH], now):
+        if not self._limit.admit(Kind(self._log.name, source, "warning"), line[:_NEWS_LENGTH], now):
             return
         kind = (type(error), where)
         is_news = bool(where) and kind not in self._shown and len(self._shown) < _MOST_SHOWN
         if is_news:
             self._shown.add(kind)
-        _log.warning("%s", line, exc_info=error if is_news else None)
+        self._log.warning("%s", line, exc_info=error if is_news else None)
 
     def close(self) -> None:
         """Tell what was left out."""
@@ -44,4 +42,4 @@ class ErrorLog:
 
     def _tell_left_out(self, now: float) -> None:
         for kind, lines in self._limit.due(now):
-            _log.warning("%s: %d more lines like those before were left out", kind.event, lines)
+            self._log.warning("%s: %d more lines like those before were left out", kind.event, lines)

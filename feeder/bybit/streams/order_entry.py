@@ -5,6 +5,7 @@ import itertools
 import logging
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -114,9 +115,9 @@ class OrderEntry(OrderActions):
         self._address = host + PATH
         self._counters = Counters()
         self._random = random or Random()  # noqa: S311 - for delays and request names
-        self._error_log = ErrorLog("order entry", pool.clock)
+        self._error_log = ErrorLog(_log, pool.clock)
         # To tell `errors` of what its own callbacks raise would go on for ever.
-        self.errors: Channel[Exception] = Channel("order entry errors", self._error_log.warn)
+        self.errors: Channel[Exception] = Channel("order entry errors", partial(self._error_log.warn, "order entry"))
         self.late_acks: Channel[LateAck] = Channel("late acks", self.report)
         self.resumed: Channel[int] = Channel("order entry resumed", self.report)
         self.lost: Channel[str] = Channel("order entry lost", self.report)
@@ -270,7 +271,7 @@ class OrderEntry(OrderActions):
         if self.errors:
             self.errors.publish(error)
         else:
-            self._error_log.warn(error)
+            self._error_log.warn("order entry", error)
 
     # Told by the link
 

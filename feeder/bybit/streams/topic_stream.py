@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +32,8 @@ from .messages import Envelope
 _CONNECT_BURST = 50.0  # attempts at once, and per second: 200 in 5 minutes, of the 500 that the venue allows an address
 _CONNECTS_PER_SECOND = 0.5
 READY_SECONDS = 10.0
+
+_log = logging.getLogger("feeder.bybit.streams")
 
 
 class StreamHealth(msgspec.Struct, frozen=True):
@@ -75,9 +79,9 @@ class TopicStream:
         library_logs()
         self.name = name
         self.counters = Counters()
-        self._error_log = ErrorLog(name, clock)
+        self._error_log = ErrorLog(_log, clock)
         # To tell `errors` of what its own callbacks raise would go on for ever.
-        self.errors: Channel[Exception] = Channel(f"{name} errors", self._error_log.warn)
+        self.errors: Channel[Exception] = Channel(f"{name} errors", partial(self._error_log.warn, name))
         self.resumed: Channel[int] = Channel(f"{name} resumed", self.report)
         self.lost: Channel[str] = Channel(f"{name} lost", self.report)
         self.url = url
@@ -219,7 +223,7 @@ class TopicStream:
         if self.errors:
             self.errors.publish(error)
         else:
-            self._error_log.warn(error)
+            self._error_log.warn(self.name, error)
 
     # What is different from stream to stream
 

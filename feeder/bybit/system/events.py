@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Hashable
 from difflib import get_close_matches
 from functools import partial
@@ -12,9 +11,9 @@ import msgspec
 
 from feeder.clock import MILLISECOND_NS, Clock
 from feeder.errors import FeederError
-from feeder.log_limit import Kind, RepetitionLimit
 
 from ..streams.channel import QUEUE_CAPACITY, Callback, Channel, Events, Latest, is_coroutine_function
+from ..streams.error_log import ErrorLog
 
 EventName = Literal["ticker", "trade", "book", "order", "fill", "position", "wallet", "health_check", "error_occurred"]
 
@@ -44,8 +43,6 @@ _NEWEST_OF: dict[str, Callable[[Any], Hashable] | None] = {
 
 _CLOSE_SECONDS = 2.0  # callbacks get so long for what waits for them
 
-_NEWS_LENGTH = 200
-
 _log = logging.getLogger("feeder.bybit.system")
 
 
@@ -65,12 +62,14 @@ class EventHub:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._limit = RepetitionLimit()
+        self._log = ErrorLog(_log, clock)
         self._channels: dict[str, Channel[Any]] = {
             str(name): Channel(name, partial(self.report, f"callback of {name}")) for name in EVENTS
         }
         # To tell callbacks of errors of their own errors would go on for ever.
-        self._channels["error_occurred"] = Channel("error_occurred", self._log_error_of_callback)
+        self._channels["error_occurred"] = Channel(
+            "error_occurred", partial(self._log.warn, "callback of error_occurred")
+        )
 
     def on(self, event: str, callback: Callback[Any]) -> Callable[[], None]:
         """Call this for each such event from now on; the result ends that.
@@ -98,13 +97,13 @@ class EventHub:
         self._channels[event].publish(value)
 
     def report(self, source: str, error: Exception) -> None:
-        """Tell error_occurred; without anybody there, the log, which is spared repetitions (`log_limit.py`)."""
+        """Tell error_occurred; without anybody there, the log, which is spared repetitions (`error_log.py`)."""
         occurred = ErrorOccurred(source, error, self._clock.wall_ns() // MILLISECOND_NS)
         channel = self._channels["error_occurred"]
         if channel:
             channel.publish(occurred)
         else:
-            self._warn(source, str(occurred))
+            self._log.warn(source, error)
 
     async def aclose(self) -> None:
         """End callbacks and iterators. Coroutines get what waits for them, for two seconds, and are cancelled then."""
@@ -115,7 +114,7 @@ class EventHub:
         if late:
             _log.warning("callbacks still ran after %g s, and were cancelled", _CLOSE_SECONDS)
             await asyncio.wait(late, timeout=_CLOSE_SECONDS)
-        self._tell_left_out(math.inf)
+        self._log.close()
 
     def _channel(self, event: str) -> Channel[Any]:
         channel = self._channels.get(event)
@@ -124,19 +123,6 @@ class EventHub:
             hint = f"did you mean {near[0]}? " if near else ""
             raise FeederError(f"{event!r}: no such event; {hint}there are {', '.join(EVENTS)}")
         return channel
-
-    def _log_error_of_callback(self, error: Exception) -> None:
-        self._warn("error_occurred", f"a callback of error_occurred raised {type(error).__name__}: {error}")
-
-    def _warn(self, source: str, line: str) -> None:
-        now = self._clock.monotonic()
-        self._tell_left_out(now)
-        if self._limit.admit(Kind("system", source, "warning"), line[:_NEWS_LENGTH], now):
-            _log.warning("%s", line)
-
-    def _tell_left_out(self, now: float) -> None:
-        for kind, lines in self._limit.due(now):
-            _log.warning("%s: %d more lines like those before were left out", kind.event, lines)
 
 
 def _is_in_loop() -> bool:

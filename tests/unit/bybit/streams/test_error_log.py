@@ -1,6 +1,7 @@
 """What nobody takes from `errors` is logged so that it can be found, and does not fill the log."""
 
 import logging
+from functools import partial
 
 import pytest
 
@@ -27,11 +28,11 @@ def clock() -> ManualClock:
 @pytest.fixture
 def log(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> ErrorLog:
     caplog.set_level(logging.WARNING)
-    return ErrorLog("private", clock)
+    return ErrorLog(logging.getLogger("feeder.bybit.streams"), clock)
 
 
 def test_the_traceback_of_a_callback_is_there_the_first_time(log: ErrorLog, caplog: pytest.LogCaptureFixture) -> None:
-    channel: Channel[dict[str, int]] = Channel("orders", log.warn)
+    channel: Channel[dict[str, int]] = Channel("orders", partial(log.warn, "private"))
     channel.on(broken)
     channel.publish({})
     channel.publish({})
@@ -47,7 +48,7 @@ def test_the_traceback_of_a_callback_is_there_the_first_time(log: ErrorLog, capl
 def test_an_error_of_the_streams_own_has_none(log: ErrorLog, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(StreamError) as raised:
         raise StreamError("private-1: odd")
-    log.warn(raised.value)
+    log.warn("private", raised.value)
     (record,) = caplog.records
     assert (record.getMessage(), record.exc_info) == ("private: StreamError: private-1: odd", None)
 
@@ -56,10 +57,10 @@ def test_repetitions_are_left_out_and_counted(
     log: ErrorLog, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(100):
-        log.warn(StreamError("odd"))
+        log.warn("private", StreamError("odd"))
     assert len(caplog.records) == 20
     clock.advance(10)
-    log.warn(StreamError("odd"))
+    log.warn("private", StreamError("odd"))
     assert [record.getMessage() for record in caplog.records[20:]] == [
         "private: 80 more lines like those before were left out",
         "private: StreamError: odd",

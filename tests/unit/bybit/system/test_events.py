@@ -156,7 +156,7 @@ async def test_a_callback_of_errors_that_raises_makes_no_further_error(
     hub.report("market", FeederError("first"))
     await turns()
     assert calls == 2
-    assert caplog.text.count("a callback of error_occurred raised ValueError: again") == 2
+    assert caplog.text.count("callback of error_occurred: ValueError: again") == 2
     await hub.aclose()
 
 
@@ -164,6 +164,18 @@ def test_an_error_that_nobody_asks_for_is_logged(hub: EventHub, caplog: pytest.L
     with caplog.at_level(logging.WARNING, "feeder.bybit.system"):
         hub.report("market", FeederError("gone"))
     assert "market: FeederError: gone" in caplog.text
+
+
+def test_the_log_shows_where_a_callback_failed_the_first_time(hub: EventHub, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(ticker: dict[str, int]) -> None:
+        ticker["price"]
+
+    hub.on("ticker", fails)
+    with caplog.at_level(logging.WARNING, "feeder.bybit.system"):
+        hub.publish("ticker", {})
+        hub.publish("ticker", {})
+    assert caplog.text.count('ticker["price"]') == 1
+    assert caplog.text.count("fails of ticker)") == 2, "each names the callback"
 
 
 @pytest.mark.parametrize(("listened", "left_out"), [(False, 4980), (True, 4981)])
