@@ -20,14 +20,11 @@ import msgspec
 from ..rest.results.account import CoinBalance
 from ..rest.results.orders import Execution, Order
 from ..rest.results.positions import Position
+from .final_statuses import FINAL_STATUSES, GONE
 from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate
-
-GONE = "Gone"
-"""The status, no word of the venue's, of an order that was open and that neither its lists nor its history know."""
 
 ZERO = Decimal(0)
 
-_DONE = frozenset(("Filled", "Cancelled", "PartiallyFilledCanceled", "Rejected", "Deactivated", GONE))
 _UNTRIGGERED, _TRIGGERED, _OPEN, _CLOSED = range(4)
 
 _ALWAYS_NEW = frozenset(("creation_time", "updated_time", "seq"))
@@ -60,7 +57,7 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 def stage(order: Order) -> int:
     """How far an order has come. A status that nobody knows yet is taken for an open one."""
     status = order.order_status
-    if status in _DONE:
+    if status in FINAL_STATUSES:
         return _CLOSED
     if status == "Triggered":
         return _TRIGGERED
@@ -69,10 +66,10 @@ def stage(order: Order) -> int:
 
 def is_done(order: Order) -> bool:
     """Whether nothing can come of it any more."""
-    return order.order_status in _DONE
+    return order.order_status in FINAL_STATUSES
 
 
-def is_open(order: Order) -> bool:
+def is_waiting(order: Order) -> bool:
     """Whether it waits in a book or for its trigger. A Triggered one goes on under its own id, or under another."""
     return stage(order) in (_UNTRIGGERED, _OPEN)
 

@@ -14,17 +14,17 @@ import msgspec
 
 from ..rest.results.account import CoinBalance, Wallet
 from .account_rules import (
-    GONE,
     ZERO,
     is_done,
     is_later_order,
     is_later_position,
-    is_open,
     is_same_balance,
     is_same_order,
     is_same_position,
+    is_waiting,
 )
 from .fills import KNOWN_FILLS, KnownFills
+from .final_statuses import GONE
 from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate, WalletUpdate
 
 CLOSED_ORDERS = 5_000  # some 14 MB
@@ -148,7 +148,7 @@ class AccountState:
         self._order_sources[order_id] = source
         if order.order_link_id is not None:
             self._name(order, order.order_link_id)
-        if is_open(order):
+        if is_waiting(order):
             self._closed.pop(order_id, None)
             self._open[order_id] = order
             return

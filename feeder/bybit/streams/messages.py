@@ -16,6 +16,7 @@ from ..rest.results.account import Wallet
 from ..rest.results.market import Ticker
 from ..rest.results.orders import Execution, Order
 from ..rest.results.positions import Position
+from .final_statuses import FINAL_STATUSES
 
 LARGEST_MS = 9_000_000_000_000
 
@@ -43,6 +44,7 @@ class OrderUpdate(Order, rename="camel", kw_only=True):
     """An order as the stream `order` tells it. `closed_pnl` is of the position that it closed, in the settlement coin.
 
     `broker_order_price` is for liquidity providers in the EU. `creation_time`: when the venue made the message, ms.
+    An `Account` adds the `order_status` "Gone": of an order that was open and that the venue does not know any more.
     """
 
     category: str = ""
@@ -50,6 +52,11 @@ class OrderUpdate(Order, rename="camel", kw_only=True):
     fee_currency: Text = None
     broker_order_price: Amount = None
     creation_time: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may still come of it; of a Triggered one, too, which goes on under its own id or another."""
+        return self.order_status not in FINAL_STATUSES
 
 
 class ExecutionUpdate(Execution, rename="camel", kw_only=True):

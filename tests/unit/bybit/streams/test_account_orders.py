@@ -9,10 +9,25 @@ import pytest
 from feeder.bybit.rest.endpoint import Endpoint
 from feeder.bybit.rest.results.orders import Order
 from feeder.bybit.streams.account_orders import OrderName, find_order
+from feeder.bybit.streams.account_rules import is_done
 from feeder.errors import BarredError, ConnectError, OrderNotFoundError, ParameterError, RestError
 
 from .account_rows import T0, Venue, fill, listed, order
 from .account_scene import DOWN, fail, scenes, turns
+
+
+@pytest.mark.parametrize(
+    ("status", "is_open"),
+    [
+        *((status, True) for status in ("New", "PartiallyFilled", "Untriggered", "Triggered", "NotHeardOf", None)),
+        *((status, False) for status in ("Filled", "Cancelled", "PartiallyFilledCanceled", "Rejected", "Deactivated")),
+        ("Gone", False),
+    ],
+)
+def test_an_order_says_whether_anything_may_still_come_of_it(status: Any, is_open: bool) -> None:
+    assert order(status=status).is_open is is_open
+    assert is_done(order(status=status)) is not is_open
+
 
 # Fills of orders that nobody knows
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from feeder.bybit.streams.account_rules import GONE
 from feeder.bybit.streams.account_state import AccountState, PositionKey
+from feeder.bybit.streams.final_statuses import GONE
 
 from .account_rows import T0, fill, order, position, wallet
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from feeder.bybit.streams.account_rules import GONE
+from feeder.bybit.streams.final_statuses import GONE
 from feeder.bybit.streams.reconcile import DAY_MS
 from feeder.errors import AuthError, ConnectError, InvalidRequestError, OrderNotFoundError, RefusedError
 
