@@ -20,7 +20,7 @@ from feeder.bybit.streams.account import Account
 from feeder.bybit.streams.messages import ExecutionUpdate, OrderUpdate
 from feeder.bybit.streams.order_entry import OrderEntry
 from feeder.bybit.streams.private import PrivateStream
-from feeder.errors import DuplicateOrderError, ParameterError, RefusedError, RestError, StreamError
+from feeder.errors import DuplicateOrderError, ParameterError, RefusedError, RestError
 from feeder.simulator.keys import DEFAULT_KEY
 from feeder.simulator.script import parse_fault
 from feeder.simulator.server import Simulator, SimulatorConfig
@@ -154,12 +154,15 @@ class Session:
     async def _is_settled(self) -> bool:
         """Whether both sides say the same as soon as the account says that it knows: what is on its way is let come."""
         try:
-            await self._account.ready(_READY_SECONDS)
+            async with asyncio.timeout(_READY_SECONDS):  # ready() would raise while the key is refused
+                while not self._account.is_reconciled:
+                    self._news.clear()
+                    await self._news.wait()
             async with asyncio.timeout(_ON_ITS_WAY_SECONDS):
                 while self._differences():
                     self._news.clear()
                     await self._news.wait()
-        except (StreamError, TimeoutError):
+        except TimeoutError:
             return False
         return True
 

@@ -7,8 +7,6 @@ from random import Random
 from types import TracebackType
 from typing import Any, cast
 
-import msgspec
-
 from feeder.clock import Clock, SystemClock
 from feeder.errors import ParameterError, RestError, StreamError, TopicError
 
@@ -16,9 +14,12 @@ from ..pacing import backoff_delay
 from ..rest.client import BybitClient
 from ..rest.results.account import CoinBalance
 from ..rest.words import Category
+from .account_health import AccountHealth as AccountHealth  # from here, for whoever has an Account
+from .account_health import Reconciled as Reconciled
 from .account_orders import OrderName, UnknownOrders, find_order_within, name_of
 from .account_scope import CATEGORIES, Scope
 from .account_state import CLOSED_ORDERS, AccountState, PositionKey
+from .account_wait import until_up
 from .channel import Channel
 from .fills import WITHOUT_ORDER
 from .messages import ExecutionUpdate, OrderUpdate, PositionUpdate, WalletUpdate
@@ -34,32 +35,6 @@ _READY_SECONDS = 30.0
 _WITHIN_SECONDS = 15.0  # beyond the usual recv_window, after which the venue takes a late request no more
 
 _log = logging.getLogger("feeder.bybit.account")
-
-
-class Reconciled(msgspec.Struct, frozen=True):
-    """Whether the account is known to be true. `reason`: why not, or after what it is again.
-
-    `fills`: how many the reconciliation found that the stream had not told; `seconds`: how long it took.
-    """
-
-    done: bool
-    reason: str
-    fills: int = 0
-    seconds: float = 0.0
-
-
-class AccountHealth(msgspec.Struct, frozen=True):
-    """Counts are since the start; `reason` as of `Reconciled`, with the error of the last round that failed."""
-
-    reconciled: bool
-    reason: str
-    reconciliations: int
-    failures: int
-    open_orders: int
-    positions: int
-    fills: int
-    repeated_fills: int
-    outdated: int
 
 
 class Account:
@@ -78,6 +53,8 @@ class Account:
     are merged by the rules in account_rules.py. `reconciled` tells when the stream was lost or returned, and when REST
     has told what happened meanwhile; until then `is_reconciled` is False, and what is known is of before. Some seconds
     later REST is asked for fills once more, as it may list them late: those are told then.
+
+    An order that the venue does not know any more, though it was open, ends with `order_status` "Gone".
     """
 
     def __init__(
@@ -123,7 +100,8 @@ class Account:
         self._reason = "not started"
         self._counts = {"reconciliations": 0, "failures": 0, "fills": 0}
         self._closed = False
-        self._settled = asyncio.Event()  # or closed
+        self._settled = False  # all of it is known to be true
+        self._news = asyncio.Event()  # for who waits for that: set once, then there is another
         self._reconciling: asyncio.Task[None] | None = None
         self._unknown = UnknownOrders(client, self._state, self._on_order_found, random=self._random, sleep=sleep)
         self._ends: list[Callable[[], None]] = []
@@ -146,12 +124,15 @@ class Account:
 
     @property
     def positions(self) -> Mapping[PositionKey, PositionUpdate]:
-        """Those that are not empty, by (category, symbol, position_idx)."""
+        """Those that are not empty, by (category, symbol, position_idx).
+
+        What the market moves, as `mark_price` and `unrealised_pnl`, is of the last change or reconciliation.
+        """
         return self._state.positions
 
     @property
     def wallet(self) -> Mapping[str, CoinBalance]:
-        """The coins by name. What the market alone moves, as `equity`, is of the last change or reconciliation."""
+        """By coin. What the market moves, as `equity` and `unrealised_pnl`, is of the last change or reconciliation."""
         return self._state.coins
 
     @property
@@ -167,7 +148,7 @@ class Account:
     @property
     def is_reconciled(self) -> bool:
         """Whether all of it is known to be true."""
-        return self._settled.is_set() and not self._closed
+        return self._settled
 
     def health(self) -> AccountHealth:
         """How it is now."""
@@ -218,33 +199,39 @@ class Account:
         for end in self._ends:
             end()
         self._ends.clear()
+        self._closed, self._connected, self._reason = True, False, "closed"
+        self._settle(settled=False)
         reconciling = self._reconciling
-        self._connected = False
-        self._doubt("closed", logging.DEBUG)
+        self._stop_reconciling()
         if reconciling is not None:
             await asyncio.gather(reconciling, return_exceptions=True)
         await self._unknown.aclose()
-        self._closed = True
-        self._settled.set()
         for channel in (*self._channels.values(), self.reconciled):
             await channel.aclose()
 
     async def ready(self, seconds: float = _READY_SECONDS) -> None:
-        """Return when all is known to be true. Raises StreamError, which says why not, when the time is over."""
+        """Return when all is known to be true.
+
+        Raises StreamAuthError when the key is refused, TopicError when a topic is that the account needs, StreamError,
+        which says why not, when the time is over, or the account or its stream closed.
+        """
         try:
             async with asyncio.timeout(seconds):
-                await self._until_settled()
+                await self._until_reconciled(0)
         except TimeoutError:
             raise StreamError(f"the account is not reconciled within {seconds:g} s: {self._reason}") from None
 
     async def reconcile(self) -> None:
-        """Ask REST for everything anew and return when it is known to be true; waits for the stream where it is down.
+        """Ask REST for everything anew and return when that is known; waits for the stream where it is down.
 
-        Not needed after a reconnect, which does it; it is for whoever doubts. Raises StreamError when it is closed.
+        Not needed after a reconnect, which does it; it is for whoever doubts. `is_reconciled` stays as it is meanwhile,
+        and `reconciled` tells the end. If it finds fills that the stream should have told, the stream lost something:
+        `fills` tells them, and the log warns. Raises as `ready`, but for the time.
         """
+        number = self._counts["reconciliations"] + 1
         if self._connected:
-            self._begin("by hand", logging.DEBUG)
-        await self._until_settled()
+            self._begin("by hand")
+        await self._until_reconciled(number)
 
     async def outcome(
         self,
@@ -281,10 +268,12 @@ class Account:
 
     def _on_resumed(self, reason: str) -> None:
         self._connected = True
+        self._doubt(reason)
         self._begin(reason)
 
     def _on_lost(self, reason: str) -> None:
         self._connected = False
+        self._stop_reconciling()
         self._doubt(reason)
 
     def _on_fill(self, told: ExecutionUpdate) -> None:
@@ -308,31 +297,44 @@ class Account:
 
     # Reconciliation
 
-    async def _until_settled(self) -> None:
-        while not self._settled.is_set():  # it may be in doubt again before this goes on
-            await self._settled.wait()
+    async def _until_reconciled(self, number: int) -> None:
+        """Until all is known to be true, by the reconciliation of this number or a later one."""
+        while not self._closed and not (self._settled and self._counts["reconciliations"] >= number):
+            news = self._news
+            if not self._connected:
+                await until_up(self._stream, news)
+            self._check_granted()
+            await news.wait()
         if self._closed:
             raise StreamError("the account is closed; make another")
 
-    def _doubt(self, reason: str, level: int = logging.WARNING) -> None:
+    def _settle(self, *, settled: bool) -> None:
+        self._settled = settled
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _doubt(self, reason: str) -> None:
         """What is known is not known to be true any more."""
+        self._reason = reason
+        was_settled = self._settled
+        self._settle(settled=False)
+        if was_settled:
+            _log.warning("account not known to be true any more: %s", reason)
+            self.reconciled.publish(Reconciled(done=False, reason=reason))
+
+    def _begin(self, reason: str) -> None:
+        stream_told_all = self._late_fills_known
+        self._stop_reconciling()
+        self._asked = self._state.moment
+        self._reconciling = asyncio.create_task(self._reconcile(reason, stream_told_all), name="reconcile")
+
+    def _stop_reconciling(self) -> None:
         if self._reconciling is not None:
             self._reconciling.cancel()
             self._reconciling = None
-        self._reason = reason
         self._late_fills_known = False
-        was_settled = self._settled.is_set()
-        self._settled.clear()
-        if was_settled:
-            _log.log(level, "account not known to be true any more: %s", reason)
-            self.reconciled.publish(Reconciled(done=False, reason=reason))
 
-    def _begin(self, reason: str, level: int = logging.WARNING) -> None:
-        self._doubt(reason, level)
-        self._asked = self._state.moment
-        self._reconciling = asyncio.create_task(self._reconcile(reason), name="reconcile")
-
-    async def _reconcile(self, reason: str) -> None:
+    async def _reconcile(self, reason: str, stream_told_all: bool) -> None:
         began = self._clock.monotonic()
         reconciliation = Reconciliation(self._client, self._state, self._scope, self._on_change, self._since)
 
@@ -345,13 +347,17 @@ class Account:
             self._reason = f"{reason}, then {type(error).__name__}: {error}"
             level = logging.WARNING if failures == 1 else logging.DEBUG
             _log.log(level, "account not reconciled, asked again: %s", self._reason)
+            if isinstance(error, TopicError):  # from now on the stream does not tell everything
+                self._doubt(self._reason)
 
         await self._until_answered(ask, failed)
         seconds = self._clock.monotonic() - began
         self._fills_until = max(self._fills_until, reconciliation.began_ms)
         self._counts["reconciliations"] += 1
         self._reason = reason
-        self._settled.set()
+        self._settle(settled=True)
+        if stream_told_all and reconciliation.overdue:
+            _log.warning("%d fills found that the stream had not told: it lost something", reconciliation.overdue)
         _log.info("account reconciled after %s: %d fills found, %.3f s", reason, reconciliation.fills_found, seconds)
         self.reconciled.publish(Reconciled(done=True, reason=reason, fills=reconciliation.fills_found, seconds=seconds))
         await self._sleep(LATE_SECONDS)
@@ -381,11 +387,9 @@ class Account:
 
     def _check_granted(self) -> None:
         """Raises TopicError while the venue refuses a topic; only once it grants it does the stream tell everything."""
-        needed = self._scope.topics_of(self._stream.topics)
-        refused = [topic for topic in self._stream.health().refused if topic in needed]
-        if refused:
+        if refused := self._scope.topics_of(self._stream.topics).intersection(self._stream.health().refused):
             self._asked = self._state.moment
-            raise TopicError(refused[0], "the venue refuses it, so that the account cannot be followed")
+            raise TopicError(min(refused), "the venue refuses it, so that the account cannot be followed")
 
     def _since(self, venue_ms: int) -> int:
         """From when on fills are to be asked for, when it is `venue_ms`."""

@@ -28,6 +28,9 @@ OVERLAP_MS = 60_000
 """Fills are asked for from so long before the last that is surely known: lists lag behind, and events overtake."""
 
 DAY_MS = 86_400_000  # of fills at once: the venue allows 7 days, but all of them are in memory
+OVERDUE_MS = 5_000
+"""A fill this old the stream has told of, unless it lost it or was away."""
+
 _AT_ONCE = 10  # questions of one category
 _ASKED_FOR_LOST = 5  # rounds; the history lags behind, too
 
@@ -50,6 +53,7 @@ class Reconciliation:
     ) -> None:
         self.began_ms = 0  # the venue's time when the last round began
         self.fills_found = 0
+        self.overdue = 0  # of these, by OVERDUE_MS before the round began
         self._client = client
         self._state = state
         self._scope = scope
@@ -146,6 +150,7 @@ class Reconciliation:
             fill = self._state.take_fill(as_execution(execution, category, self.began_ms))
             if fill is not None:
                 self.fills_found += 1
+                self.overdue += (fill.exec_time or self.began_ms) < self.began_ms - OVERDUE_MS
                 self._tell(fill)
 
     async def _positions(self, category: Derivative) -> None:

@@ -18,12 +18,17 @@ DOWN = "REST is down"
 
 
 class Scene:
-    """`told` is what the account's channels told, in order. Fills are asked for once more when `later` is set."""
+    """`told` is what the account's channels told, in order. Fills are asked for once more when `later` is set.
+
+    The stream is never up by itself, but may be `refused` for good.
+    """
 
     def __init__(self, **options: Any) -> None:
         self.clock = ManualClock()
         self.venue = Venue()
         self.stream = PrivateStream(self.venue, url="ws://127.0.0.1:1", clock=self.clock)
+        self.refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.stream.ready = self.stream_ready  # type: ignore[method-assign]
         self.errors: list[Exception] = []
         self.stream.errors.on(self.errors.append)
         self.pauses: list[float] = []
@@ -44,6 +49,9 @@ class Scene:
         self.pauses.append(seconds)
         self.clock.advance(seconds)
         await asyncio.sleep(0)
+
+    async def stream_ready(self, seconds: float = SECONDS) -> None:
+        await asyncio.shield(self.refused)
 
     async def resume(self) -> None:
         """The stream is back, and REST has answered."""

@@ -202,7 +202,10 @@ async def test_while_a_topic_is_refused_the_account_is_not_known_to_be_true() ->
         health = scene.stream.health()
         refusing = msgspec.structs.replace(health, refused=["position"])
         scene.stream.health = lambda: refusing if len(scene.pauses) < 3 else health  # type: ignore[method-assign]
-        await scene.resume()
+        with pytest.raises(TopicError, match="position: the venue refuses it"):
+            await scene.resume()
+        await turns(50)
+        assert scene.account.is_reconciled
         assert len(scene.pauses) == 3
         assert len(scene.asked("/v5/account/wallet-balance")) == 1
 
@@ -227,7 +230,8 @@ async def test_what_came_while_a_topic_was_refused_loses_to_rest_on_a_tie() -> N
 
         scene.stream.health = now  # type: ignore[method-assign]
         scene.venue.open = [order(price=Decimal(98))]
-        await scene.resume()
+        scene.stream.resumed.publish(1)
+        await turns(50)
         assert scene.account.orders["o1"].price == 98
 
 
@@ -343,7 +347,7 @@ def test_a_stream_without_a_topic_that_is_needed_is_refused() -> None:
     )
 
 
-def test_categories_and_coins_must_make_sense() -> None:
+async def test_categories_and_coins_must_make_sense() -> None:
     with pytest.raises(ParameterError, match="categories"):
         Scene(categories=("spots",))
     with pytest.raises(ParameterError, match="settle_coins"):
