@@ -558,6 +558,8 @@ async def test_an_order_that_comes_while_order_entry_closes_is_not_sent(monkeypa
         await until(lambda: bool(venue.asked), 5, "the order")
         closing = asyncio.create_task(entry.aclose())
         await until(lambda: entry.health().state == "closed", 5, "its beginning")
+        with pytest.raises(StreamError, match="it is closed"):
+            await entry.ready()
         assert isinstance(await failure(entry, "second"), ConnectError)
         await venue.sockets[0].say(refused(venue.asked[0], 110007))
         await closing

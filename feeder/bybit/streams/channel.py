@@ -157,6 +157,16 @@ class Latest(Iteration[Event]):
         self._newest.clear()
 
 
+class _Subscription(Generic[Event]):
+    """A callback of an ordinary function. Each is another, though the function be the same."""
+
+    __slots__ = ("callback", "is_refused")
+
+    def __init__(self, callback: Callback[Event]) -> None:
+        self.callback = callback
+        self.is_refused = False  # it was told that what it makes is awaited by nobody
+
+
 class _Lag:
     """What a callback lost from when it fell behind until it had caught up.
 
@@ -195,8 +205,7 @@ class Channel(Generic[Event]):
     def __init__(self, name: str, report: Report) -> None:
         self.name = name
         self._report = report
-        self._callbacks: dict[object, Callable[[Event], object]] = {}
-        self._unawaited: set[object] = set()  # those callbacks of which it was told
+        self._callbacks: dict[_Subscription[Event], None] = {}
         # Weakly: an iterator that was dropped, by a `break` for one, is to gather no events for ever.
         self._queues: WeakKeyDictionary[Iteration[Event], None] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -228,12 +237,11 @@ class Channel(Generic[Event]):
                     task.cancel()
 
             return end
-        token = object()
-        self._callbacks[token] = callback
+        subscription = _Subscription(callback)
+        self._callbacks[subscription] = None
 
         def forget() -> None:
-            self._callbacks.pop(token, None)
-            self._unawaited.discard(token)
+            self._callbacks.pop(subscription, None)
 
         return forget
 
@@ -255,9 +263,10 @@ class Channel(Generic[Event]):
 
     def publish(self, event: Event) -> None:
         """Hand an event to all. Never raises."""
-        for token, callback in tuple(self._callbacks.items()):
-            if token not in self._callbacks:  # one before it has ended it
+        for subscription in tuple(self._callbacks):
+            if subscription not in self._callbacks:  # one before it has ended it
                 continue
+            callback = subscription.callback
             try:
                 made = callback(event)
             except Exception as error:  # noqa: BLE001 - a user's mistake must not stop the stream; it is reported
@@ -266,7 +275,7 @@ class Channel(Generic[Event]):
                 self._report_cancelled(callback)
             else:
                 if made is not None and inspect.isawaitable(made):
-                    self._refuse(token, callback, made)
+                    self._refuse(subscription, made)
         for events in tuple(self._queues):
             try:
                 events.put(event)
@@ -285,7 +294,6 @@ class Channel(Generic[Event]):
         """
         self._closed = True
         self._callbacks.clear()
-        self._unawaited.clear()
         for events in tuple(self._queues):
             events.close()
         calling = _calling.get()
@@ -323,15 +331,17 @@ class Channel(Generic[Event]):
                     raise
                 self._report_cancelled(callback)
 
-    def _refuse(self, token: object, callback: Callback[Event], made: Awaitable[object]) -> None:
+    def _refuse(self, subscription: _Subscription[Event], made: Awaitable[object]) -> None:
         """What a function made has nobody who awaits it, unless it is a task, which goes on by itself."""
         if isinstance(made, asyncio.Future):
             return
         if inspect.iscoroutine(made):
             made.close()
-        if token not in self._unawaited:
-            self._unawaited.add(token)
-            problem = f"the callback {name_of(callback)} makes a {type(made).__name__}, which nobody awaits"
+        if not subscription.is_refused:
+            subscription.is_refused = True
+            problem = (
+                f"the callback {name_of(subscription.callback)} makes a {type(made).__name__}, which nobody awaits"
+            )
             self._report(TypeError(f"{self.name}: {problem}; give the coroutine function itself"))
 
     def _report_raised(self, callback: Callback[Event], error: Exception) -> None:

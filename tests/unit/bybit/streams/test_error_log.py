@@ -5,11 +5,15 @@ from functools import partial
 
 import pytest
 
+from feeder.bybit.rest.client import BybitClient
+from feeder.bybit.rest.pool import SessionPool
 from feeder.bybit.streams.channel import Channel
 from feeder.bybit.streams.error_log import ErrorLog
+from feeder.bybit.streams.order_entry import OrderEntry
 from feeder.bybit.streams.public import PublicStream
 from feeder.clock import ManualClock
 from feeder.errors import StreamError
+from tests.helpers.secrets import API_KEY, API_SECRET
 
 
 def broken(event: dict[str, int]) -> None:
@@ -67,11 +71,14 @@ def test_repetitions_are_left_out_and_counted(
     ]
 
 
+@pytest.mark.parametrize("name", ["linear", "order entry"])
 async def test_a_stream_that_closes_tells_what_was_left_out(
-    clock: ManualClock, caplog: pytest.LogCaptureFixture
+    clock: ManualClock, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    stream = PublicStream("linear", clock=clock)
+    stream: PublicStream | OrderEntry = PublicStream("linear", clock=clock)
+    if name == "order entry":
+        stream = OrderEntry(BybitClient(API_KEY, API_SECRET, pool=SessionPool(clock=clock)))
     for _ in range(21):
         stream.report(StreamError("odd"))
     await stream.aclose()
-    assert caplog.records[-1].getMessage() == "linear: 1 more lines like those before were left out"
+    assert caplog.records[-1].getMessage() == f"{name}: 1 more lines like those before were left out"

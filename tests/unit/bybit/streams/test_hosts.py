@@ -57,6 +57,11 @@ MAKERS: dict[str, Callable[[str], object]] = {
 }
 
 
+async def test_order_entry_is_not_made_for_demo_trading() -> None:
+    with pytest.raises(ParameterError, match="demo trading has no order-entry WebSocket"):
+        OrderEntry(_client(), url="wss://stream-demo.bybit.com/")
+
+
 @pytest.mark.parametrize("owner", MAKERS)
 @pytest.mark.parametrize("url", ["", "wss://user:hunter2@stream.bybit.com/v5/private", "http://127.0.0.1"])
 async def test_what_is_none_is_refused_at_once_and_not_quoted(owner: str, url: str) -> None:

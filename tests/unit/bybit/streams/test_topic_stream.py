@@ -153,6 +153,23 @@ async def test_a_closed_one_is_not_started_again_and_takes_no_topics(clock: Manu
         stream.subscribe(ticker_topic("B"))
 
 
+async def test_a_start_that_failed_is_none(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = account(clock)
+
+    async def fails(_self: BybitClient) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BybitClient, "keep_time", fails)
+        with pytest.raises(asyncio.CancelledError):
+            await stream.start()
+    with pytest.raises(StreamError, match="it is not started"):
+        await stream.ready(1000)
+    await stream.start()
+    assert lines(stream)[0].starts == 1
+    await stream.aclose()
+
+
 async def test_an_account_s_stream_that_is_closed_while_it_starts_stays_so(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
