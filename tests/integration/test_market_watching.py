@@ -74,7 +74,8 @@ async def test_a_symbol_that_is_listed_again_may_be_watched_again(sim: Simulator
             await market.watch(*BTC)
         fault(sim, "list", BTC)
         await watch(market, BTC)
-        assert score(market) == 100.0
+        (status,) = market.status().symbols
+        assert (status.score, status.weakness) == (100.0, "")
 
 
 async def test_an_unwatched_symbol_is_silent_and_may_be_watched_again(market: Market) -> None:

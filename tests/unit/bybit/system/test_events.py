@@ -63,11 +63,12 @@ async def test_functions_and_coroutine_functions_are_told_in_order(hub: EventHub
 async def test_the_newest_makes_up_for_those_before_it(
     hub: EventHub, event: str, same: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    async with hub.latest(event) as newest:
-        for number in range(3):
-            hub.publish(event, SimpleNamespace(**same, number=number))
-        hub.publish(event, SimpleNamespace(**other, number=9))
-        assert [(await anext(newest)).number for _ in range(2)] == [2, 9]
+    newest = hub.latest(event)
+    for number in range(3):
+        hub.publish(event, SimpleNamespace(**same, number=number))
+    hub.publish(event, SimpleNamespace(**other, number=9))
+    newest.close()
+    assert [each.number async for each in newest] == [2, 9]
 
 
 @pytest.mark.parametrize("event", ["fill", "error_occurred"])
