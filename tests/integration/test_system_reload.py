@@ -12,7 +12,7 @@ from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.system.events import ErrorOccurred
 from feeder.bybit.system.settings import SystemSettings
 from feeder.bybit.system.system import BybitSystem
-from feeder.errors import ConfigError, ConnectError, FeederError, StreamError
+from feeder.errors import ConfigError, FeederError, StreamError
 from feeder.simulator.keys import DEFAULT_KEY
 from tests.helpers.secrets import API_KEY, API_SECRET, secret_file
 from tests.helpers.system_scene import BTC, SECONDS, Scene, running, scene
@@ -356,92 +356,6 @@ async def test_a_book_that_would_have_had_another_depth_keeps_its_own(scene: Sce
         secret_file(scene.file, BTC.replace("}]", ", depth: 200}]"))
         assert (await system.reload()).changed == ["watch"]
         assert view.live_book.depth == 200
-
-
-async def test_the_loop_notices_that_the_file_has_changed(scene: Scene) -> None:
-    system = scene.system(BTC, key=False)
-    async with running(system):
-        scene.wake()
-        await scene.until(lambda: len(scene.naps) == 2)
-        assert system.status().rest.rates["address"].requests == 600
-        scene.file.write_text(BTC + "rate: {requests: 60}\n")
-        scene.wake()
-        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
-        scene.file.write_text("rate: [\n")
-        for _ in range(3):
-            scene.wake()
-        await scene.until(lambda: len(scene.of("health_check")) == 5)
-        assert len(scene.of("error_occurred")) == 1, "said once, not at each look"
-        scene.file.unlink()
-        for _ in range(3):
-            scene.wake()
-        await scene.until(lambda: len(scene.of("health_check")) == 8)
-        assert len(scene.of("error_occurred")) == 2, "what cannot be read is said, and said once"
-        assert "cannot be read: No such file" in str(scene.of("error_occurred")[1])
-        assert system.status().rest.rates["address"].requests == 60
-        scene.file.write_text("rate: {requests: 70}\n")
-        scene.wake()
-        await scene.until(lambda: system.status().rest.rates["address"].requests == 70)
-        assert system.status().settings_error is None
-
-
-async def test_what_has_changed_between_loading_and_starting_is_noticed_as_well(scene: Scene) -> None:
-    system = scene.system(key=False)
-    scene.file.write_text("rate: {requests: 60}\n")
-    async with running(system):
-        scene.wake()
-        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
-
-
-async def test_a_file_that_is_being_written_or_replaced_is_read_when_it_stays_as_it_is(scene: Scene) -> None:
-    system = scene.system(BTC, key=False)
-    async with running(system):
-        scene.file.write_text("")
-        scene.while_settling = lambda: scene.file.write_text(BTC + "rate: {requests: 60}\n")
-        scene.wake()
-        await scene.until(lambda: len(scene.of("health_check")) == 1)
-        assert system.market.watched == [("linear", "BTCUSDT")]
-        assert system.status().rest.rates["address"].requests == 600
-        scene.wake()
-        await scene.until(lambda: len(scene.of("health_check")) == 2)
-        assert system.status().rest.rates["address"].requests == 60
-        scene.file.unlink()
-        scene.wake()
-        await scene.until(lambda: len(scene.of("health_check")) == 3)
-        assert scene.of("error_occurred") == []
-        assert system.market.watched == [("linear", "BTCUSDT")]
-
-
-async def test_a_reload_that_the_venue_did_not_answer_is_tried_again_by_the_loop(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    system = scene.system(key=False)
-
-    async def unanswered(*_: object, **__: object) -> None:
-        raise ConnectError("nobody there")
-
-    async with running(system):
-        scene.file.write_text(BTC + "rate: {requests: 60}\n")
-        with monkeypatch.context() as away:
-            away.setattr(system.market, "watch", unanswered)
-            scene.wake()
-            await scene.until(lambda: scene.of("error_occurred"))
-            assert system.status().settings_error == "nobody there"
-        assert system.status().rest.rates["address"].requests == 600
-        scene.wake()
-        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
-        assert system.market.watched == [("linear", "BTCUSDT")]
-        assert system.status().settings_error is None
-
-
-async def test_the_loop_notices_that_the_file_is_again_as_it_was_before_a_reload_by_hand(scene: Scene) -> None:
-    system = scene.system("rate: {requests: 60}\n", key=False)
-    async with running(system):
-        scene.file.write_text("rate: {requests: 70}\n")
-        assert (await system.reload()).changed == ["rate.requests"]
-        scene.file.write_text("rate: {requests: 60}\n")
-        scene.wake()
-        await scene.until(lambda: system.status().rest.rates["address"].requests == 60)
 
 
 async def test_settings_made_in_the_program_cannot_be_read_again(scene: Scene) -> None:
