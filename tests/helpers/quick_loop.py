@@ -1,10 +1,12 @@
 """An event loop in which no time is spent on waiting: whenever nothing is to be done, the next timer is due at once.
 
-Sockets are real. On the loopback what was sent is there to be read when `send` returns, so that a loop with both ends
-in it is idle only when everybody waits for a timer. Nothing within may use a thread: a loop does not see it work.
+Sockets are real. On the loopback what was sent is there to be read when `send` returns, or when the kernel has had its
+turn, so that a loop with both ends in it is idle only when everybody waits for a timer. Nothing within may use a
+thread: a loop does not see it work.
 """
 
 import asyncio
+import os
 import selectors
 import socket
 from typing import Any
@@ -21,6 +23,9 @@ class _Selector(selectors.EpollSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        if not ready and timeout:
+            os.sched_yield()  # on a busy machine the kernel delivers in a thread of its own
+            ready = super().select(0)
         if ready or not timeout:
             return ready if ready or timeout is not None else super().select(None)
         self.skipped += timeout

@@ -33,8 +33,8 @@ _UPDATES_PER_SECOND = 30.0
 _TRADERS = 8
 _CUTS, _CONFUSIONS = 0.08, 0.5  # for each action
 _LAST = 60  # orders of each of the last two phases
-_READY_SECONDS = 300.0  # of the loop's time; backoffs of a REST that is down are in it
-_ON_ITS_WAY_SECONDS = 0.1  # so short that no later event mends what reconciliation did not
+_READY_SECONDS = 3600.0  # of the loop's time: a key refused ten times in a row is tried again ever later
+_ON_ITS_WAY = 50  # looks, 2 ms apart: so short that no later event mends what reconciliation did not
 
 Via = BybitClient | OrderEntry
 
@@ -158,13 +158,14 @@ class Session:
                 while not self._account.is_reconciled:
                     self._news.clear()
                     await self._news.wait()
-            async with asyncio.timeout(_ON_ITS_WAY_SECONDS):
-                while self._differences():
-                    self._news.clear()
-                    await self._news.wait()
         except TimeoutError:
             return False
-        return True
+        # Counted and not timed: looking takes its time, on a busy machine more than the way of a message.
+        for _ in range(_ON_ITS_WAY):
+            if not self._differences():
+                return True
+            await asyncio.sleep(0.002)
+        return False
 
     # Trading
 
