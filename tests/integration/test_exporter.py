@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,14 +37,15 @@ Labels = frozenset[tuple[str, str]]
 
 
 def fetch(url: str) -> tuple[int, str]:
-    """(status, body); status 0 when nobody answers."""
+    """(status, body); status 0 when nobody answers, or not to the end: it is leaving."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as reply:
-            return reply.status, reply.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+    except (OSError, HTTPException):
         return 0, ""
 
 
