@@ -134,7 +134,10 @@ class Session:
                 step = sizes.qty_step or sizes.base_precision
                 assert step is not None
                 self._markets.append(Market(category, found.symbol, prices.tick_size, step))
-        await self._trade_until(self._orders - 2 * _LAST, self._cut, _CUTS)
+        await self._trade_until(self._orders - 3 * _LAST, self._cut, _CUTS)
+        await self._knows()
+        # Messages that were to be swapped are held until the next: they pass here, and not when nothing mends it.
+        await self._trade_until(self._orders - 2 * _LAST)
         self._inject("auth", category="private", ret_code=10016, times=4)
         self._inject("disconnect", category="private")
         await self._trade_until(self._orders - _LAST)
@@ -154,10 +157,7 @@ class Session:
     async def _is_settled(self) -> bool:
         """Whether both sides say the same as soon as the account says that it knows: what is on its way is let come."""
         try:
-            async with asyncio.timeout(_READY_SECONDS):  # ready() would raise while the key is refused
-                while not self._account.is_reconciled:
-                    self._news.clear()
-                    await self._news.wait()
+            await self._knows()
         except TimeoutError:
             return False
         # Counted and not timed: looking takes its time, on a busy machine more than the way of a message.
@@ -166,6 +166,13 @@ class Session:
                 return True
             await asyncio.sleep(0.002)
         return False
+
+    async def _knows(self) -> None:
+        """Until the account says that it knows; its ready() would raise while the key is refused."""
+        async with asyncio.timeout(_READY_SECONDS):
+            while not self._account.is_reconciled:
+                self._news.clear()
+                await self._news.wait()
 
     # Trading
 
@@ -246,7 +253,7 @@ class Session:
             try:
                 return await self._account.outcome(request, category)
             except RestError as error:
-                if isinstance(error, RefusedError | ParameterError):
+                if isinstance(error, RefusedError | ParameterError) and not error.retriable:
                     raise
 
     async def _request(self, market: Market) -> dict[str, Any]:
