@@ -34,6 +34,7 @@ _TRADERS = 8
 _CUTS, _CONFUSIONS = 0.08, 0.5  # for each action
 _LAST = 60  # orders of each of the last two phases
 _READY_SECONDS = 3600.0  # of the loop's time: a key refused ten times in a row is tried again ever later
+_ORDERS_FOR_HELD = 100
 _ON_ITS_WAY = 50  # looks, 2 ms apart: so short that no later event mends what reconciliation did not
 
 Via = BybitClient | OrderEntry
@@ -165,6 +166,14 @@ class Session:
             if not self._differences():
                 return True
             await asyncio.sleep(0.002)
+        # A fill that is held, to change places with the next, comes with it; one that was lost, no other fill brings.
+        for _ in range(_ORDERS_FOR_HELD):
+            differences = self._differences()
+            if not all(each.startswith("fill ") for each in differences):
+                return False
+            if not differences:
+                return True
+            await self._place(self._client)
         return False
 
     async def _knows(self) -> None:
