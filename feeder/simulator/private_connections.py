@@ -1,7 +1,7 @@
 """The connections that log in, on the private or the order-entry socket: which there are, and which have to go."""
 
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from feeder.clock import Clock
 from feeder.simulator.guests import Wire
@@ -9,24 +9,42 @@ from feeder.simulator.keys import ApiKey
 from feeder.simulator.private_lifetime import SCAN_SECONDS, Lifetime
 
 
-class Signed(Protocol):
+class Session(Protocol):
+    """What has been said on a connection."""
+
+    connection_id: str
+    api_key: ApiKey | None
+
+
+SessionT = TypeVar("SessionT", bound=Session)
+
+
+class SignedGuest(Generic[SessionT]):
     """One of them."""
 
-    wire: Wire
-    lifetime: Lifetime
+    def __init__(self, wire: Wire, session: SessionT, clock: Clock) -> None:
+        self.wire = wire
+        self.session = session
+        self.lifetime = Lifetime(clock.monotonic(), wire.query)
+        self._clock = clock
 
     @property
     def name(self) -> str:
         """The connection's id."""
-        ...
+        return self.session.connection_id
 
     @property
     def api_key(self) -> ApiKey | None:
         """Who has logged in."""
-        ...
+        return self.session.api_key
+
+    def send(self, payload: bytes) -> None:
+        """A message for the client."""
+        self.lifetime.renew(self._clock.monotonic())
+        self.wire.send(payload)
 
 
-Guest = TypeVar("Guest", bound=Signed)
+Guest = TypeVar("Guest", bound=SignedGuest[Any])
 
 
 class Connections(Generic[Guest]):

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 from feeder.clock import MILLISECOND_NS, Clock
 from feeder.simulator.guests import Wire
 from feeder.simulator.keys import ApiKey
-from feeder.simulator.private_connections import Connections
+from feeder.simulator.private_connections import Connections, SignedGuest
 from feeder.simulator.private_faults import SocketFaults
-from feeder.simulator.private_lifetime import Lifetime
 from feeder.simulator.private_session import PrivateSession
 from feeder.simulator.private_topics import News, news_of
 from feeder.simulator.rest_auth import Authenticator
@@ -170,25 +169,12 @@ class PrivateStreams:
         return [guest for guest in self._guests if guest.account == account]
 
 
-class PrivateGuest:
+class PrivateGuest(SignedGuest[PrivateSession]):
     """One connection."""
 
     def __init__(self, streams: PrivateStreams, wire: Wire, session: PrivateSession, clock: Clock) -> None:
-        self.wire = wire
-        self.session = session
-        self.lifetime = Lifetime(clock.monotonic(), wire.query)
+        super().__init__(wire, session, clock)
         self._streams = streams
-        self._clock = clock
-
-    @property
-    def name(self) -> str:
-        """The connection's id."""
-        return self.session.connection_id
-
-    @property
-    def api_key(self) -> ApiKey | None:
-        """Who has logged in."""
-        return self.session.api_key
 
     @property
     def account(self) -> str | None:
@@ -202,11 +188,6 @@ class PrivateGuest:
     def leave(self) -> None:
         """The connection is gone."""
         self._streams.leave(self)
-
-    def send(self, payload: bytes) -> None:
-        """A message for the client."""
-        self.lifetime.renew(self._clock.monotonic())
-        self.wire.send(payload)
 
 
 def connection_id(rng: random.Random) -> str:

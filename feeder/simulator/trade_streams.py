@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 from feeder.clock import MILLISECOND_NS, Clock
 from feeder.simulator.guests import Wire
 from feeder.simulator.keys import ApiKey
-from feeder.simulator.private_connections import Connections
+from feeder.simulator.private_connections import Connections, SignedGuest
 from feeder.simulator.private_faults import SocketFaults, refusal_of
-from feeder.simulator.private_lifetime import Lifetime
 from feeder.simulator.private_streams import PrivateStreams, connection_id
 from feeder.simulator.refusals import TOO_MANY, refused
 from feeder.simulator.rest_caller import Caller
@@ -170,25 +169,12 @@ class TradeStreams:
         return self._gate.clock.wall_ns() // MILLISECOND_NS
 
 
-class TradeGuest:
+class TradeGuest(SignedGuest[TradeSession]):
     """One connection."""
 
     def __init__(self, streams: TradeStreams, wire: Wire, session: TradeSession, clock: Clock) -> None:
-        self.wire = wire
-        self.session = session
-        self.lifetime = Lifetime(clock.monotonic(), wire.query)
+        super().__init__(wire, session, clock)
         self._streams = streams
-        self._clock = clock
-
-    @property
-    def name(self) -> str:
-        """The connection's id."""
-        return self.session.connection_id
-
-    @property
-    def api_key(self) -> ApiKey | None:
-        """Who has logged in."""
-        return self.session.api_key
 
     def receive(self, text: bytes) -> None:
         """A whole message of the client."""
@@ -197,8 +183,3 @@ class TradeGuest:
     def leave(self) -> None:
         """The connection is gone."""
         self._streams.leave(self)
-
-    def send(self, payload: bytes) -> None:
-        """A message for the client."""
-        self.lifetime.renew(self._clock.monotonic())
-        self.wire.send(payload)
