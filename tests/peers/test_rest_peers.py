@@ -4,9 +4,7 @@ They run in a venv of their own (`make peers`) by tools/peers_rest.py; here the 
 every field compared: ours typed, theirs as the venue wrote it and, of ccxt, as its unified values.
 """
 
-import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal, InvalidOperation
@@ -20,11 +18,11 @@ from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool
 from feeder.simulator.keys import ApiKey
 from feeder.simulator.server import Simulator, SimulatorConfig
+from tests.helpers.peers import SECONDS, told_by
 from tests.helpers.require import require_peers
 from tests.helpers.secrets import API_KEY, API_SECRET, OTHER_API_KEY, rsa_keys
 
 TOOL = Path(__file__).parents[2] / "tools" / "peers_rest.py"
-SECONDS = 90.0  # ccxt takes some to import and to load the markets
 SYMBOL = {"category": "linear", "symbol": "BTCUSDT"}
 
 
@@ -39,21 +37,8 @@ async def quiet_market() -> AsyncIterator[Simulator]:
 
 async def answers(client: str, simulator: Simulator, key: str, secret: str, leverage: int) -> dict[str, Any]:
     """What the tool tells of a foreign client's calls."""
-    process = await asyncio.create_subprocess_exec(
-        *(require_peers(), str(TOOL), client, "answers"),
-        *(f"--rest={simulator.rest_url}", f"--prefix={client}", f"--leverage={leverage}"),
-        env=os.environ | {"BYBIT_API_KEY": key, "BYBIT_API_SECRET": secret},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        output, errors = await asyncio.wait_for(process.communicate(), SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert output, errors.decode(errors="replace")
-    told: dict[str, Any] = json.loads(output)["answers"]
+    options = (f"--rest={simulator.rest_url}", f"--prefix={client}", f"--leverage={leverage}")
+    told: dict[str, Any] = (await told_by(TOOL, client, "answers", *options, key=key, secret=secret))["answers"]
     return told
 
 

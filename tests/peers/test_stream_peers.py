@@ -5,9 +5,7 @@ watch_ticker and watch_ohlcv, and its order entry, as published; they run in a v
 tools/peers_stream.py. REST is asked through BybitClient afterwards, its replies are taken as they came.
 """
 
-import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -20,11 +18,11 @@ from feeder.bybit.rest.client import BybitClient
 from feeder.bybit.rest.pool import SessionPool
 from feeder.simulator.keys import ApiKey
 from feeder.simulator.server import Simulator, SimulatorConfig
+from tests.helpers.peers import told_by
 from tests.helpers.require import require_peers
 from tests.helpers.secrets import API_KEY, API_SECRET
 
 TOOL = Path(__file__).parents[2] / "tools" / "peers_stream.py"
-SECONDS = 90.0  # ccxt takes some to import and to load the markets
 SYMBOL = {"category": "linear", "symbol": "BTCUSDT"}
 TICKER, KLINE = "tickers.BTCUSDT", "kline.1.BTCUSDT"
 
@@ -42,24 +40,10 @@ async def quiet_market() -> AsyncIterator[Simulator]:
 KEY = ApiKey(API_KEY, API_SECRET)
 
 
-async def told_by(client: str, simulator: Simulator) -> dict[str, Any]:
+async def streams_of(client: str, simulator: Simulator) -> dict[str, Any]:
     """What the tool tells of a foreign client's streams."""
-    process = await asyncio.create_subprocess_exec(
-        *(require_peers(), str(TOOL), client),
-        *(f"--websocket={simulator.websocket_url}", f"--rest={simulator.rest_url}", f"--prefix={client}"),
-        env=os.environ | {"BYBIT_API_KEY": API_KEY, "BYBIT_API_SECRET": API_SECRET},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        output, errors = await asyncio.wait_for(process.communicate(), SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert output, errors.decode(errors="replace")
-    answer: dict[str, Any] = json.loads(output)
-    return answer
+    addresses = (f"--websocket={simulator.websocket_url}", f"--rest={simulator.rest_url}")
+    return await told_by(TOOL, client, *addresses, f"--prefix={client}", key=API_KEY, secret=API_SECRET)
 
 
 async def rest_rows(simulator: Simulator) -> dict[str, list[Row]]:
@@ -147,7 +131,7 @@ def statuses(rows: list[Row], link_id: str) -> list[str]:
 async def test_what_pybits_streams_tell_is_what_rest_tells() -> None:
     require_peers()
     async with quiet_market() as simulator:
-        answer = await told_by("pybit", simulator)
+        answer = await streams_of("pybit", simulator)
         rest = await rest_rows(simulator)
     acks, told = answer["acks"], answer["told"]
     for topic in ("order", "execution", "position", "wallet"):
@@ -178,7 +162,7 @@ async def test_what_pybits_streams_tell_is_what_rest_tells() -> None:
 async def test_what_ccxt_pro_watches_is_what_rest_tells() -> None:
     require_peers()
     async with quiet_market() as simulator:
-        answer = await told_by("ccxt", simulator)
+        answer = await streams_of("ccxt", simulator)
         rest = await rest_rows(simulator)
     acks, told = answer["acks"], answer["told"]
     unified = {topic: [row for rows in told[topic] for row in rows] for topic in ("order", "execution", "position")}
